@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Physical memory: ranges and maps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PAGE_SIZE = 4096
+
+# EFI_MEMORY_TYPE in the order of its numbers (UEFI 2.10, 7.2.1).
+TYPE_NAMES = (
+    "reserved",
+    "loader code",
+    "loader data",
+    "boot services code",
+    "boot services data",
+    "runtime services code",
+    "runtime services data",
+    "conventional",
+    "unusable",
+    "ACPI reclaim",
+    "ACPI NVS",
+    "memory mapped I/O",
+    "memory mapped I/O ports",
+    "PAL code",
+    "persistent",
+    "unaccepted",
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """Half-open physical interval [start, end)."""
+
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.end - self.start
+
+    def overlaps(self, other: Range) -> bool:
+        """Do the two share a byte?"""
+        return self.start < other.end and other.start < self.end
+
+    def __contains__(self, address: int) -> bool:
+        return self.start <= address < self.end
+
+    def __str__(self) -> str:
+        return f"[{self.start:#x}, {self.end:#x})"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDescriptor:
+    """One EFI memory descriptor: where, EFI_MEMORY_TYPE and attribute bits."""
+
+    range: Range
+    type: int
+    attribute: int
+
+    @property
+    def type_name(self) -> str:
+        """The type in words; types that the specification does not name by number."""
+        return TYPE_NAMES[self.type] if self.type < len(TYPE_NAMES) else f"type {self.type:#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMap:
+    """Descriptors in address order."""
+
+    descriptors: tuple[MemoryDescriptor, ...]
+
+    def __iter__(self) -> Iterator[MemoryDescriptor]:
+        return iter(self.descriptors)
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    def size_by_type(self) -> dict[str, int]:
+        """Bytes of each type, biggest first."""
+        sizes: dict[str, int] = {}
+        for descriptor in self.descriptors:
+            name = descriptor.type_name
+            sizes[name] = sizes.get(name, 0) + descriptor.range.size
+        return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def format_size(size: int) -> str:
+    """Bytes in the largest binary unit that keeps them readable: "4 KiB", "256 MiB"."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = 0
+    value = float(size)
+    while value >= 1024 and power < len(units) - 1:
+        value /= 1024
+        power += 1
+    return f"{value:.1f}".removesuffix(".0") + f" {units[power]}"
