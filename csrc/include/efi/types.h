@@ -76,6 +76,7 @@ struct efi_memory_descriptor {
 #define EFI_VARIABLE_NON_VOLATILE 0x1U
 #define EFI_VARIABLE_BOOTSERVICE_ACCESS 0x2U
 #define EFI_VARIABLE_RUNTIME_ACCESS 0x4U
+#define EFI_VARIABLE_APPEND_WRITE 0x40U
 
 /* 10.3.1, EFI_DEVICE_PATH_PROTOCOL. */
 struct efi_device_path {
