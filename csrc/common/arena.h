@@ -15,7 +15,7 @@ struct pk_region {
 	u32 reserved;
 };
 
-/* Regions sorted by address, never overlapping, free neighbours merged. */
+/* Regions sorted by address, never overlapping, equal neighbours merged. */
 struct pk_arena {
 	struct pk_region regions[PK_ARENA_REGIONS_MAX];
 	u32 nr_regions;
@@ -30,12 +30,17 @@ void pk_arena_init(struct pk_arena *arena);
 /* Give the arena [start, start + nr_pages) as free memory; false if unaligned, overlapping, wrapping or full. */
 bool pk_arena_add(struct pk_arena *arena, u64 start, u64 nr_pages);
 
-/* The highest free pages ending at or below max (the last usable byte); any type but conventional. */
+/*
+ * The highest free pages ending at or below max (the last usable byte).
+ * EFI_INVALID_PARAMETER: no pages, or a type that AllocatePages refuses (UEFI
+ * 2.10, 7.2.1). EFI_OUT_OF_RESOURCES: no such pages, or no room in the table.
+ */
 efi_status_t pk_arena_alloc(struct pk_arena *arena, u32 type, u64 nr_pages, u64 max, u64 *ret_start);
 
+/* As above; EFI_NOT_FOUND unless every page is free and inside the arena. */
 efi_status_t pk_arena_alloc_at(struct pk_arena *arena, u32 type, u64 start, u64 nr_pages);
 
-/* EFI_NOT_FOUND unless every page is allocated and inside the arena. */
+/* EFI_NOT_FOUND unless every page is allocated and inside the arena; EFI_INVALID_PARAMETER: unaligned or no pages. */
 efi_status_t pk_arena_free(struct pk_arena *arena, u64 start, u64 nr_pages);
 
 bool pk_arena_contains(const struct pk_arena *arena, u64 address);

@@ -7,7 +7,7 @@
 
 enum pk_bzimage_fault {
 	PK_BZIMAGE_OK,
-	PK_BZIMAGE_TRUNCATED,
+	PK_BZIMAGE_TRUNCATED,		/* shorter than its header, or than its header says */
 	PK_BZIMAGE_NOT_BZIMAGE,		/* no 0xaa55, no HdrS */
 	PK_BZIMAGE_TOO_OLD,		/* protocol below 2.12 */
 	PK_BZIMAGE_NOT_64BIT,

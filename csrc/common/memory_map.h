@@ -16,15 +16,18 @@ struct pk_map_view {
 
 /*
  * Reduce size bytes of descriptors at map, stepping by step, to out, which has
- * room for capacity bytes and uses the same step. Arena, stub and window are
- * cut out of whatever descriptors cover them; all other loader, boot services,
- * conventional, persistent and unaccepted memory becomes reserved (only its
- * cacheability is kept); runtime, ACPI and MMIO stay as they are; neighbours
- * that became equal are merged.
+ * room for capacity bytes, uses the same step and does not overlap map. What the
+ * view names is cut out of whatever descriptors cover it; all other loader, boot
+ * services, conventional, persistent, unaccepted and unknown memory becomes
+ * reserved (only its cacheability is kept); runtime, ACPI and MMIO stay as they
+ * are; reserved neighbours are merged; empty and wrapping descriptors are dropped.
  *
- * EFI_SUCCESS with *ret_size used; EFI_BUFFER_TOO_SMALL with *ret_size needed;
- * EFI_INVALID_PARAMETER when step is below the descriptor's size or size is no
- * multiple of step. The output is sorted as the input, arena regions last.
+ * EFI_SUCCESS with *ret_size used; EFI_BUFFER_TOO_SMALL with *ret_size needed
+ * (out may be NULL when capacity is 0); EFI_INVALID_PARAMETER when step is below
+ * the descriptor's size or above a page, size is no multiple of step, or the
+ * view's ranges are not page aligned, wrap or overlap. The output is sorted as
+ * the input, then stub, window, MMIO, arena regions; these have the cacheability
+ * of the descriptor that covered them.
  */
 efi_status_t pk_memory_map_reduce(const void *map, u64 size, u64 step, const struct pk_map_view *view,
 				  void *out, u64 capacity, u64 *ret_size);

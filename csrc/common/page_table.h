@@ -11,7 +11,7 @@ enum pk_pte_bits {
 	PK_PTE_HUGE	= 128,
 };
 
-/* Tables grow inside [pool, pool + pool_size), page aligned, identity mapped, zeroed; the first page is the root. */
+/* Tables grow inside [pool, pool + pool_size), page aligned and identity mapped; each page is zeroed when taken, the first is the root. */
 struct pk_page_table {
 	u64 pool;
 	u64 pool_size;

@@ -16,8 +16,8 @@ bool pk_variable_visible(u32 attributes);
  * May a running OS set it? exists and old_attributes tell what is stored now;
  * new_attributes and size are the call's. EFI_SUCCESS: pass it to the firmware.
  * EFI_INVALID_PARAMETER: creation without RUNTIME_ACCESS or NON_VOLATILE.
- * EFI_WRITE_PROTECTED: exists but is volatile. EFI_NOT_FOUND: a hidden one is
- * to be deleted; EFI_INVALID_PARAMETER: a hidden one is to be written.
+ * EFI_WRITE_PROTECTED: exists but is volatile. EFI_NOT_FOUND: a hidden or absent
+ * one is to be deleted; EFI_INVALID_PARAMETER: a hidden one is to be written.
  */
 efi_status_t pk_variable_may_set(bool exists, u32 old_attributes, u32 new_attributes, u64 size);
 
