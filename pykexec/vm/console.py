@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The serial console of a virtual machine: captured in full, searched forward."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Terminal control that OVMF, GRUB and shells mix into their text (ECMA-48).
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][0-9A-B]|\x1b[=>78cDEHM]|[\r\0\x07]"
+)
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07]{0,80}|[()])?\Z")
+
+OnLine = Callable[[float, str], None]
+
+
+class Console:
+    """Reads a connected socket in a thread until it closes.
+
+    log_file gets every line with the seconds since the start, without terminal control;
+    raw_file the bytes as they came. on_line is called from the thread.
+    """
+
+    def __init__(
+        self, connection: socket.socket, log_file: Path, raw_file: Path, on_line: OnLine | None
+    ) -> None:
+        self.started = time.monotonic()
+        self._connection = connection
+        self._log_file, self._raw_file, self._on_line = log_file, raw_file, on_line
+        self._text = ""
+        self._position = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+        self._thread.start()
+
+    @property
+    def text(self) -> str:
+        """Everything the guest has written so far, terminal control removed."""
+        with self._changed:
+            return self._text
+
+    @property
+    def closed(self) -> bool:
+        """Whether QEMU has ended the connection."""
+        with self._changed:
+            return self._closed
+
+    def search(
+        self, pattern: re.Pattern[str], fatal: re.Pattern[str] | None, within: float
+    ) -> re.Match[str] | None:
+        """The first match after the previous one, waiting for up to within seconds.
+
+        None when the time is up, the console has closed, or fatal matched first.
+        """
+        deadline = time.monotonic() + within
+        with self._changed:
+            while True:
+                match = pattern.search(self._text, self._position)
+                bad = fatal.search(self._text, self._position) if fatal else None
+                if match and (not bad or match.start() <= bad.start()):
+                    self._position = match.end()
+                    return match
+                remaining = deadline - time.monotonic()
+                if bad or self._closed or remaining <= 0:
+                    return None
+                self._changed.wait(remaining)
+
+    def send(self, text: str) -> None:
+        """Type text into the guest's serial port."""
+        self._connection.sendall(text.encode())
+
+    def tail(self, nr_lines: int = 25) -> str:
+        """The last lines that are not blank, for error messages."""
+        lines = [line.rstrip() for line in self.text.splitlines() if line.strip()]
+        return "\n".join(lines[-nr_lines:])
+
+    def join(self, timeout_s: float = 5.0) -> None:
+        """Wait until everything that QEMU wrote before it ended has been read."""
+        self._thread.join(timeout_s)
+
+    def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        pending, line = "", ""
+        with open(self._log_file, "w", encoding="utf-8") as log, open(self._raw_file, "wb") as raw:
+            while data := self._receive():
+                raw.write(data)
+                raw.flush()
+                pending += decoder.decode(data)
+                cut = _UNFINISHED.search(pending)
+                end = cut.start() if cut else len(pending)
+                clean, pending = _CONTROL.sub("", pending[:end]), pending[end:]
+                now = time.monotonic() - self.started
+                *lines, line = (line + clean).split("\n")
+                for whole in lines:
+                    log.write(f"[{now:8.3f}] {whole}\n")
+                    if self._on_line:
+                        self._on_line(now, whole)
+                log.flush()
+                with self._changed:
+                    self._text += clean
+                    self._changed.notify_all()
+            log.write(f"[{time.monotonic() - self.started:8.3f}] {line}\n")
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(65536)
+        except OSError:
+            return b""

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disk images with a GPT, a FAT32 EFI system partition and ext4 partitions, made without root."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pykexec.errors import UsageError
+from pykexec.run import run
+
+MIB = 1 << 20
+SECTOR = 512
+_TYPE_CODES = {"esp": "ef00", "ext4": "8300"}
+_TIMEOUT_S = 120.0
+
+DISK_GUID = uuid.UUID("00000000-0000-4000-8000-000000000001")
+_ESP_GUID = uuid.UUID("11111111-1111-4111-8111-111111111111")
+_EXT4_GUID = uuid.UUID("22222222-2222-4222-8222-222222222222")
+
+# Files by their path on the volume ("EFI/BOOT/BOOTX64.EFI"): contents, or where to copy them from.
+Files = Mapping[str, bytes | Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Esp:
+    """A FAT32 EFI system partition; size 0 fits it to its files."""
+
+    files: Files
+    size_mib: int = 0
+    label: str = "ESP"
+    guid: uuid.UUID = _ESP_GUID
+
+
+@dataclass(frozen=True, slots=True)
+class Ext4:
+    """An ext4 partition."""
+
+    files: Files = field(default_factory=dict)
+    size_mib: int = 32
+    label: str = "data"
+    guid: uuid.UUID = _EXT4_GUID
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLayout:
+    """Where a partition came to be; start and size in sectors, as device paths have them."""
+
+    number: int
+    start: int
+    size: int
+    guid: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLayout:
+    """An image that was made."""
+
+    path: Path
+    partitions: tuple[PartitionLayout, ...]
+
+
+def make_disk(
+    path: Path, partitions: Sequence[Esp | Ext4], *, guid: uuid.UUID = DISK_GUID
+) -> DiskLayout:
+    """Write a disk image with partitions to path; same input, same GUIDs and layout."""
+    layouts: list[PartitionLayout] = []
+    start = MIB // SECTOR
+    for number, part in enumerate(partitions, 1):
+        size = _size_mib(part) * MIB // SECTOR
+        layouts.append(PartitionLayout(number, start, size, part.guid))
+        start += size
+    with open(path, "wb") as image:
+        image.truncate(start * SECTOR + MIB)
+    words = ["sgdisk", "--clear", f"--disk-guid={guid}"]
+    for layout, part in zip(layouts, partitions, strict=True):
+        number = layout.number
+        words += [f"--new={number}:{layout.start}:{layout.start + layout.size - 1}"]
+        words += [f"--typecode={number}:{_TYPE_CODES['esp' if isinstance(part, Esp) else 'ext4']}"]
+        words += [f"--partition-guid={number}:{part.guid}", f"--change-name={number}:{part.label}"]
+    run([*words, path], timeout_s=_TIMEOUT_S)
+    for layout, part in zip(layouts, partitions, strict=True):
+        (_format_fat if isinstance(part, Esp) else _format_ext4)(path, layout, part)
+    return DiskLayout(path, tuple(layouts))
+
+
+def add_files(disk: DiskLayout, files: Files, number: int = 1) -> None:
+    """Put more files on the FAT partition number of disk, replacing those of the same name."""
+    layout = disk.partitions[number - 1]
+    with tempfile.TemporaryDirectory(prefix="pykexec-disk-") as directory:
+        _stage(Path(directory), files)
+        top = sorted(Path(directory).iterdir())
+        if top:
+            target = ["-i", f"{disk.path}@@{layout.start * SECTOR}"]
+            run(["mcopy", *target, "-s", "-o", "-Q", *top, "::/"], timeout_s=_TIMEOUT_S)
+
+
+def read_file(disk: DiskLayout, name: str, number: int = 1) -> bytes:
+    """The contents of a file on the FAT partition number of disk."""
+    offset = disk.partitions[number - 1].start * SECTOR
+    return run(["mtype", "-i", f"{disk.path}@@{offset}", f"::/{name}"], timeout_s=_TIMEOUT_S)
+
+
+def _size_mib(part: Esp | Ext4) -> int:
+    if part.size_mib:
+        return part.size_mib
+    sizes = [len(c) if isinstance(c, bytes) else c.stat().st_size for c in part.files.values()]
+    # FAT32 needs 65525 clusters; a tenth is for tables, directories and slack.
+    return max(40, sum(sizes) * 11 // 10 // MIB + 8)
+
+
+def _stage(directory: Path, files: Files) -> None:
+    for name, content in files.items():
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UsageError(f"{name}: not a path inside the volume")
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
+
+
+def _format_fat(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
+    offset, blocks = layout.start, layout.size * SECTOR // 1024
+    words = ["mkfs.fat", "-F", "32", "-s", "1", "--invariant", "-n", part.label]
+    run([*words, f"--offset={offset}", path, str(blocks)], timeout_s=_TIMEOUT_S)
+    add_files(DiskLayout(path, (*[layout] * layout.number,)), part.files, layout.number)
+
+
+def _format_ext4(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
+    with tempfile.TemporaryDirectory(prefix="pykexec-disk-") as directory:
+        _stage(Path(directory), part.files)
+        words = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, "-L", part.label]
+        words += ["-U", str(part.guid), "-E", f"offset={layout.start * SECTOR}"]
+        run([*words, path, f"{layout.size * SECTOR // 1024}k"], timeout_s=_TIMEOUT_S)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The "second OS": a stock Debian kernel with a tiny initramfs that proves it owns the machine.
+
+Its marks on the serial console are OS:UP, OS:CPUS, OS:DISK, OS:EFIVAR, OS:TPM, OS:NET and
+OS:DONE (guest_os.sh); the kernel command line says which checks to do and how to end.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pykexec.run import run
+from pykexec.vm import packages
+from pykexec.vm.disk import Ext4
+from pykexec.vm.kernels import Kernel, load_order
+
+_BUSYBOX = Path("/bin/busybox")
+_SCRIPT = Path(__file__).with_name("guest_os.sh")
+_MODULES = (
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_rng",
+    "crc32c_generic",
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "efivarfs",
+    "tpm_tis",
+    "tpm_crb",
+)
+_DIRECTORIES = ("bin", "dev", "proc", "sys", "run", "mnt", "modules")
+
+Check = Literal["disk", "efivar", "tpm", "net"]
+End = Literal["poweroff", "reboot", "stay"]
+
+DATA = "stored before the machine was switched on\n"
+
+
+def initramfs(kernel: Kernel) -> Path:
+    """The initramfs for kernel, made once and kept beside the downloaded packages."""
+    target = packages.cache_dir() / "guest_os" / f"{kernel.release}.cpio"
+    newest_input = max(_SCRIPT.stat().st_mtime, Path(__file__).stat().st_mtime)
+    if target.exists() and target.stat().st_mtime > newest_input:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="guest-os-", dir=target.parent) as directory:
+        root = Path(directory) / "root"
+        _populate(root, kernel)
+        names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+        words = ["cpio", "--create", "--format=newc", "--owner=0:0", "--reproducible", "--quiet"]
+        archive = Path(directory) / "cpio"
+        archive.write_bytes(run(words, cwd=root, stdin="\n".join(names).encode(), timeout_s=60))
+        archive.rename(target)
+    return target
+
+
+def command_line(
+    checks: tuple[Check, ...] = ("disk", "efivar", "tpm", "net"), end: End = "poweroff"
+) -> str:
+    """Kernel parameters for these checks (the missing device of an asked check is a failure)."""
+    return f"console=ttyS0,115200 panic=-1 os.checks={','.join(checks)} os.end={end}"
+
+
+def data_partition() -> Ext4:
+    """The partition that the disk check reads a file from and writes one to."""
+    return Ext4({"greeting": DATA.encode()}, label="osdata")
+
+
+def _populate(root: Path, kernel: Kernel) -> None:
+    for name in _DIRECTORIES:
+        (root / name).mkdir(parents=True)
+    (root / "bin/busybox").write_bytes(_BUSYBOX.read_bytes())
+    (root / "bin/busybox").chmod(0o755)
+    (root / "bin/sh").symlink_to("busybox")
+    (root / "init").write_bytes(_SCRIPT.read_bytes())
+    (root / "init").chmod(0o755)
+    order = load_order(kernel, _MODULES)
+    for name, content in order:
+        (root / "modules" / f"{name}.ko").write_bytes(content)
+    (root / "modules/order").write_text("".join(f"{name}\n" for name, _ in order))

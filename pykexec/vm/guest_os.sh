@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# /init of the "second OS" (guest_os.py): checks what os.checks= names, marks each on the console.
+
+GUID=5b1c0f7e-3c38-4d5e-9a55-706b65786563	# vendor GUID of the test variable
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+exec >/dev/console 2>&1
+# Kernel messages would land in the middle of our lines.
+dmesg -n 1
+
+say() { echo "OS:$*"; }
+
+parameter() { tr ' ' '\n' </proc/cmdline | sed -n "s/^os\.$1=//p" | tail -n 1; }
+
+end() {
+	sync
+	case "$1" in
+	stay) exec setsid cttyhack sh ;;
+	reboot) reboot -f ;;
+	*) poweroff -f ;;
+	esac
+}
+
+fail() {
+	say "FAIL $*"
+	dmesg | tail -n 20
+	end poweroff
+	sleep 60
+}
+
+wait_for() {
+	for _ in $(seq 100); do
+		[ -e "$1" ] && return
+		usleep 100000
+	done
+	fail "$1 did not appear"
+}
+
+check_disk() {
+	device=
+	for _ in $(seq 100); do
+		device=$(findfs LABEL=osdata 2>/dev/null) && break
+		usleep 100000
+	done
+	[ -n "$device" ] || fail "disk: no partition osdata"
+	mount -t ext4 "$device" /mnt || fail "disk: mount"
+	greeting=$(cat /mnt/greeting) || fail "disk: read"
+	date >/mnt/booted || fail "disk: write"
+	umount /mnt || fail "disk: umount"
+	say "DISK $device read '$greeting', wrote"
+}
+
+check_efivar() {
+	mount -t efivarfs efivarfs /sys/firmware/efi/efivars || fail "efivar: mount"
+	cd /sys/firmware/efi/efivars || fail "efivar: cd"
+	cat BootOrder-* >/dev/null || fail "efivar: read BootOrder"
+	file=PykexecTest-$GUID
+	if [ -e "$file" ]; then
+		chattr -i "$file" && rm "$file" || fail "efivar: delete the old one"
+	fi
+	printf '\007\000\000\000hello' >"$file" || fail "efivar: write"
+	back=$(tail -c 5 "$file")
+	[ "$back" = hello ] || fail "efivar: read back '$back'"
+	say "EFIVAR $(ls | wc -l) variables, wrote and read back"
+	cd /
+}
+
+check_tpm() {
+	wait_for /dev/tpm0
+	mount -t securityfs securityfs /sys/kernel/security || fail "tpm: securityfs"
+	log=/sys/kernel/security/tpm0/binary_bios_measurements
+	wait_for $log
+	say "TPM log of $(wc -c <$log) bytes, PCR4 $(cat /sys/class/tpm/tpm0/pcr-sha256/4)"
+}
+
+check_net() {
+	wait_for /sys/class/net/eth0
+	ip link set eth0 up
+	cat >/run/lease <<-'SCRIPT'
+		#!/bin/sh
+		[ "$1" = bound ] && echo "$ip" >/run/address
+		exit 0
+	SCRIPT
+	chmod +x /run/lease
+	udhcpc -i eth0 -n -q -f -t 10 -T 2 -s /run/lease >/dev/null || fail "net: no lease"
+	say "NET $(cat /run/address)"
+}
+
+while read -r module; do
+	insmod "/modules/$module.ko" || fail "insmod $module"
+done </modules/order
+
+say "UP $(uname -r)"
+say "CPUS $(cat /sys/devices/system/cpu/online)"
+for check in $(parameter checks | tr ',' ' '); do
+	"check_$check"
+done
+say DONE
+end "$(parameter end)"

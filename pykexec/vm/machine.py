@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a virtual machine consists of, and the QEMU command line for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pykexec.vm.ovmf import Firmware
+
+MIB = 1 << 20
+
+# cmpxchg16b of QEMU 7.2's TCG double-faults stock Linux 6.12.
+DEFAULT_CPU = "max,-cx16"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A raw disk image; snapshot means that writes are thrown away at the end."""
+
+    path: Path
+    interface: Literal["virtio", "ahci", "nvme", "usb"] = "virtio"
+    bootindex: int | None = None
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A card on QEMU's user network, which has DHCP, TFTP from a directory and port forwards.
+
+    hostfwd are QEMU rules ("tcp:127.0.0.1:8022-:22"); guestfwd likewise.
+    rom false leaves PXE to the firmware's own drivers.
+    """
+
+    model: str = "virtio-net-pci"
+    mac: str = "52:54:00:12:34:56"
+    tftp: Path | None = None
+    bootfile: str | None = None
+    hostfwd: tuple[str, ...] = ()
+    bootindex: int | None = None
+    rom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A whole machine; use dataclasses.replace() for variations of one.
+
+    variables overrides the firmware's template. memory_file lets Vm.read_memory() see guest RAM.
+    reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates.
+    """
+
+    firmware: Firmware
+    variables: Path | None = None
+    cpus: int = 1
+    memory_mib: int = 1024
+    type: Literal["q35", "pc"] = "q35"
+    pit: bool = True
+    hpet: bool = True
+    cpu: str = DEFAULT_CPU
+    disks: tuple[Disk, ...] = ()
+    nic: Nic | None = None
+    tpm: Literal["tis", "crb"] | None = None
+    provisioned_tpm: bool = False
+    memory_file: bool = False
+    reboot: bool = False
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the parts of one running machine live."""
+
+    variables: Path
+    serial: Path
+    qmp: Path
+    tpm: Path
+    memory: Path
+
+
+def command(machine: Machine, files: Files) -> list[str]:
+    """The QEMU command line: it connects to files.serial and files.tpm, listens at files.qmp."""
+    words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
+    words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
+    words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
+    words += ["-display", "none", "-vga", "std", "-boot", "menu=off,splash-time=0"]
+    words += _board(machine, files)
+    for number, disk in enumerate(machine.disks):
+        words += _disk(number, disk)
+    words += _nic(machine.nic) if machine.nic else ["-nic", "none"]
+    words += ["-device", "virtio-rng-pci"]
+    if machine.tpm:
+        words += ["-chardev", f"socket,id=chrtpm,path={files.tpm}"]
+        words += ["-tpmdev", "emulator,id=tpm0,chardev=chrtpm"]
+        words += ["-device", f"tpm-{machine.tpm},tpmdev=tpm0"]
+    words += ["-qmp", f"unix:{files.qmp},server=on,wait=off", "-monitor", "none"]
+    words += ["-chardev", f"socket,id=serial0,path={files.serial}", "-serial", "chardev:serial0"]
+    if not machine.reboot:
+        words += ["-no-reboot"]
+    return [*words, *machine.extra]
+
+
+def ram_below_4g(machine: Machine) -> int:
+    """Bytes of RAM under the PCI hole; what does not fit continues at 4 GiB (hw/i386 in QEMU)."""
+    size = machine.memory_mib * MIB
+    limit, when_split = {"q35": (0xB0000000, 0x80000000), "pc": (0xE0000000, 0xC0000000)}[
+        machine.type
+    ]
+    return size if size < limit else when_split
+
+
+def _board(machine: Machine, files: Files) -> list[str]:
+    smm = machine.firmware.smm
+    options = [machine.type, *(["smm=on"] if smm else [])]
+    options += [f"{name}=off" for name in ("pit", "hpet") if not getattr(machine, name)]
+    words = []
+    if machine.memory_file:
+        backend = f"id=pcram,size={machine.memory_mib}M,mem-path={files.memory},share=on"
+        words += ["-object", f"memory-backend-file,{backend}"]
+        options += ["memory-backend=pcram"]
+    words += ["-machine", ",".join(options)]
+    if smm:
+        words += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        words += ["-global", "ICH9-LPC.disable_s3=1"]
+    code, variables = machine.firmware.code, files.variables
+    words += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
+    words += ["-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+    return words
+
+
+def _disk(number: int, disk: Disk) -> list[str]:
+    drive = f"if=none,id=d{number},format=raw,file={disk.path}"
+    device = {
+        "virtio": f"virtio-blk-pci,drive=d{number}",
+        "ahci": f"ide-hd,drive=d{number},bus=ide.{number}",
+        "nvme": f"nvme,drive=d{number},serial=pykexec{number}",
+        "usb": f"usb-storage,drive=d{number}",
+    }[disk.interface]
+    if disk.snapshot:
+        drive += ",snapshot=on"
+    if disk.bootindex is not None:
+        device += f",bootindex={disk.bootindex}"
+    controller = ["-device", "qemu-xhci"] if disk.interface == "usb" else []
+    return ["-drive", drive, *controller, "-device", device]
+
+
+def _nic(nic: Nic) -> list[str]:
+    network = "user,id=n0"
+    if nic.tftp:
+        network += f",tftp={nic.tftp}"
+    if nic.bootfile:
+        network += f",bootfile={nic.bootfile}"
+    network += "".join(f",hostfwd={rule}" for rule in nic.hostfwd)
+    device = f"{nic.model},netdev=n0,mac={nic.mac}"
+    if not nic.rom:
+        device += ",romfile="
+    if nic.bootindex is not None:
+        device += f",bootindex={nic.bootindex}"
+    return ["-netdev", network, "-device", device]

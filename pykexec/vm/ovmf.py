@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OVMF firmware builds of Debian, by version and variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pykexec.errors import UsageError
+from pykexec.vm import packages
+
+VERSIONS = tuple(packages.FIRMWARES)
+
+# variant: (code, variables); all but plain need SMM to guard the variable store.
+_VARIANTS = {
+    "plain": ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
+    "secboot": ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd"),
+    "strictnx": ("OVMF_CODE_4M.secboot.strictnx.fd", "OVMF_VARS_4M.fd"),
+    "snakeoil": ("OVMF_CODE_4M.snakeoil.fd", "OVMF_VARS_4M.snakeoil.fd"),
+    "ms": ("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """Flash images of one OVMF build; variables is a template that each machine copies."""
+
+    version: str
+    variant: str
+    code: Path
+    variables: Path
+
+    @property
+    def smm(self) -> bool:
+        """Whether the machine must have System Management Mode."""
+        return self.variant != "plain"
+
+
+def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
+    """Firmware of a version in VERSIONS; variant is plain, secboot, strictnx, snakeoil or ms.
+
+    secboot can enforce Secure Boot but has no keys; snakeoil enforces it with the package's test
+    keys, ms with Microsoft's; strictnx is 2025.02's build without executable data pages.
+    """
+    if version not in packages.FIRMWARES or variant not in _VARIANTS:
+        raise UsageError(f"no firmware {version} {variant}")
+    directory = packages.fetch(packages.FIRMWARES[version]) / "usr/share/OVMF"
+    code, variables = (directory / name for name in _VARIANTS[variant])
+    if not code.exists():
+        raise UsageError(f"OVMF {version} has no variant {variant}")
+    return Firmware(version, variant, code, variables)
+
+
+def snakeoil_key() -> tuple[Path, Path]:
+    """Private key (its password is "snakeoil") and certificate that the snakeoil variants trust."""
+    directory = packages.fetch(packages.FIRMWARES["2025.02"]) / "usr/share/ovmf"
+    return directory / "PkKek-1-snakeoil.key", directory / "PkKek-1-snakeoil.pem"
