@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PE images of EFI as untrusted bytes: headers, sections, Authenticode digest (PE/COFF
+specification 8.3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+
+from pykexec.errors import FormatError
+
+MACHINE_AMD64 = 0x8664
+SUBSYSTEM_EFI_APPLICATION = 10
+MAGIC_PE32 = 0x10B
+MAGIC_PE32_PLUS = 0x20B
+SECTION_HEADER_SIZE = 40
+
+MACHINES = {
+    0x014C: "i386",
+    MACHINE_AMD64: "x86-64",
+    0x01C0: "arm",
+    0x01C2: "thumb",
+    0xAA64: "aarch64",
+    0x0EBC: "EFI byte code",
+    0x5064: "riscv64",
+    0x6264: "loongarch64",
+}
+SUBSYSTEMS = {
+    SUBSYSTEM_EFI_APPLICATION: "EFI application",
+    11: "EFI boot service driver",
+    12: "EFI runtime driver",
+    13: "EFI ROM",
+}
+_DIRECTORY_CERTIFICATES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One row of the section table; address is relative to the image, file_offset to the file."""
+
+    name: str
+    virtual_size: int
+    address: int
+    file_size: int
+    file_offset: int
+    characteristics: int
+
+    @property
+    def end(self) -> int:
+        """First address behind the section in memory."""
+        return self.address + max(self.virtual_size, 0 if self.virtual_size else self.file_size)
+
+    @property
+    def file_end(self) -> int:
+        """First offset behind the section's bytes in the file."""
+        return self.file_offset + self.file_size if self.file_size else 0
+
+    def __str__(self) -> str:
+        return f"{self.name or '(unnamed)'} [{self.address:#x}, {self.end:#x})"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What the headers of a PE image say; the offsets of fields are offsets in the file."""
+
+    machine: int
+    magic: int
+    subsystem: int
+    entry: int
+    section_alignment: int
+    file_alignment: int
+    size_of_image: int
+    size_of_headers: int
+    checksum: int
+    pe_offset: int
+    optional_offset: int
+    section_table: int
+    certificate_entry: int
+    """Offset of the certificate table's directory entry, 0 when the headers have none."""
+    certificates_offset: int
+    certificates_size: int
+    sections: tuple[Section, ...]
+
+    @property
+    def checksum_offset(self) -> int:
+        """Offset of the CheckSum field, which no digest covers."""
+        return self.optional_offset + 64
+
+    @property
+    def section_table_end(self) -> int:
+        """First offset behind the last section header."""
+        return self.section_table + SECTION_HEADER_SIZE * len(self.sections)
+
+    def section(self, name: str) -> Section | None:
+        """The first section called name."""
+        return next((section for section in self.sections if section.name == name), None)
+
+
+def parse(data: bytes, source: str) -> Image:
+    """Decode the headers of data; FormatError, which names source, unless they are whole and
+    consistent.
+    """
+
+    def fail(fault: str) -> FormatError:
+        return FormatError(f"{source}: {fault}")
+
+    if not data:
+        raise fail("empty file, not a PE image")
+    if data[:2] != b"MZ":
+        raise fail("not a PE image (no MZ at offset 0)")
+    if len(data) < 64:
+        raise fail("truncated PE image (DOS header)")
+    pe_offset: int = struct.unpack_from("<I", data, 60)[0]
+    if len(data) < pe_offset + 24:
+        raise fail(f"truncated PE image (headers at {pe_offset:#x}, {len(data)} bytes)")
+    if data[pe_offset : pe_offset + 4] != b"PE\0\0":
+        raise fail(f"not a PE image (no signature at {pe_offset:#x})")
+    machine, nr_sections, optional_size = struct.unpack_from("<HH12xH", data, pe_offset + 4)
+    optional = pe_offset + 24
+    table = optional + optional_size
+    if len(data) < table + SECTION_HEADER_SIZE * nr_sections:
+        raise fail(f"truncated PE image (section table at {table:#x}, {len(data)} bytes)")
+    magic: int = struct.unpack_from("<H", data, optional)[0] if optional_size >= 2 else 0
+    directories = {MAGIC_PE32: 96, MAGIC_PE32_PLUS: 112}.get(magic)
+    if directories is None:
+        raise fail(f"not a PE image (optional header magic {magic:#x})")
+    if optional_size < directories:
+        raise fail(f"truncated optional header ({optional_size} bytes)")
+    entry = struct.unpack_from("<I", data, optional + 16)[0]
+    section_alignment, file_alignment = struct.unpack_from("<II", data, optional + 32)
+    size_of_image, size_of_headers, checksum, subsystem = struct.unpack_from(
+        "<IIIH", data, optional + 56
+    )
+    nr_directories = struct.unpack_from("<I", data, optional + directories - 4)[0]
+    certificate_entry = certificates_offset = certificates_size = 0
+    if nr_directories > _DIRECTORY_CERTIFICATES:
+        certificate_entry = optional + directories + 8 * _DIRECTORY_CERTIFICATES
+        if certificate_entry + 8 > table:
+            raise fail(f"truncated optional header ({optional_size} bytes)")
+        certificates_offset, certificates_size = struct.unpack_from("<II", data, certificate_entry)
+    if certificates_size and certificates_offset + certificates_size > len(data):
+        raise fail("truncated PE image (certificate table is outside the file)")
+    return Image(
+        machine=machine,
+        magic=magic,
+        subsystem=subsystem,
+        entry=entry,
+        section_alignment=section_alignment,
+        file_alignment=file_alignment,
+        size_of_image=size_of_image,
+        size_of_headers=size_of_headers,
+        checksum=checksum,
+        pe_offset=pe_offset,
+        optional_offset=optional,
+        section_table=table,
+        certificate_entry=certificate_entry,
+        certificates_offset=certificates_offset,
+        certificates_size=certificates_size,
+        sections=tuple(
+            _section(data, table + SECTION_HEADER_SIZE * index) for index in range(nr_sections)
+        ),
+    )
+
+
+def check_application(data: bytes, source: str) -> Image:
+    """Parse data as an EFI application that x86-64 firmware can load; FormatError names source and
+    fault.
+    """
+    image = parse(data, source)
+    if image.machine != MACHINE_AMD64:
+        name = MACHINES.get(image.machine, f"{image.machine:#06x}")
+        raise FormatError(f"{source}: wrong machine type: {name}, not x86-64")
+    if image.magic != MAGIC_PE32_PLUS:
+        raise FormatError(f"{source}: PE32, not PE32+")
+    if image.subsystem != SUBSYSTEM_EFI_APPLICATION:
+        name = SUBSYSTEMS.get(image.subsystem, f"subsystem {image.subsystem}")
+        raise FormatError(f"{source}: {name}, not an EFI application")
+    check_sections(data, image, source)
+    return image
+
+
+def check_sections(data: bytes, image: Image, source: str) -> None:
+    """FormatError unless all sections lie inside file and image, apart from each other and the
+    headers.
+    """
+    if not image.sections:
+        raise FormatError(f"{source}: no sections")
+    if not image.section_table_end <= image.size_of_headers <= len(data):
+        raise FormatError(f"{source}: bad SizeOfHeaders {image.size_of_headers:#x}")
+    end, last = image.size_of_headers, "the headers"
+    for section in sorted(image.sections, key=lambda section: section.address):
+        if section.file_end > len(data):
+            raise FormatError(
+                f"{source}: truncated: section {section.name} ends at {section.file_end:#x}, "
+                f"the file at {len(data):#x}"
+            )
+        if section.end > image.size_of_image:
+            raise FormatError(
+                f"{source}: section {section} is outside the image, which ends at "
+                f"{image.size_of_image:#x}"
+            )
+        if section.end > section.address:
+            if section.address < end:
+                raise FormatError(f"{source}: section {section} overlaps {last}")
+            end, last = section.end, str(section)
+    if not any(section.address <= image.entry < section.end for section in image.sections):
+        raise FormatError(f"{source}: entry point {image.entry:#x} is outside every section")
+
+
+def section_data(data: bytes, section: Section) -> bytes:
+    """The section as the firmware lays it out: VirtualSize bytes, zeros where the file has none."""
+    size = min(section.virtual_size, section.file_size)
+    content = data[section.file_offset : section.file_offset + size]
+    return content.ljust(section.virtual_size, b"\0")
+
+
+def authenticode_digest(data: bytes, image: Image, algorithm: str = "sha256") -> bytes:
+    """The digest that signatures and the firmware's db, dbx and PCR 4 events hold (Authenticode PE
+    format).
+
+    It covers everything but the checksum, the certificate table's directory entry and the table
+    itself. A file whose size is no multiple of 8 is padded by the tool that signs it, and has
+    another digest then.
+    """
+    end = image.certificates_offset if image.certificates_size else len(data)
+    digest = hashlib.new(algorithm)
+    view = memoryview(data)
+    digest.update(view[: image.checksum_offset])
+    if image.certificate_entry:
+        digest.update(view[image.checksum_offset + 4 : image.certificate_entry])
+        digest.update(view[image.certificate_entry + 8 : image.size_of_headers])
+    else:
+        digest.update(view[image.checksum_offset + 4 : image.size_of_headers])
+    hashed = image.size_of_headers
+    for section in sorted(image.sections, key=lambda section: section.file_offset):
+        if section.file_size:
+            digest.update(view[section.file_offset : section.file_end])
+            hashed += section.file_size
+    if hashed < end:
+        digest.update(view[hashed:end])
+    return digest.digest()
+
+
+def _section(data: bytes, offset: int) -> Section:
+    name, virtual_size, address, file_size, file_offset, characteristics = struct.unpack_from(
+        "<8sIIII12xI", data, offset
+    )
+    return Section(
+        name=name.rstrip(b"\0").decode("ascii", "backslashreplace"),
+        virtual_size=virtual_size,
+        address=address,
+        file_size=file_size,
+        file_offset=file_offset,
+        characteristics=characteristics,
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making an image: recipe in, signed unified kernel image out; nothing is written anywhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pykexec
+from pykexec.config import parse_config
+from pykexec.efi import pe
+from pykexec.errors import FormatError, UsageError
+from pykexec.image import assemble, bzimage, files, initrd, measure, modules, sign
+from pykexec.image.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image and what is known about it."""
+
+    data: bytes
+    kernel: bzimage.Kernel
+    section_sizes: Mapping[str, int]
+    """Bytes of each section that was appended."""
+    initrd_unpacked_size: int
+    pcr11: Mapping[str, bytes]
+    """Expected value of PCR 11 for each bank."""
+    authenticode: bytes
+    """SHA-256, as the signature database and PCR 4's events hold it."""
+    signed: bool
+
+    @property
+    def overhead_size(self) -> int:
+        """Bytes of the image that are not the kernel."""
+        return len(self.data) - self.section_sizes[".linux"]
+
+
+def build(recipe: Recipe) -> Built:
+    """Make the image that recipe describes; a PykexecError names the input that is at fault."""
+    kernel_data = files.read(recipe.kernel)
+    kernel = bzimage.parse(kernel_data, str(recipe.kernel))
+    config = files.read(recipe.config) if recipe.config else b""
+    parse_config(config, str(recipe.config))
+    cmdline = _cmdline(recipe, kernel)
+    composed = _initrd(recipe, kernel, config)
+    _check_arena(recipe, kernel, kernel_data, composed)
+    sections = {
+        ".osrel": _os_release(kernel).encode(),
+        ".cmdline": cmdline,
+        ".uname": kernel.version.encode(),
+        ".initrd": composed.data,
+        ".linux": kernel_data,
+    }
+    stub = files.read(recipe.stub)
+    data = assemble.append_sections(stub, str(recipe.stub), sections)
+    if recipe.signing:
+        data = sign.sign(data, recipe.signing)
+    image = pe.parse(data, "image")
+    log.info("image: kernel %s, initramfs %d bytes", kernel.version, len(composed.data))
+    return Built(
+        data=data,
+        kernel=kernel,
+        section_sizes={name: len(content) for name, content in sections.items()},
+        initrd_unpacked_size=composed.unpacked_size,
+        pcr11=measure.predict_all(measure.measured_sections(data, image)),
+        authenticode=pe.authenticode_digest(data, image),
+        signed=recipe.signing is not None,
+    )
+
+
+def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:
+    cmdline = recipe.full_cmdline.encode()
+    if len(cmdline) >= kernel.cmdline_size:
+        raise UsageError(
+            f"command line of {len(cmdline)} bytes: {recipe.kernel} takes {kernel.cmdline_size}"
+        )
+    return cmdline
+
+
+def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Initrd:
+    if not kernel.version:
+        raise FormatError(f"{recipe.kernel}: the kernel does not say its version")
+    directory = recipe.modules or Path("/lib/modules", kernel.version)
+    return initrd.compose(
+        kernel_version=kernel.version,
+        modules=modules.load(directory, recipe.kernel_modules) if recipe.kernel_modules else [],
+        config=config,
+        resume=files.read(recipe.resume),
+        busybox=files.read(recipe.busybox),
+        additions=recipe.initrd_add,
+    )
+
+
+def _check_arena(
+    recipe: Recipe, kernel: bzimage.Kernel, kernel_data: bytes, composed: initrd.Initrd
+) -> None:
+    """Refuse what cannot fit: the kernel as a file and unpacked, the initramfs packed and
+    unpacked.
+    """
+    image = pe.parse(kernel_data, str(recipe.kernel))
+    needed = image.size_of_image + kernel.init_size + len(composed.data) + composed.unpacked_size
+    if needed > recipe.arena_mib * _MIB:
+        raise UsageError(
+            f"{recipe.kernel}: does not fit into an arena of {recipe.arena_mib} MiB: "
+            f"kernel and initramfs alone take {-(-needed // _MIB)} MiB"
+        )
+
+
+def _os_release(kernel: bzimage.Kernel) -> str:
+    return (
+        'NAME="pykexec"\n'
+        "ID=pykexec\n"
+        f"VERSION_ID={pykexec.__version__}\n"
+        f'PRETTY_NAME="pykexec {pykexec.__version__} (Linux {kernel.version})"\n'
+    )

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel modules for the initramfs: found, with what they depend on, unpacked, in load order.
+
+modules.dep is not read: only depmod makes it, so a kernel package that was merely unpacked has
+none. The modules say themselves what they need (.modinfo, "depends=").
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from pykexec.errors import FormatError, UsageError
+from pykexec.image import files
+
+_SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A kernel module as insmod takes it: ELF, not compressed."""
+
+    name: str
+    data: bytes
+
+
+def load(directory: Path, names: Iterable[str]) -> list[Module]:
+    """The named modules of directory (/lib/modules/<version>) in load order, dependencies first.
+
+    What the kernel has built in (modules.builtin) is left out. FormatError if a module is missing
+    or broken, UsageError if directory is.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such directory of kernel modules")
+    available, builtin = _index(directory), _builtin(directory)
+    loaded: dict[str, Module] = {}
+
+    def visit(name: str, needed_by: str) -> None:
+        if name in loaded or name in builtin:
+            return
+        if name not in available:
+            raise FormatError(f"{directory}: no kernel module {name}{needed_by}")
+        data = _unpack(available[name])
+        for dependency in _dependencies(data, available[name]):
+            visit(dependency, f", which {name} needs")
+        loaded[name] = Module(name, data)
+
+    for name in names:
+        visit(_canonical(name), "")
+    return list(loaded.values())
+
+
+def _canonical(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _stem(name: str) -> str:
+    return _canonical(name.partition(".ko")[0])
+
+
+def _index(directory: Path) -> dict[str, Path]:
+    """All modules below directory; with updates/ before kernel/, as depmod has it by default."""
+    found: dict[str, Path] = {}
+    for root, folders, names in os.walk(directory):
+        folders.sort(key=lambda folder: (folder != "updates", folder))
+        folders[:] = [name for name in folders if name not in ("build", "source")]
+        for name in sorted(names):
+            if name.endswith(_SUFFIXES):
+                found.setdefault(_stem(name), Path(root, name))
+    return found
+
+
+def _builtin(directory: Path) -> frozenset[str]:
+    listing = directory / "modules.builtin"
+    lines = files.read(listing).decode(errors="replace").split() if listing.exists() else []
+    return frozenset(_stem(Path(line).name) for line in lines)
+
+
+def _unpack(path: Path) -> bytes:
+    data = files.read(path)
+    try:
+        if path.suffix == ".xz":
+            return lzma.decompress(data)
+        if path.suffix == ".gz":
+            return gzip.decompress(data)
+        if path.suffix == ".zst":
+            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    except (lzma.LZMAError, OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise FormatError(f"{path}: cannot be decompressed: {error}") from error
+    return data
+
+
+def _dependencies(data: bytes, path: Path) -> list[str]:
+    try:
+        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
+    except ELFError as error:
+        raise FormatError(f"{path}: not a kernel module: {error}") from error
+    if section is None:
+        raise FormatError(f"{path}: not a kernel module: no .modinfo section")
+    for field in bytes(section.data()).split(b"\0"):
+        key, _, value = field.partition(b"=")
+        if key == b"depends":
+            return [_canonical(name) for name in value.decode().split(",") if name]
+    return []

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an image is made of, as the user asks for it, and the checks that need no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pykexec.errors import UsageError
+from pykexec.image.sign import SigningKey
+
+DEFAULT_CMDLINE = "console=ttyS0,115200 quiet"
+DEFAULT_ARENA_MIB = 256
+ARENA_PARAMETER = "pykexec.arena"
+KERNEL_MODULES = ("efivarfs",)
+"""What the agent needs and distributions build as modules."""
+DATA = Path(__file__).resolve().parent.parent / "data"
+BUSYBOX = Path("/usr/bin/busybox")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that goes into an image. Equal recipes over equal files make equal images.
+
+    modules is the directory of the kernel's modules, by default /lib/modules/<version>. initrd_add
+    names further initramfs archives, or directories to be packed into one. stub, resume and busybox
+    (which must be linked statically) are what the package and the machine have unless said
+    otherwise.
+    """
+
+    kernel: Path
+    modules: Path | None = None
+    config: Path | None = None
+    cmdline: str = DEFAULT_CMDLINE
+    arena_mib: int = DEFAULT_ARENA_MIB
+    initrd_add: tuple[Path, ...] = ()
+    signing: SigningKey | None = None
+    kernel_modules: tuple[str, ...] = KERNEL_MODULES
+    stub: Path = DATA / "stub.efi"
+    resume: Path = DATA / "resume.bin"
+    busybox: Path = BUSYBOX
+
+    def __post_init__(self) -> None:
+        """Refuse with UsageError what no file can make right."""
+        if self.arena_mib <= 0:
+            raise UsageError(f"arena of {self.arena_mib} MiB: must be more than 0")
+        if not self.cmdline.isprintable() or not self.cmdline.isascii():
+            raise UsageError(f"command line {self.cmdline!r}: must be printable ASCII")
+        if any(word.partition("=")[0] == ARENA_PARAMETER for word in self.cmdline.split()):
+            raise UsageError(f"command line: {ARENA_PARAMETER} is set by the size of the arena")
+
+    @property
+    def full_cmdline(self) -> str:
+        """What .cmdline holds: the user's words and the size of the arena."""
+        return f"{self.cmdline} {ARENA_PARAMETER}={self.arena_mib}M".strip()
