@@ -9,6 +9,8 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+from pykexec._native import ffi, lib
+from pykexec.abi import PeFault
 from pykexec.errors import FormatError
 
 MACHINE_AMD64 = 0x8664
@@ -50,12 +52,12 @@ class Section:
     @property
     def end(self) -> int:
         """First address behind the section in memory."""
-        return self.address + max(self.virtual_size, 0 if self.virtual_size else self.file_size)
+        return self.address + (self.virtual_size or self.file_size)
 
     @property
     def file_end(self) -> int:
         """First offset behind the section's bytes in the file."""
-        return self.file_offset + self.file_size if self.file_size else 0
+        return self.file_offset + self.file_size if self.file_offset and self.file_size else 0
 
     def __str__(self) -> str:
         return f"{self.name or '(unnamed)'} [{self.address:#x}, {self.end:#x})"
@@ -178,6 +180,10 @@ def check_application(data: bytes, source: str) -> Image:
         name = SUBSYSTEMS.get(image.subsystem, f"subsystem {image.subsystem}")
         raise FormatError(f"{source}: {name}, not an EFI application")
     check_sections(data, image, source)
+    # The stub's own check has the last word; what it refuses beyond the above is rare.
+    fault = PeFault(lib.pk_pe_parse(ffi.from_buffer(data), len(data), ffi.new("struct pk_pe *")))
+    if fault != PeFault.OK:
+        raise FormatError(f"{source}: bad PE image: {fault.name.lower().replace('_', ' ')}")
     return image
 
 

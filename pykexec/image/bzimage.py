@@ -3,11 +3,26 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from pykexec._native import ffi, lib
+from pykexec.abi import BzimageFault
 from pykexec.efi import pe
 from pykexec.errors import FormatError
+
+_SECTOR = 512
+_KERNEL_VERSION = 0x20E
+"""Offset of the field that says where the version string is, less one sector."""
+
+_FAULTS = {
+    BzimageFault.TRUNCATED: "truncated Linux kernel",
+    BzimageFault.NOT_BZIMAGE: "not a Linux kernel (no setup header)",
+    BzimageFault.TOO_OLD: "Linux kernel with a boot protocol before 2.12",
+    BzimageFault.NOT_64BIT: "not a 64-bit Linux kernel",
+    BzimageFault.NOT_RELOCATABLE: "Linux kernel that is not relocatable",
+    BzimageFault.NO_EFI_STUB: "Linux kernel without EFI stub (CONFIG_EFI_STUB)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +45,27 @@ def is_bzimage(data: bytes) -> bool:
     return data[0x1FE:0x200] == b"\x55\xaa" and data[0x202:0x206] == b"HdrS"
 
 
+def banner(data: bytes) -> str:
+    """The version string of whatever has a setup header, "" if there is none."""
+    (offset,) = struct.unpack_from("<H", data.ljust(_KERNEL_VERSION + 2, b"\0"), _KERNEL_VERSION)
+    return _string(data, offset + _SECTOR) if offset else ""
+
+
 def parse(data: bytes, source: str) -> Kernel:
     """Decode data as a kernel that EFI can start; FormatError names source and what is amiss."""
     if not data:
         raise FormatError(f"{source}: empty file, not a Linux kernel")
     header = ffi.new("struct pk_bzimage *")
-    fault = lib.pk_bzimage_parse(ffi.from_buffer(data), len(data), header)
-    if fault != lib.PK_BZIMAGE_OK:
-        raise FormatError(f"{source}: {_fault(fault)}")
-    pe.check_application(data, source)
-    banner = _string(data, header.version_offset)
+    fault = BzimageFault(lib.pk_bzimage_parse(ffi.from_buffer(data), len(data), header))
+    if fault == BzimageFault.NO_EFI_STUB and data[:2] == b"MZ":
+        # It has one, but a broken one: say how.
+        pe.check_application(data, source)
+    if fault != BzimageFault.OK:
+        raise FormatError(f"{source}: {_FAULTS[fault]}")
+    text = _string(data, header.version_offset) if header.version_offset else ""
     return Kernel(
-        version=banner.partition(" ")[0],
-        banner=banner,
+        version=text.partition(" ")[0],
+        banner=text,
         protocol=(header.protocol >> 8, header.protocol & 0xFF),
         cmdline_size=header.cmdline_size,
         init_size=header.init_size,
@@ -51,18 +74,5 @@ def parse(data: bytes, source: str) -> Kernel:
     )
 
 
-def _fault(fault: int) -> str:
-    return {
-        lib.PK_BZIMAGE_TRUNCATED: "truncated Linux kernel",
-        lib.PK_BZIMAGE_NOT_BZIMAGE: "not a Linux kernel (no setup header)",
-        lib.PK_BZIMAGE_TOO_OLD: "Linux kernel with a boot protocol before 2.12",
-        lib.PK_BZIMAGE_NOT_64BIT: "not a 64-bit Linux kernel",
-        lib.PK_BZIMAGE_NOT_RELOCATABLE: "Linux kernel is not relocatable",
-        lib.PK_BZIMAGE_NO_EFI_STUB: "Linux kernel without EFI stub (CONFIG_EFI_STUB)",
-    }[fault]
-
-
 def _string(data: bytes, offset: int) -> str:
-    if not offset:
-        return ""
     return data[offset : data.find(b"\0", offset)].decode("ascii", "backslashreplace")

@@ -34,3 +34,13 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def check_writable(path: Path) -> None:
+    """UsageError if write_atomically() is bound to fail, before the work is done."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a directory")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path.parent}: cannot be written")

@@ -24,10 +24,8 @@ from pykexec.run import run
 FLAGS = "-ISB"
 """Isolated from environment and user, no site, no .pyc files written."""
 
-OPTIMIZATION = 0
-"""As in the sources: without docstrings (2) dataclasses make some up when they are defined, which
-costs more start-up time than reading them.
-"""
+OPTIMIZATION = 2
+"""No docstrings, no assert: a tenth less start-up time; the verbs' help texts are no docstrings."""
 
 _LAZY = (
     "encodings.ascii",

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykexec build: make a bootable image from a kernel."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pykexec.errors import UsageError
+
+if TYPE_CHECKING:
+    from pykexec.image.builder import Built
+
+HELP = "make a bootable image: stub, stock kernel and agent in one EFI application"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    # The builder's imports are slow; its defaults are written down in the help by hand.
+    parser.add_argument(
+        "--kernel", type=Path, required=True, metavar="FILE", help="a Linux kernel with EFI stub"
+    )
+    parser.add_argument(
+        "--modules", type=Path, metavar="DIR",
+        help="its modules (default: /lib/modules/<version of the kernel>)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-modules", action="store_true", help="the kernel has all that is needed built in"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="agent.toml to embed")
+    parser.add_argument(
+        "--cmdline", metavar="WORDS", help="kernel parameters (default: console=ttyS0,115200 quiet)"
+    )
+    parser.add_argument(
+        "--arena", type=int, metavar="MIB", help="memory for Linux in MiB (default: 256)"
+    )
+    parser.add_argument(
+        "--initrd-add", type=Path, action="append", default=[], metavar="PATH",
+        help="initramfs archive, or directory to be packed as one, to add; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--sign-key", type=Path, metavar="KEY", help="private key (PEM)")
+    parser.add_argument("--sign-cert", type=Path, metavar="CERT", help="its certificate (PEM)")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the image")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Build, write, print what was built."""
+    from pykexec.image import Recipe, SigningKey, build
+    from pykexec.image.files import check_writable, write_atomically
+    from pykexec.image.recipe import DEFAULT_ARENA_MIB, DEFAULT_CMDLINE, KERNEL_MODULES
+
+    if (args.sign_key is None) != (args.sign_cert is None):
+        raise UsageError("--sign-key and --sign-cert go together")
+    if args.no_modules and args.modules:
+        raise UsageError("--modules and --no-modules exclude each other")
+    recipe = Recipe(
+        kernel=args.kernel,
+        modules=args.modules,
+        config=args.config,
+        cmdline=DEFAULT_CMDLINE if args.cmdline is None else args.cmdline,
+        arena_mib=DEFAULT_ARENA_MIB if args.arena is None else args.arena,
+        initrd_add=tuple(args.initrd_add),
+        signing=SigningKey(args.sign_key, args.sign_cert) if args.sign_key else None,
+        kernel_modules=() if args.no_modules else KERNEL_MODULES,
+    )
+    check_writable(args.output)
+    built = build(recipe)
+    write_atomically(args.output, built.data)
+    _print(args.output, built)
+    return 0
+
+
+def _print(output: Path, built: Built) -> None:
+    print(f"{output}: {len(built.data)} bytes, {'signed' if built.signed else 'not signed'}")
+    print(f"  kernel      {built.kernel.version}, {built.section_sizes['.linux']} bytes")
+    print(
+        f"  initramfs   {built.section_sizes['.initrd']} bytes, "
+        f"{built.initrd_unpacked_size} unpacked"
+    )
+    print(f"  all but the kernel: {built.overhead_size} bytes")
+    print(f"  Authenticode sha256 {built.authenticode.hex()}")
+    for bank, value in built.pcr11.items():
+        print(f"  PCR 11 {bank:6} {value.hex()}")
