@@ -47,7 +47,9 @@ def named_guids() -> dict[str, Guid]:
     from pykexec._native import ffi, lib
 
     return {
-        name.removeprefix(_NATIVE_PREFIX): Guid(bytes(ffi.buffer(ffi.addressof(getattr(lib, name)))))
+        name.removeprefix(_NATIVE_PREFIX): Guid(
+            bytes(ffi.buffer(ffi.addressof(getattr(lib, name))))
+        )
         for name in dir(lib)
         if name.startswith(_NATIVE_PREFIX)
     }
