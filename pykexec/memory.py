@@ -6,28 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-PAGE_SIZE = 4096
-
-# EFI_MEMORY_TYPE in the order of its numbers (UEFI 2.10, 7.2.1).
-TYPE_NAMES = (
-    "reserved",
-    "loader code",
-    "loader data",
-    "boot services code",
-    "boot services data",
-    "runtime services code",
-    "runtime services data",
-    "conventional",
-    "unusable",
-    "ACPI reclaim",
-    "ACPI NVS",
-    "memory mapped I/O",
-    "memory mapped I/O ports",
-    "PAL code",
-    "persistent",
-    "unaccepted",
-)
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Range:
@@ -63,7 +41,12 @@ class MemoryDescriptor:
     @property
     def type_name(self) -> str:
         """The type in words; types that the specification does not name by number."""
-        return TYPE_NAMES[self.type] if self.type < len(TYPE_NAMES) else f"type {self.type:#x}"
+        from pykexec.abi import MemoryType
+
+        try:
+            return MemoryType(self.type).name.lower().replace("_", " ")
+        except ValueError:
+            return f"type {self.type:#x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def test_a_map_sums_by_type_biggest_first() -> None:
         )
     )
     assert list(memory.size_by_type().items()) == [
-        ("conventional", 0x4000),
+        ("conventional memory", 0x4000),
         ("boot services code", 0x2000),
         ("type 0x80000001", 0x1000),
     ]

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""UEFI variables through efivarfs, and the boot options in them (UEFI 2.10, 3.1 and 8.2)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from pykexec.abi import VariableAttribute
+from pykexec.efi.device_path import DevicePath, decode_ucs2, encode_ucs2, parse
+from pykexec.efi.guid import Guid, named_guids
+from pykexec.errors import FormatError
+
+EFIVARFS = Path("/sys/firmware/efi/efivars")
+
+BOOT_ATTRIBUTES = (
+    VariableAttribute.NON_VOLATILE
+    | VariableAttribute.BOOTSERVICE_ACCESS
+    | VariableAttribute.RUNTIME_ACCESS
+)
+
+LOAD_OPTION_ACTIVE = 1
+_LOAD_OPTION = "<IH"
+_GUID_TEXT_SIZE = 36
+
+# linux/fs.h; efivarfs sets the flag on every variable whose GUID it does not know.
+_FS_IOC_GETFLAGS = 0x80086601
+_FS_IOC_SETFLAGS = 0x40086602
+_FS_IMMUTABLE_FL = 0x10
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VariableName:
+    """A variable is named by its text and its vendor."""
+
+    name: str
+    vendor: Guid
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.vendor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What a variable holds."""
+
+    attributes: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOption:
+    """EFI_LOAD_OPTION, what Boot#### holds (3.1.3)."""
+
+    attributes: int
+    description: str
+    path: DevicePath
+    optional_data: bytes = b""
+
+    def __bytes__(self) -> bytes:
+        path = bytes(self.path)
+        head = struct.pack(_LOAD_OPTION, self.attributes, len(path))
+        return head + encode_ucs2(self.description) + path + self.optional_data
+
+
+def parse_load_option(data: bytes) -> LoadOption:
+    """Decode EFI_LOAD_OPTION; of several device paths the first counts."""
+    head = struct.calcsize(_LOAD_OPTION)
+    if len(data) < head:
+        raise FormatError(f"load option: {len(data)} bytes, too short")
+    attributes, path_size = struct.unpack_from(_LOAD_OPTION, data)
+    end = head
+    while data[end : end + 2] != b"\0\0":
+        if len(data) - end < 2:
+            raise FormatError(f"load option: offset {end}: description is not terminated")
+        end += 2
+    start = end + 2
+    if len(data) - start < path_size:
+        raise FormatError(f"load option: offset {start}: path of {path_size} bytes is cut off")
+    path = parse(data[start : start + path_size])
+    return LoadOption(attributes, decode_ucs2(data[head:end]), path, data[start + path_size :])
+
+
+def list_variables(root: Path = EFIVARFS) -> list[VariableName]:
+    """Every variable that the firmware shows to an operating system."""
+    names = []
+    for file in os.listdir(root):
+        name, dash, guid = (
+            file[: -_GUID_TEXT_SIZE - 1],
+            file[-_GUID_TEXT_SIZE - 1 :][:1],
+            file[-_GUID_TEXT_SIZE:],
+        )
+        if dash == "-":
+            names.append(VariableName(name, Guid.parse(guid)))
+    return sorted(names)
+
+
+def read_variable(name: VariableName, root: Path = EFIVARFS) -> Variable:
+    """Read one variable; FileNotFoundError where there is none."""
+    raw = (root / str(name)).read_bytes()
+    if len(raw) < 4:
+        raise FormatError(f"{name}: {len(raw)} bytes from efivarfs, attributes are missing")
+    return Variable(int.from_bytes(raw[:4], "little"), raw[4:])
+
+
+def write_variable(name: VariableName, variable: Variable, root: Path = EFIVARFS) -> None:
+    """Create or replace a variable, in the one write that efivarfs wants."""
+    path = root / str(name)
+    make_mutable(path)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(fd, struct.pack("<I", variable.attributes) + variable.data)
+    finally:
+        os.close(fd)
+
+
+def delete_variable(name: VariableName, root: Path = EFIVARFS) -> None:
+    """Delete a variable; FileNotFoundError where there is none."""
+    path = root / str(name)
+    make_mutable(path)
+    path.unlink()
+
+
+def make_mutable(path: Path) -> None:
+    """Clear the immutable flag, by which efivarfs guards variables it does not know."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        (flags,) = struct.unpack("<i", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(4)))
+        if flags & _FS_IMMUTABLE_FL:
+            fcntl.ioctl(fd, _FS_IOC_SETFLAGS, struct.pack("<i", flags & ~_FS_IMMUTABLE_FL))
+    except OSError as error:
+        # Where the flags are not supported nothing is immutable.
+        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def global_name(name: str) -> VariableName:
+    """A variable of the specification's own namespace."""
+    return VariableName(name, named_guids()["global_variable"])
+
+
+def boot_options(root: Path = EFIVARFS) -> dict[int, LoadOption]:
+    """Every readable Boot#### by its number."""
+    options = {}
+    for name in list_variables(root):
+        if (
+            name.vendor == named_guids()["global_variable"]
+            and (number := _boot_number(name.name)) is not None
+        ):
+            try:
+                options[number] = parse_load_option(read_variable(name, root).data)
+            except FormatError:
+                continue  # The firmware skips what it cannot read, too.
+    return options
+
+
+def _boot_number(name: str) -> int | None:
+    digits = name.removeprefix("Boot")
+    if len(name) != 8 or len(digits) != 4 or digits.upper() != digits:
+        return None
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None
+
+
+def set_boot_next(option: LoadOption, root: Path = EFIVARFS) -> int:
+    """Store option as Boot####, in place of one with its description, and name it in BootNext.
+
+    The boot order stays as it is. Returns the number.
+    """
+    options = boot_options(root)
+    used = {name.name for name in list_variables(root)}
+    same = [number for number, old in options.items() if old.description == option.description]
+    free = (number for number in range(0x10000) if f"Boot{number:04X}" not in used)
+    number = same[0] if same else next(free)
+    write_variable(global_name(f"Boot{number:04X}"), Variable(BOOT_ATTRIBUTES, bytes(option)), root)
+    boot_next = Variable(BOOT_ATTRIBUTES, struct.pack("<H", number))
+    write_variable(global_name("BootNext"), boot_next, root)
+    return number

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client of the gate: typed requests to boot services through one EFI variable."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pykexec._native import ffi, lib
+from pykexec.abi import Limit, MailboxConstant
+from pykexec.efi.guid import named_guids
+from pykexec.efi.variables import EFIVARFS, VariableName, make_mutable
+from pykexec.errors import FirmwareError, NotResidentError
+from pykexec.firmware.status import check_status
+from pykexec.firmware.wire import align8, answer_error, pack, struct_size, unpack
+
+MAILBOX_NAME = bytes(ffi.string(lib.PK_MAILBOX_NAME)).decode()
+_ATTRIBUTES_SIZE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; what names it in errors."""
+
+    op: int
+    what: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Its answer; status is the firmware's efi_status_t."""
+
+    op: int
+    status: int
+    body: bytes
+
+
+def encode_message(requests: Sequence[Request], sequence: int) -> bytes:
+    """The message that carries requests, in order; request n has tag n."""
+    if not 1 <= len(requests) <= Limit.BATCH_MAX:
+        raise FirmwareError(errno.E2BIG, f"{len(requests)} requests in one message", MAILBOX_NAME)
+    records = b""
+    for tag, request in enumerate(requests):
+        size = struct_size("pk_request") + len(request.body)
+        header = pack("pk_request", op=request.op, size=size, tag=tag)
+        records += header + request.body + bytes(align8(size) - size)
+    size = struct_size("pk_message") + len(records)
+    if size > Limit.MESSAGE_MAX:
+        raise FirmwareError(errno.EMSGSIZE, f"message of {size} bytes", requests[0].what)
+    header = pack(
+        "pk_message",
+        magic=MailboxConstant.MESSAGE_MAGIC,
+        version=MailboxConstant.MESSAGE_VERSION,
+        nr_records=len(requests),
+        size=size,
+        sequence=sequence,
+    )
+    return header + records
+
+
+def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> list[Reply]:
+    """The replies to requests, in order; FirmwareError (EPROTO) unless data answers just these."""
+    what = requests[0].what
+    message = unpack("pk_message", data, 0, what)
+    if message.magic != MailboxConstant.MESSAGE_MAGIC:
+        raise answer_error(what, 0, f"magic {message.magic:#x}")
+    if message.version != MailboxConstant.MESSAGE_VERSION:
+        raise answer_error(what, 4, f"version {message.version}")
+    if message.size != len(data):
+        raise answer_error(what, 8, f"size {message.size}, but {len(data)} bytes came")
+    if message.sequence != sequence:
+        raise answer_error(what, 12, f"sequence {message.sequence}, not {sequence}")
+    if message.nr_records != len(requests):
+        raise answer_error(what, 6, f"{message.nr_records} replies to {len(requests)} requests")
+    replies = []
+    offset = struct_size("pk_message")
+    header_size = struct_size("pk_reply")
+    for tag, request in enumerate(requests):
+        reply = unpack("pk_reply", data, offset, request.what)
+        if (reply.op, reply.tag) != (request.op, tag):
+            raise answer_error(request.what, offset, f"reply to op {reply.op}, tag {reply.tag}")
+        if not header_size <= reply.size <= len(data) - offset:
+            raise answer_error(request.what, offset, f"record size {reply.size}")
+        body = data[offset + header_size : offset + reply.size]
+        replies.append(Reply(reply.op, reply.status, body))
+        offset += align8(reply.size)
+    return replies
+
+
+class Mailbox:
+    """An open mailbox; several processes may each have one, calls exclude one another.
+
+    NotResidentError says precisely why this machine has none.
+    """
+
+    def __init__(self, root: Path = EFIVARFS) -> None:
+        name = VariableName(MAILBOX_NAME, named_guids()["pykexec_mailbox"])
+        self._path = root / str(name)
+        self._sequence = secrets.randbits(31)
+        try:
+            make_mutable(self._path)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotResidentError(errno.ENODEV, _why_absent(root), str(self._path)) from None
+        except OSError as error:
+            code = error.errno or errno.EIO
+            raise FirmwareError(code, os.strerror(code), str(self._path)) from None
+
+    def close(self) -> None:
+        """Give the file back; the object is of no use afterwards."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Mailbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def call(self, requests: Sequence[Request]) -> list[Reply]:
+        """Have the firmware serve requests in one world switch; their statuses are the caller's."""
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        message = encode_message(requests, self._sequence)
+        answer = self._exchange(message, requests[0].what)
+        return decode_answer(answer, requests, self._sequence)
+
+    def ask(self, request: Request) -> bytes:
+        """One request, its answer's body; FirmwareError if the firmware fails it."""
+        (reply,) = self.call([request])
+        check_status(reply.status, request.what)
+        return reply.body
+
+    def _exchange(self, message: bytes, what: str) -> bytes:
+        import fcntl
+
+        attributes = struct.pack("<I", MailboxConstant.ATTRIBUTES)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                os.write(self._fd, attributes + message)
+                answer = os.pread(self._fd, _ATTRIBUTES_SIZE + Limit.MESSAGE_MAX, 0)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except OSError as error:
+            code = error.errno or errno.EIO
+            raise FirmwareError(code, f"mailbox: {os.strerror(code)}", what) from error
+        return answer[_ATTRIBUTES_SIZE:]
+
+
+def _why_absent(root: Path) -> str:
+    if not root.parent.is_dir():
+        return "this machine was not started by UEFI firmware, or EFI runtime services are off"
+    if not root.is_dir() or not any(root.iterdir()):
+        return f"efivarfs is not mounted on {root}"
+    return f"there is no {MAILBOX_NAME} variable: Linux was not started through pykexec's image"
