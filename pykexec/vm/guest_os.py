@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The "second OS": a stock Debian kernel with a tiny initramfs that proves it owns the machine.
 
-Its marks on the serial console are OS:UP, OS:CPUS, OS:DISK, OS:EFIVAR, OS:TPM, OS:NET and
+Its marks on the serial console are OS:UP, OS:VIA, OS:CPUS, OS:DISK, OS:EFIVAR, OS:TPM, OS:NET and
 OS:DONE (guest_os.sh); the kernel command line says which checks to do and how to end.
 """
 
@@ -59,10 +59,16 @@ def initramfs(kernel: Kernel) -> Path:
 
 
 def command_line(
-    checks: tuple[Check, ...] = ("disk", "efivar", "tpm", "net"), end: End = "poweroff"
+    via: str = "firmware",
+    checks: tuple[Check, ...] = ("disk", "efivar"),
+    end: End = "poweroff",
 ) -> str:
-    """Kernel parameters for these checks (the missing device of an asked check is a failure)."""
-    return f"console=ttyS0,115200 panic=-1 os.checks={','.join(checks)} os.end={end}"
+    """Kernel parameters for these checks; a missing device of an asked check is a failure.
+
+    via is repeated in OS:VIA, to tell who passed this command line.
+    """
+    checks_word = ",".join(checks)
+    return f"console=ttyS0,115200 panic=-1 os.via={via} os.checks={checks_word} os.end={end}"
 
 
 def data_partition() -> Ext4:

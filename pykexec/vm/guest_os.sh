@@ -96,6 +96,7 @@ while read -r module; do
 done </modules/order
 
 say "UP $(uname -r)"
+say "VIA $(parameter via)"
 say "CPUS $(cat /sys/devices/system/cpu/online)"
 for check in $(parameter checks | tr ',' ' '); do
 	"check_$check"

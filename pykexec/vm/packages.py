@@ -66,7 +66,6 @@ PAYLOADS = {
     "xen-4.20": Package(TRIXIE, "xen-hypervisor-4.20-amd64"),
     "ukify": Package(TRIXIE, "systemd-ukify"),
 }
-DEMO = (FIRMWARES["2025.02"], KERNELS["6.1-cloud"], PAYLOADS["grub-2.06-signed"])
 
 
 def cache_dir() -> Path:
@@ -105,6 +104,18 @@ def fetch_kernels(names: Iterable[str]) -> dict[str, Path]:
     images = {name: _image_of(KERNELS[name]) for name in names}
     paths = fetch_all(images.values())
     return {name: paths[image] for name, image in images.items()}
+
+
+def fetch_for_demo() -> None:
+    """Download what `pykexec demo` uses."""
+    fetch_all([FIRMWARES["2025.02"], PAYLOADS["grub-2.06-signed"]])
+    fetch_kernel("6.1-cloud")
+
+
+def fetch_for_tests() -> None:
+    """Download everything that is named here."""
+    fetch_all([*FIRMWARES.values(), *PAYLOADS.values(), *KERNELS.values()])
+    fetch_kernels(KERNELS)
 
 
 def _image_of(meta: Package) -> Package:

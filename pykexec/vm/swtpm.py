@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,14 +42,13 @@ def provision(directory: Path) -> None:
     (directory / "localca.conf").write_text(_LOCALCA.format(ca=authority))
     (directory / "localca.options").write_text(_OPTIONS)
     (directory / "setup.conf").write_text(_SETUP.format(directory=directory))
-    run(
-        [
-            *("swtpm_setup", "--tpm2", "--tpmstate", state, "--runas", "root", "--overwrite"),
-            *("--createek", "--create-ek-cert", "--create-platform-cert", "--lock-nvram"),
-            *("--pcr-banks", "sha256", "--config", directory / "setup.conf"),
-        ],
-        timeout_s=120,
-    )
+    words: list[str | Path] = ["swtpm_setup", "--tpm2", "--tpmstate", state, "--overwrite"]
+    words += ["--createek", "--create-ek-cert", "--create-platform-cert", "--lock-nvram"]
+    words += ["--pcr-banks", "sha256", "--config", directory / "setup.conf"]
+    if os.geteuid() == 0:
+        # It would become the user tss, who may not write here.
+        words += ["--runas", "root"]
+    run(words, timeout_s=120)
 
 
 @contextmanager

@@ -119,6 +119,11 @@ class Vm:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether QEMU has not ended yet."""
+        return self._process.poll() is None
+
+    @property
     def seconds(self) -> float:
         """Wall-clock seconds since the machine was switched on."""
         return time.monotonic() - self.console.started
@@ -173,6 +178,11 @@ class Vm:
     def reset(self) -> None:
         """Press the reset button; ends the machine unless it was made with reboot=True."""
         self.qmp("system_reset")
+
+    def kill(self) -> None:
+        """End QEMU at once, as a crash would."""
+        self._process.kill()
+        self._process.wait()
 
     def read_memory(self, start: int, size: int) -> bytes:
         """Guest-physical memory [start, start + size), from outside; stop() the guest first."""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands are `make demo` and `make test`; both install what they need on Debian 12.
+
+PYTHON ?= /usr/bin/python3
+JOBS ?= 2
+PYTEST_ARGS ?=
+KERNEL ?= 6.1-cloud
+FUZZ_SECONDS ?= 600
+
+APT_PACKAGES := \
+	binutils busybox-static clang cpio debian-archive-keyring dosfstools e2fsprogs file gcc \
+	gdisk git kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 lld llvm mtools \
+	openssl python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm swtpm-tools \
+	tpm2-tools util-linux xz-utils zstd
+
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+NATIVE_SOURCES := $(shell find csrc -type f) $(wildcard pykexec/_*.py)
+FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(message)s"); \
+	from pykexec.vm import packages; packages.$(1)()'
+PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
+
+.PHONY: demo test lint unit golden fuzz-short vm fuzz bench image control clean apt
+.NOTPARALLEL:
+
+demo: $(INSTALLED)
+	$(call FETCH,fetch_for_demo)
+	$(PY) -m pykexec demo
+
+test: lint unit golden fuzz-short vm
+
+lint: $(INSTALLED)
+	$(PYTEST) tests/lint
+
+unit: $(INSTALLED)
+	$(PYTEST) -n $(JOBS) tests/unit
+
+golden: $(INSTALLED)
+	$(PYTEST) tests/golden
+
+fuzz-short: $(INSTALLED)
+	$(PYTEST) tests/fuzz
+
+# Hours are welcome: make fuzz FUZZ_SECONDS=36000
+fuzz: $(INSTALLED)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
+
+vm: $(INSTALLED)
+	$(call FETCH,fetch_for_tests)
+	$(PYTEST) -n $(JOBS) tests/vm
+
+# Every payload started by the firmware directly: what the VM tests compare with.
+control: $(INSTALLED)
+	$(call FETCH,fetch_for_tests)
+	$(PYTEST) -n $(JOBS) -m control tests/vm
+
+bench: $(INSTALLED)
+	$(call FETCH,fetch_for_tests)
+	$(PY) -m tests.bench --output build/bench.json
+
+image: $(INSTALLED)
+	mkdir -p build
+	$(PY) -m pykexec build --output build/pykexec.efi $$($(PY) -c 'from pykexec.vm.kernels \
+	import kernel; k = kernel("$(KERNEL)"); print("--kernel", k.image, "--modules", k.modules)')
+
+$(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build]'
+	touch $@
+
+# No question may be asked: there may be nobody to answer.
+apt:
+	@missing=$$(for name in $(APT_PACKAGES); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$name 2>&1 | grep -qx installed || echo $$name; \
+	done); \
+	if [ -n "$$missing" ] || [ -z "$$(apt-get indextargets)" ]; then \
+		$(SUDO) apt-get --quiet update && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes \
+			--no-install-recommends -o DPkg::Lock::Timeout=300 install $$missing </dev/null; \
+	fi
+
+clean:
+	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -f $(INSTALLED)

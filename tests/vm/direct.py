@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A payload started by the firmware itself: what starting it through us is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pykexec.vm.bootvars import boot_entry, write_boot_entries
+from pykexec.vm.disk import Esp, make_disk
+from pykexec.vm.guest_os import data_partition
+from pykexec.vm.machine import Disk, Machine
+from pykexec.vm.ovmf import Firmware
+from tests.vm.boot import Boot
+from tests.vm.payloads import Payload
+
+
+def direct_machine(payload: Payload, firmware: Firmware, directory: Path) -> Machine:
+    """A machine whose only boot entry is payload; its files are made in directory."""
+    disk = make_disk(directory / "disk.img", [Esp(payload.files()), data_partition()])
+    entry = boot_entry(disk, payload.path, payload.options, payload.name)
+    write_boot_entries(firmware.variables, directory / "variables.fd", [entry])
+    return Machine(
+        firmware,
+        variables=directory / "variables.fd",
+        cpu=payload.cpu,
+        memory_mib=payload.memory_mib,
+        disks=(Disk(disk.path),),
+        nic=payload.nic(directory),
+    )
+
+
+def check_direct(payload: Payload, firmware: Firmware, boot: Boot, directory: Path) -> None:
+    """Boot payload without us, wait for all of its proof and for its own end."""
+    vm = boot(direct_machine(payload, firmware, directory))
+    for pattern in payload.proof:
+        vm.expect(pattern, within=120)
+    if payload.ends:
+        assert vm.wait_exit(60) == payload.ends
