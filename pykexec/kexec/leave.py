@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Back into the firmware through the mailbox, with or without a payload to start there."""
+
+from __future__ import annotations
+
+import errno
+from typing import NoReturn
+
+from pykexec.abi import Action, Op
+from pykexec.efi.device_path import encode_ucs2
+from pykexec.errors import FirmwareError
+from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.firmware.wire import enum_word, pack
+from pykexec.kexec.mounts import settle
+from pykexec.kexec.request import ExecRequest
+from pykexec.log import print_marker
+
+
+def new_token() -> int:
+    """A non-zero u32 that ties a staged payload to the kexec that brings it."""
+    import secrets
+
+    return 1 + secrets.randbelow(0xFFFFFFFF)
+
+
+def stage(mailbox: Mailbox, request: ExecRequest, token: int, payload_size: int) -> None:
+    """Tell the stub what comes: payload_size 0 for kexec, which brings the bytes itself."""
+    path = bytes(request.device_path) if request.device_path else b""
+    options = encode_ucs2(request.options) if request.options else b""
+    head = pack(
+        "pk_payload_request",
+        token=token,
+        failure_action=request.failure_action,
+        device_path_size=len(path),
+        options_size=len(options),
+        payload_size=payload_size,
+    )
+    what = f"stage {request.payload.source}"
+    mailbox.ask(Request(Op.PAYLOAD_STAGE, what, head + path + options))
+
+
+def leave_with(mailbox: Mailbox, request: ExecRequest) -> NoReturn:
+    """Hand the payload over through the mailbox, then leave to start it."""
+    payload = request.payload
+    stage(mailbox, request, new_token(), payload.size)
+    for offset, chunk in payload.chunks():
+        body = pack("pk_payload_data", offset=offset) + chunk
+        mailbox.ask(Request(Op.PAYLOAD_DATA, payload.source, body))
+    leave(mailbox, Action.PAYLOAD)
+
+
+def leave(mailbox: Mailbox, action: Action) -> NoReturn:
+    """Give the machine back to the firmware; Linux ends here, FirmwareError if it cannot."""
+    settle()
+    print_marker("agent", "leave")
+    what = f"leave to {enum_word(Action, action)}"
+    mailbox.ask(Request(Op.LEAVE, what, pack("pk_leave_request", action=action)))
+    raise FirmwareError(errno.EPROTO, "the firmware came back from where nothing comes back", what)

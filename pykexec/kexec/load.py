@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kexec route: the resume image as kernel, the payload as its initrd."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from pykexec._native import lib
+from pykexec.errors import KexecError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.kexec.leave import new_token, stage
+from pykexec.kexec.mounts import settle
+from pykexec.kexec.request import ExecRequest, Payload
+from pykexec.log import print_marker
+
+RESUME_IMAGE = Path(__file__).parent.parent / "data" / "resume.bin"
+TOKEN_PARAMETER = "pykexec.payload"
+
+
+def load(mailbox: Mailbox, request: ExecRequest) -> None:
+    """Stage the payload and load it behind the resume image; KexecError if the kernel refuses."""
+    token = new_token()
+    stage(mailbox, request, token, 0)
+    kexec_file_load(request.payload, f"{TOKEN_PARAMETER}={token}")
+
+
+def kexec_file_load(payload: Payload, cmdline: str, resume: Path = RESUME_IMAGE) -> None:
+    """kexec_file_load(2); KexecError carries errno and names the payload."""
+    try:
+        fd = os.open(resume, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KexecError(error.errno, error.strerror, str(resume)) from None
+    try:
+        result = lib.pk_kexec_file_load(fd, payload.fd, cmdline.encode(), 0)
+    finally:
+        os.close(fd)
+    if result:
+        fault = f"kexec_file_load: {os.strerror(-result)}"
+        raise KexecError(-result, fault, payload.source)
+
+
+def execute(source: str) -> NoReturn:
+    """Jump into what was loaded; KexecError if the kernel will not."""
+    settle()
+    print_marker("agent", "resume")
+    result = lib.pk_reboot(lib.LINUX_REBOOT_CMD_KEXEC)
+    raise KexecError(-result, f"reboot: {os.strerror(-result)}", source)

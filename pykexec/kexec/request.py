@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be started: read and checked, nothing written yet."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pykexec.abi import Action, Limit
+from pykexec.efi.device_path import DevicePath, encode_ucs2
+from pykexec.errors import FirmwareError, FormatError, UsageError
+from pykexec.firmware.devices import CHUNK_SIZE, file_chunks
+from pykexec.firmware.handles import Handle, find_volume, list_handles, volume_labels
+from pykexec.firmware.handoff import read_handoff
+from pykexec.firmware.info import read_info
+from pykexec.firmware.mailbox import Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An EFI application in a memory file; source names it in errors."""
+
+    source: str
+    fd: int
+    size: int
+
+    def chunks(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of each piece."""
+        for offset in range(0, self.size, CHUNK_SIZE):
+            yield offset, os.pread(self.fd, CHUNK_SIZE, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecRequest:
+    """A payload and how it is to be started; device_path None lets the stub name its memory."""
+
+    payload: Payload
+    device_path: DevicePath | None
+    options: str
+    failure_action: Action
+
+
+def is_firmware_path(path: str) -> bool:
+    """Is it a file on a volume of the firmware, rather than one of Linux?"""
+    return path.startswith("\\")
+
+
+def prepare(
+    mailbox: Mailbox,
+    path: str,
+    *,
+    volume: str | None = None,
+    options: str = "",
+    device_path: str | None = None,
+    failure_action: Action = Action.AGENT,
+) -> ExecRequest:
+    """Read and check what `exec` is to start.
+
+    A path with a leading backslash is a file on volume, or on the image's own one;
+    any other is a file of Linux. FormatError, UsageError or FirmwareError name it.
+    """
+    given = _given_path(device_path)
+    _check_sizes(options, given)
+    limit = payload_limit(mailbox)
+    if is_firmware_path(path):
+        source = boot_volume(mailbox) if volume is None else named_volume(mailbox, volume)
+        chunks = file_chunks(mailbox, source.number, path, limit)
+        payload = load_payload(path, chunks)
+        given = given or (source.path.append_file(path) if source.path else None)
+    elif volume is not None:
+        raise UsageError(f"{path}: a volume needs a path on it, such as \\EFI\\BOOT\\BOOTX64.EFI")
+    else:
+        payload = load_payload(path, _linux_chunks(path, limit))
+    _check_sizes(options, given)
+    return ExecRequest(payload, given, options, failure_action)
+
+
+def payload_limit(mailbox: Mailbox) -> int:
+    """The most bytes that fit: the kernel takes segments up to half of Linux' memory, the arena."""
+    return min(int(Limit.PAYLOAD_MAX), read_handoff(mailbox).arena.size // 2)
+
+
+def load_payload(source: str, chunks: Iterable[bytes]) -> Payload:
+    """Fill a memory file and check that it is an EFI application; FormatError names source."""
+    from pykexec.efi.pe import check_application
+
+    fd = os.memfd_create("payload", os.MFD_CLOEXEC)
+    try:
+        size = sum(os.write(fd, chunk) for chunk in chunks)
+        check_application(os.pread(fd, size, 0), source)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Payload(source, fd, size)
+
+
+def boot_volume(mailbox: Mailbox) -> Handle:
+    """The volume that the image was loaded from; FirmwareError (ENOENT) after a network boot."""
+    number = read_info(mailbox).boot_volume
+    for handle in list_handles(mailbox):
+        if number and handle.number == number:
+            return handle
+    raise FirmwareError(errno.ENOENT, "the image came from no volume; name one", "boot volume")
+
+
+def named_volume(mailbox: Mailbox, name: str) -> Handle:
+    """The volume that a GPT partition GUID, label or device path text means."""
+    handles = list_handles(mailbox)
+    volumes = [handle for handle in handles if handle.has("simple_file_system")]
+    return find_volume(volumes, volume_labels(mailbox, volumes), name)
+
+
+def _given_path(text: str | None) -> DevicePath | None:
+    if text is None:
+        return None
+    from pykexec.efi.device_path_from_text import from_text
+
+    try:
+        return from_text(text)
+    except FormatError as error:
+        raise UsageError(f"--device-path {text}: {error}") from None
+
+
+def _check_sizes(options: str, path: DevicePath | None) -> None:
+    if options and (size := len(encode_ucs2(options))) > Limit.OPTIONS_MAX:
+        raise UsageError(f"options: {size} bytes, at most {int(Limit.OPTIONS_MAX)} fit")
+    if path and (size := len(bytes(path))) > Limit.DEVICE_PATH_MAX:
+        raise UsageError(f"device path: {size} bytes, at most {int(Limit.DEVICE_PATH_MAX)} fit")
+
+
+def _linux_chunks(path: str, limit: int) -> Iterator[bytes]:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FormatError(f"{path}: not a regular file")
+            if status.st_size > limit:
+                raise FormatError(f"{path}: {status.st_size} bytes, more than the {limit} that fit")
+            while chunk := file.read(CHUNK_SIZE):
+                yield chunk
+    except OSError as error:
+        raise FormatError(f"{path}: {os.strerror(error.errno or errno.EIO)}") from None
