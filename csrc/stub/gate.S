@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The world switch, and the two ways between the worlds that do not return.
+ * SysV calling convention throughout; identity mapped in both worlds.
+ */
+#include "offsets.h"
+
+	.set MSR_PAT, 0x277
+	.set MSR_EFER, 0xc0000080
+	.set MSR_FS_BASE, 0xc0000100
+	.set MSR_GS_BASE, 0xc0000101
+	.set MSR_KERNEL_GS_BASE, 0xc0000102
+	.set EFER_SCE_NXE, 0x801
+	.set CR4_PGE_PCIDE_CET, 0x820080
+
+/* Clobbers rax, rcx, rdx. */
+.macro save_msr msr, offset, base
+	mov	$\msr, %ecx
+	rdmsr
+	mov	%eax, \offset(\base)
+	mov	%edx, \offset+4(\base)
+.endm
+
+.macro load_msr msr, offset, base
+	mov	$\msr, %ecx
+	mov	\offset(\base), %eax
+	mov	\offset+4(\base), %edx
+	wrmsr
+.endm
+
+/* Global and tagged translations must not survive into the other world. Clobbers rax. */
+.macro drop_global_and_tagged
+	mov	%cr3, %rax
+	and	$~0xfff, %rax
+	mov	%rax, %cr3
+	mov	%cr4, %rax
+	and	$~CR4_PGE_PCIDE_CET, %rax
+	mov	%rax, %cr4
+.endm
+
+.macro load_segments base
+	mov	CPU_DS(\base), %ds
+	mov	CPU_ES(\base), %es
+	mov	CPU_FS(\base), %fs
+	mov	CPU_GS(\base), %gs
+	mov	CPU_SS(\base), %ss
+.endm
+
+/* The stack pointer must already be the world's own. Clobbers rax. */
+.macro load_cs base
+	movzwl	CPU_CS(\base), %eax
+	push	%rax
+	lea	.Lcs\@(%rip), %rax
+	push	%rax
+	lretq
+.Lcs\@:
+.endm
+
+	.text
+
+/* u64 pk_context_save(struct pk_cpu_context *): 0 now, 1 when the firmware's context comes back. */
+	.globl pk_context_save
+pk_context_save:
+	mov	%cr0, %rax
+	mov	%rax, CPU_CR0(%rdi)
+	mov	%cr3, %rax
+	mov	%rax, CPU_CR3(%rdi)
+	mov	%cr4, %rax
+	mov	%rax, CPU_CR4(%rdi)
+	mov	%cr8, %rax
+	mov	%rax, CPU_CR8(%rdi)
+	save_msr MSR_EFER, CPU_EFER, %rdi
+	save_msr MSR_PAT, CPU_PAT, %rdi
+	save_msr MSR_FS_BASE, CPU_FS_BASE, %rdi
+	save_msr MSR_GS_BASE, CPU_GS_BASE, %rdi
+	save_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rdi
+	mov	%rbx, CPU_RBX(%rdi)
+	mov	%rbp, CPU_RBP(%rdi)
+	mov	%r12, CPU_R12(%rdi)
+	mov	%r13, CPU_R13(%rdi)
+	mov	%r14, CPU_R14(%rdi)
+	mov	%r15, CPU_R15(%rdi)
+	lea	8(%rsp), %rax
+	mov	%rax, CPU_RSP(%rdi)
+	mov	(%rsp), %rax
+	mov	%rax, CPU_RIP(%rdi)
+	pushfq
+	pop	%rax
+	mov	%rax, CPU_RFLAGS(%rdi)
+	sgdt	CPU_GDTR(%rdi)
+	sidt	CPU_IDTR(%rdi)
+	mov	%cs, CPU_CS(%rdi)
+	mov	%ds, CPU_DS(%rdi)
+	mov	%es, CPU_ES(%rdi)
+	mov	%fs, CPU_FS(%rdi)
+	mov	%gs, CPU_GS(%rdi)
+	mov	%ss, CPU_SS(%rdi)
+	str	%eax
+	mov	%ax, CPU_TR(%rdi)
+	sldt	%eax
+	mov	%ax, CPU_LDTR(%rdi)
+	stmxcsr	CPU_MXCSR(%rdi)
+	fnstcw	CPU_FCW(%rdi)
+	xor	%eax, %eax
+	ret
+
+/*
+ * pk_resume_entry(rdi = struct pk_handoff *, rsi = boot_params or 0): the end of
+ * Linux. Returns 1 from pk_context_save with interrupts off. No stack is needed
+ * until the firmware's own is back.
+ */
+	.globl pk_resume_entry
+pk_resume_entry:
+	cli
+	cld
+	mov	%rsi, HANDOFF_BOOT_PARAMS(%rdi)
+	lea	HANDOFF_CPU(%rdi), %rbx
+	/* NXE and PAT first: the firmware's tables may set NX, and their cache bits mean the firmware's PAT. */
+	load_msr MSR_PAT, CPU_PAT, %rbx
+	mov	$MSR_EFER, %ecx
+	rdmsr
+	mov	CPU_EFER(%rbx), %esi
+	and	$EFER_SCE_NXE, %esi
+	and	$~EFER_SCE_NXE, %eax
+	or	%esi, %eax
+	wrmsr
+	drop_global_and_tagged
+	mov	CPU_CR3(%rbx), %rax
+	mov	%rax, %cr3
+	mov	CPU_CR4(%rbx), %rax
+	mov	%rax, %cr4
+	mov	CPU_CR0(%rbx), %rax
+	mov	%rax, %cr0
+	lgdt	CPU_GDTR(%rbx)
+	lidt	CPU_IDTR(%rbx)
+	mov	CPU_RSP(%rbx), %rsp
+	load_segments %rbx
+	load_cs	%rbx
+	movzwl	CPU_LDTR(%rbx), %eax
+	lldt	%ax
+	movzwl	CPU_TR(%rbx), %eax
+	test	%eax, %eax
+	jz	1f
+	mov	CPU_GDTR+2(%rbx), %rdx
+	mov	%eax, %ecx
+	and	$~7, %ecx
+	andb	$~2, 5(%rdx,%rcx)	/* ltr refuses a busy TSS */
+	ltr	%ax
+1:	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
+	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
+	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
+	mov	CPU_CR8(%rbx), %rax
+	mov	%rax, %cr8
+	fninit
+	fldcw	CPU_FCW(%rbx)
+	ldmxcsr	CPU_MXCSR(%rbx)
+	mov	CPU_RBP(%rbx), %rbp
+	mov	CPU_R12(%rbx), %r12
+	mov	CPU_R13(%rbx), %r13
+	mov	CPU_R14(%rbx), %r14
+	mov	CPU_R15(%rbx), %r15
+	mov	CPU_RIP(%rbx), %rcx
+	mov	CPU_RBX(%rbx), %rbx
+	mov	$1, %eax
+	jmp	*%rcx
+
+/*
+ * u64 pk_world_switch(rdi = firmware's context, rsi = where Linux' goes, rdx = function,
+ *                     rcx = its argument, r8 = top of its stack)
+ * Calls function(argument) in the firmware's world, interrupts off at both ends.
+ * TR stays Linux': the firmware's descriptors name no stack of their own in it.
+ */
+	.globl pk_world_switch
+pk_world_switch:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	pushfq
+	cli
+	cld
+	mov	%rdi, %rbp
+	mov	%rsi, %rbx
+	mov	%rdx, %r12
+	mov	%rcx, %r13
+	mov	%r8, %r15
+	mov	%rsp, CPU_RSP(%rbx)
+	mov	%cr0, %rax
+	mov	%rax, CPU_CR0(%rbx)
+	mov	%cr3, %rax
+	mov	%rax, CPU_CR3(%rbx)
+	mov	%cr4, %rax
+	mov	%rax, CPU_CR4(%rbx)
+	mov	%cr8, %rax
+	mov	%rax, CPU_CR8(%rbx)
+	sgdt	CPU_GDTR(%rbx)
+	sidt	CPU_IDTR(%rbx)
+	mov	%cs, CPU_CS(%rbx)
+	mov	%ds, CPU_DS(%rbx)
+	mov	%es, CPU_ES(%rbx)
+	mov	%fs, CPU_FS(%rbx)
+	mov	%gs, CPU_GS(%rbx)
+	mov	%ss, CPU_SS(%rbx)
+	stmxcsr	CPU_MXCSR(%rbx)
+	fnstcw	CPU_FCW(%rbx)
+	save_msr MSR_PAT, CPU_PAT, %rbx
+	save_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
+	save_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
+	save_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
+
+	drop_global_and_tagged
+	load_msr MSR_PAT, CPU_PAT, %rbp
+	mov	CPU_CR3(%rbp), %rax
+	mov	%rax, %cr3
+	mov	CPU_CR4(%rbp), %rax
+	mov	%rax, %cr4
+	mov	CPU_CR0(%rbp), %rax
+	mov	%rax, %cr0
+	lgdt	CPU_GDTR(%rbp)
+	lidt	CPU_IDTR(%rbp)
+	mov	%r15, %rsp
+	load_segments %rbp
+	load_cs	%rbp
+	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbp
+	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbp
+	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbp
+	fldcw	CPU_FCW(%rbp)
+	ldmxcsr	CPU_MXCSR(%rbp)
+	mov	CPU_CR8(%rbp), %rax
+	mov	%rax, %cr8
+	mov	%r13, %rdi
+	call	*%r12
+	cli
+	cld
+	mov	%rax, %r14
+
+	/* Linux' CR3 twice: PCIDE may only be set while its PCID bits are zero. */
+	load_msr MSR_PAT, CPU_PAT, %rbx
+	mov	CPU_CR3(%rbx), %rax
+	and	$~0xfff, %rax
+	mov	%rax, %cr3
+	mov	CPU_CR0(%rbx), %rax
+	mov	%rax, %cr0
+	mov	CPU_CR4(%rbx), %rax
+	mov	%rax, %cr4
+	mov	CPU_CR3(%rbx), %rax
+	mov	%rax, %cr3
+	lgdt	CPU_GDTR(%rbx)
+	lidt	CPU_IDTR(%rbx)
+	mov	CPU_RSP(%rbx), %rsp
+	load_segments %rbx
+	load_cs	%rbx
+	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
+	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
+	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
+	fldcw	CPU_FCW(%rbx)
+	ldmxcsr	CPU_MXCSR(%rbx)
+	mov	CPU_CR8(%rbx), %rax
+	mov	%rax, %cr8
+	mov	%r14, %rax
+	popfq
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
+/* The handler behind every vector of the draining IDT (hardware.c). */
+	.globl pk_drain_interrupt
+	.balign 16
+pk_drain_interrupt:
+	iretq
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The gate: one function call in the firmware's world, made from Linux'. */
+#include "stub.h"
+#include "io.h"
+#include "state.h"
+
+enum { GATE_STACK_SIZE = 128 * 1024 };	/* UEFI 2.10, 2.3.4 */
+
+static u8 gate_stack[GATE_STACK_SIZE] __attribute__((aligned(PK_PAGE_SIZE)));
+static struct pk_cpu_context linux_cpu;
+
+struct pk_gate_statistics pk_gate_statistics;
+
+/* Static: the caller's stack is Linux' and not mapped in the firmware's page tables. */
+static struct {
+	efi_status_t (*function)(void *argument);
+	void *argument;
+} call;
+
+static u64 gate_body(void *unused)
+{
+	efi_status_t status;
+
+	(void)unused;
+	pk_state_enter_firmware();
+	status = call.function(call.argument);
+	pk_state_leave_firmware();
+	return status;
+}
+
+efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
+{
+	bool interrupts_were_on = pk_interrupts_enabled();
+	u32 drained, eois;
+	efi_status_t status;
+
+	pk_interrupts_off();
+	pk_state_leave_linux(interrupts_were_on, &drained, &eois);
+	pk_gate_statistics.nr_switches++;
+	pk_gate_statistics.nr_drained += drained;
+	pk_gate_statistics.nr_stale_eois += eois;
+
+	call.function = function;
+	call.argument = argument;
+	status = pk_world_switch(&pk_handoff.cpu, &linux_cpu, gate_body, NULL, gate_stack + GATE_STACK_SIZE);
+
+	pk_state_enter_linux();
+	if (interrupts_were_on)
+		pk_interrupts_on();
+	return status;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The mailbox: a message of requests in, a message of replies out. Runs in the firmware's world. */
+#include "stub.h"
+#include <common/message.h>
+
+static u8 input[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
+static u8 output[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
+
+u8 *const pk_mailbox_input = input;
+u8 *const pk_mailbox_output = output;
+u64 pk_mailbox_output_size;
+
+void pk_mailbox_init(void)
+{
+	struct pk_message_writer writer;
+
+	/* A mailbox that was never written reads as an answer to nothing. */
+	pk_message_begin(&writer, output, sizeof(output), 0);
+	pk_mailbox_output_size = pk_message_finish(&writer);
+}
+
+efi_status_t pk_mailbox_serve(u64 size)
+{
+	const struct pk_message *message = (const void *)input;
+	const struct pk_request *request;
+	struct pk_message_reader reader;
+	struct pk_message_writer writer;
+	efi_status_t status;
+	u64 body_size;
+
+	status = pk_message_open(input, size, &reader);
+	if (EFI_ERROR(status))
+		return status;
+
+	pk_message_begin(&writer, output, sizeof(output), message->sequence);
+	while ((request = pk_message_next(&reader, &body_size, &status))) {
+		u64 capacity, reply_size = 0;
+		void *body = pk_message_body(&writer, &capacity);
+
+		/* No room for another header: what was served stays answered, the client asks again. */
+		if (!body)
+			break;
+		status = pk_service(request->op, request + 1, body_size, body, capacity, &reply_size);
+		pk_message_append(&writer, request, status, EFI_ERROR(status) ? 0 : reply_size);
+		status = EFI_SUCCESS;
+		if (pk_leave.requested)
+			break;
+	}
+	pk_mailbox_output_size = pk_message_finish(&writer);
+	return status;
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The payload: what Linux staged, the firmware's own LoadImage and StartImage, and what became of it. */
+#include "stub.h"
+#include <asm/bootparam.h>
+#include <common/device_path.h>
+
+struct pk_leave pk_leave;
+
+/* What PAYLOAD_STAGE brought. */
+static struct {
+	struct pk_payload_request request;
+	u8 device_path[PK_DEVICE_PATH_MAX];
+	u16 options[PK_OPTIONS_MAX / 2];
+	u64 pages;	/* firmware memory for PAYLOAD_DATA, 0 if none */
+	u64 received;
+} staged;
+
+/* What is about to be started. */
+struct payload {
+	u64 data;
+	u64 size;
+	void *device_path;
+	const u16 *options;
+	u32 options_size;
+	u32 failure_action;
+};
+
+static void release_pages(void)
+{
+	if (staged.pages)
+		pk_bs->free_pages(staged.pages, (staged.request.payload_size + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE);
+	staged.pages = 0;
+	staged.received = 0;
+}
+
+efi_status_t pk_payload_stage(const void *body, u64 size)
+{
+	const struct pk_payload_request *request = body;
+	const u8 *path, *options;
+	u64 pages = 0;
+	efi_status_t status;
+
+	if (size < sizeof(*request))
+		return EFI_INVALID_PARAMETER;
+	size -= sizeof(*request);
+	path = (const u8 *)(request + 1);
+	if (!request->token || request->failure_action >= PK_ACTION_PAYLOAD ||
+	    request->device_path_size > PK_DEVICE_PATH_MAX || request->options_size > PK_OPTIONS_MAX ||
+	    (u64)request->device_path_size + request->options_size > size || request->payload_size > PK_PAYLOAD_MAX)
+		return EFI_INVALID_PARAMETER;
+	options = path + request->device_path_size;
+	if (request->device_path_size &&
+	    pk_device_path_size(path, request->device_path_size) != request->device_path_size)
+		return EFI_INVALID_PARAMETER;
+	if (request->options_size && (request->options_size < 2 || request->options_size % 2 ||
+				      options[request->options_size - 1] || options[request->options_size - 2]))
+		return EFI_INVALID_PARAMETER;
+	if (request->payload_size) {
+		status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_DATA,
+					       (request->payload_size + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE, &pages);
+		if (EFI_ERROR(status))
+			return status;
+	}
+
+	release_pages();
+	staged.request = *request;
+	staged.pages = pages;
+	memcpy(staged.device_path, path, request->device_path_size);
+	memcpy(staged.options, options, request->options_size);
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_payload_data(const void *body, u64 size)
+{
+	const struct pk_payload_data *chunk = body;
+
+	if (!staged.pages)
+		return EFI_NOT_READY;
+	if (size < sizeof(*chunk))
+		return EFI_INVALID_PARAMETER;
+	size -= sizeof(*chunk);
+	/* In order and without holes, so that received says it all. */
+	if (chunk->offset != staged.received || size > staged.request.payload_size - staged.received)
+		return EFI_INVALID_PARAMETER;
+	memcpy((void *)(staged.pages + staged.received), chunk + 1, size);
+	staged.received += size;
+	return EFI_SUCCESS;
+}
+
+bool pk_payload_ready(void)
+{
+	return staged.pages && staged.received == staged.request.payload_size;
+}
+
+static u64 pair(u32 low, u32 high)
+{
+	return low | (u64)high << 32;
+}
+
+static bool in_linux_memory(u64 start, u64 size)
+{
+	const struct pk_range *arena = &pk_handoff.arena;
+
+	return size <= arena->size && start >= arena->start && start - arena->start <= arena->size - size;
+}
+
+/* Load options from kexec's command line, when nobody staged better ones. */
+static u32 options_from_command_line(const char *line, u64 capacity)
+{
+	u32 n = 0;
+
+	while (n < capacity && n < PK_OPTIONS_MAX / 2 - 1 && line[n]) {
+		staged.options[n] = (u8)line[n];
+		n++;
+	}
+	staged.options[n] = 0;
+	return n ? 2 * (n + 1) : 0;
+}
+
+/* A path that says truthfully that the payload came out of memory. */
+static void *memory_path(const struct payload *payload)
+{
+	pk_device_path_memory(EFI_LOADER_DATA, payload->data, payload->data + payload->size - 1, staged.device_path,
+			      sizeof(staged.device_path));
+	return staged.device_path;
+}
+
+/* kexec brought the payload as initrd; the command line names what was staged, or is the options. */
+static bool payload_of_kexec(struct payload *ret)
+{
+	const struct boot_params *boot_params = (const void *)pk_handoff.boot_params;
+	u64 line = pair(boot_params->hdr.cmd_line_ptr, boot_params->ext_cmd_line_ptr);
+	const char *token = NULL;
+
+	*ret = (struct payload){
+		.data = pair(boot_params->hdr.ramdisk_image, boot_params->ext_ramdisk_image),
+		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),
+		.failure_action = PK_ACTION_AGENT,
+	};
+	if (!ret->size || !in_linux_memory(ret->data, ret->size))
+		return false;
+	if (!in_linux_memory(line, PK_OPTIONS_MAX / 2))
+		line = 0;
+	if (line)
+		token = pk_option((const char *)line, "pykexec.payload");
+	if (token && staged.request.token && pk_parse_decimal(token) == staged.request.token) {
+		ret->options = staged.options;
+		ret->options_size = staged.request.options_size;
+		ret->failure_action = staged.request.failure_action;
+		ret->device_path = staged.request.device_path_size ? staged.device_path : memory_path(ret);
+		return true;
+	}
+	ret->options_size = line ? options_from_command_line((const char *)line, PK_OPTIONS_MAX / 2) : 0;
+	ret->options = staged.options;
+	ret->device_path = memory_path(ret);
+	return true;
+}
+
+static bool payload_of_mailbox(struct payload *ret)
+{
+	if (!pk_payload_ready())
+		return false;
+	*ret = (struct payload){
+		.data = staged.pages,
+		.size = staged.request.payload_size,
+		.options = staged.options,
+		.options_size = staged.request.options_size,
+		.failure_action = staged.request.failure_action,
+	};
+	ret->device_path = staged.request.device_path_size ? staged.device_path : memory_path(ret);
+	return true;
+}
+
+static void outcome(enum pk_stage stage, efi_status_t status)
+{
+	pk_handoff.outcome.stage = stage;
+	pk_handoff.outcome.status = pk_stage(stage, status);
+}
+
+static void load_and_start(const struct payload *payload)
+{
+	struct efi_loaded_image *image;
+	efi_handle_t handle = NULL;
+	efi_char16_t *exit_data = NULL;
+	u64 exit_data_size = 0;
+	efi_status_t status;
+
+	status = pk_bs->load_image(false, pk_image, payload->device_path, (void *)payload->data, payload->size,
+				   &handle);
+	if (EFI_ERROR(status)) {
+		outcome(PK_STAGE_LOAD, status);
+		/* A security violation leaves an image that only waits to be unloaded (7.4.1). */
+		if (status == EFI_SECURITY_VIOLATION && handle)
+			pk_bs->unload_image(handle);
+		return;
+	}
+	status = pk_bs->handle_protocol(handle, &efi_guid_loaded_image, (void **)&image);
+	if (EFI_ERROR(status)) {
+		outcome(PK_STAGE_LOAD, status);
+		pk_bs->unload_image(handle);
+		return;
+	}
+	if (payload->options_size) {
+		image->load_options = (void *)payload->options;
+		image->load_options_size = payload->options_size;
+	}
+	/* A payload out of memory still finds a volume to look for its files on. */
+	if (!image->device_handle)
+		image->device_handle = pk_loaded_image->device_handle;
+	pk_stage(PK_STAGE_LOAD, EFI_SUCCESS);
+	pk_stage(PK_STAGE_STARTED, EFI_SUCCESS);
+	/* The firmware's default for a started boot option (3.1.2): a payload that hangs is not for ever. */
+	pk_bs->set_watchdog_timer(5 * 60, 0, 0, NULL);
+	status = pk_bs->start_image(handle, &exit_data_size, &exit_data);
+	pk_bs->set_watchdog_timer(0, 0, 0, NULL);
+	if (exit_data)
+		pk_bs->free_pool(exit_data);
+	outcome(PK_STAGE_RETURNED, status);
+}
+
+enum pk_action pk_payload_run(void)
+{
+	struct payload payload = { .failure_action = PK_ACTION_AGENT };
+	bool found;
+
+	pk_handoff.outcome.nr_runs++;
+	if (pk_leave.requested && pk_leave.action != PK_ACTION_PAYLOAD) {
+		outcome(PK_STAGE_LEAVE, EFI_SUCCESS);
+		pk_handoff.outcome.action = pk_leave.action;
+		return pk_leave.action;
+	}
+	found = pk_leave.requested ? payload_of_mailbox(&payload) : payload_of_kexec(&payload);
+	if (found)
+		load_and_start(&payload);
+	else
+		outcome(PK_STAGE_LOAD, EFI_NOT_FOUND);
+	release_pages();
+	staged.request.token = 0;
+	pk_handoff.outcome.action = payload.failure_action;
+	return payload.failure_action;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The few string functions that freestanding code needs; the compiler calls the mem* ones too. */
+#include "stub.h"
+
+void *memcpy(void *destination, const void *source, size_t size)
+{
+	void *d = destination;
+
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(source), "+c"(size) : : "memory");
+	return destination;
+}
+
+void *memmove(void *destination, const void *source, size_t size)
+{
+	u8 *d = destination;
+	const u8 *s = source;
+
+	if (d <= s || d >= s + size)
+		return memcpy(destination, source, size);
+	while (size--)
+		d[size] = s[size];
+	return destination;
+}
+
+void *memset(void *buffer, int value, size_t size)
+{
+	void *d = buffer;
+
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(size) : "a"(value) : "memory");
+	return buffer;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+	const u8 *x = a, *y = b;
+
+	for (; size; size--, x++, y++)
+		if (*x != *y)
+			return *x - *y;
+	return 0;
+}
+
+u64 pk_strlen(const char *text)
+{
+	u64 n = 0;
+
+	while (text[n])
+		n++;
+	return n;
+}
+
+u64 pk_strlen16(const u16 *text)
+{
+	u64 n = 0;
+
+	while (text[n])
+		n++;
+	return n;
+}
+
+const char *pk_option(const char *command_line, const char *name)
+{
+	u64 length = pk_strlen(name);
+
+	for (const char *p = command_line; *p; p++)
+		if ((p == command_line || p[-1] == ' ') && pk_strlen(p) > length && !memcmp(p, name, length) &&
+		    p[length] == '=')
+			return p + length + 1;
+	return NULL;
+}
+
+u64 pk_parse_decimal(const char *text)
+{
+	u64 value = 0;
+
+	for (; *text >= '0' && *text <= '9' && value < 1000000000; text++)
+		value = value * 10 + (u64)(*text - '0');
+	return value;
+}
+
+bool pk_guid_equal(const void *a, const efi_guid_t *b)
+{
+	return !memcmp(a, b, sizeof(*b));
+}

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile the code that runs without an operating system: stub.efi, resume.bin, test applications.
+
+Works with Debian's gcc and binutils alone; clang is used when CC names it. The same sources give the
+same bytes, wherever they lie.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from pykexec._elf2pe import elf2pe
+from pykexec.run import run
+
+_CFLAGS: Final = (
+    "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
+    "-ffreestanding",  # no C library
+    "-fno-stack-protector",  # nobody sets up its canary
+    "-fno-strict-aliasing",  # tables and messages are looked at as bytes and as structs
+    "-fshort-wchar",  # CHAR16
+    "-mno-red-zone",  # interrupts are taken on the same stack
+    "-mgeneral-regs-only",  # vector registers belong to the other world
+    "-fcf-protection=none",
+    "-fpie", "-fvisibility=hidden",  # position independent without a GOT
+    "-fno-asynchronous-unwind-tables", "-fno-ident", "-fno-common",
+)  # fmt: skip
+_LDFLAGS: Final = (
+    "-nostdlib", "-static-pie", "-Wl,--no-dynamic-linker", "-Wl,--build-id=none",
+    "-Wl,-z,norelro", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments",
+    "-Wl,--fatal-warnings",
+)  # fmt: skip
+_OFFSET: Final = re.compile(r"->(\w+) \$?(-?\d+)")
+
+
+def compiler() -> list[str]:
+    """The C compiler: $CC, else gcc."""
+    return shlex.split(os.environ.get("CC", "gcc"))
+
+
+def _includes(csrc: Path) -> list[str]:
+    # Paths in messages and in __FILE__ must not depend on where the tree lies.
+    return [f"-I{csrc}", f"-I{csrc / 'include'}", f"-ffile-prefix-map={csrc}=csrc"]
+
+
+def _write_offsets(csrc: Path, work: Path) -> None:
+    """offsets.h for the assembler, from what the compiler says of offsets.c."""
+    assembly = work / "offsets.s"
+    source = csrc / "stub" / "offsets.c"
+    run([*compiler(), *_CFLAGS, *_includes(csrc), "-S", source, "-o", assembly])
+    found = _OFFSET.findall(assembly.read_text())
+    lines = [f"#define {name} {value}\n" for name, value in found]
+    (work / "offsets.h").write_text("".join(lines))
+
+
+def _link(
+    csrc: Path, sources: Sequence[Path], script: Path, elf: Path, defines: Sequence[str] = ()
+) -> None:
+    work = elf.parent
+    objects = []
+    for source in sources:
+        target = work / f"{elf.stem}-{source.parent.name}-{source.name}.o"
+        options = [*_CFLAGS, *_includes(csrc), f"-I{work}", *(f"-D{name}" for name in defines)]
+        run([*compiler(), *options, "-c", source, "-o", target])
+        objects.append(target)
+    run([*compiler(), *_LDFLAGS, f"-Wl,-T,{script}", "-o", elf, *objects])
+
+
+def build_stub(csrc: Path, output: Path, defines: Sequence[str] = ()) -> None:
+    """Build stub.efi; defines select the negative controls of csrc/stub/test.h."""
+    with TemporaryDirectory() as directory:
+        work = Path(directory)
+        _write_offsets(csrc, work)
+        sources = sorted((csrc / "stub").glob("*.[cS]")) + sorted((csrc / "common").glob("*.c"))
+        sources = [source for source in sources if source.name != "offsets.c"]
+        elf = work / "stub.elf"
+        _link(csrc, sources, csrc / "stub" / "stub.lds", elf, defines)
+        elf2pe(elf, output)
+
+
+def build_payload(csrc: Path, name: str, output: Path) -> None:
+    """Build the test application csrc/payload/<name>.c."""
+    with TemporaryDirectory() as directory:
+        elf = Path(directory) / "payload.elf"
+        sources = [csrc / "payload" / f"{name}.c", csrc / "common" / "guids.c"]
+        _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
+        elf2pe(elf, output)
+
+
+def build_resume(csrc: Path, output: Path) -> None:
+    """Build resume.bin, the image that kexec_file_load(2) takes for a kernel."""
+    with TemporaryDirectory() as directory:
+        elf = Path(directory) / "resume.elf"
+        common = [csrc / "common" / name for name in ("guids.c", "handoff.c", "crc32.c", "page_table.c")]
+        sources = [*sorted((csrc / "resume").glob("*.[cS]")), *common]
+        _link(csrc, sources, csrc / "resume" / "resume.lds", elf)
+        run(["objcopy", "-O", "binary", elf, output])
+
+
+def build(source_root: Path, output_dir: Path) -> None:
+    """Build everything that ships as package data into output_dir."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    csrc = source_root / "csrc"
+    build_stub(csrc, output_dir / "stub.efi")
+    build_resume(csrc, output_dir / "resume.bin")
