@@ -36,6 +36,8 @@ SUBSYSTEMS = {
     13: "EFI ROM",
 }
 _DIRECTORY_CERTIFICATES = 4
+_EXECUTE = 0x20000000
+_WRITE = 0x80000000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ class Section:
     def file_end(self) -> int:
         """First offset behind the section's bytes in the file."""
         return self.file_offset + self.file_size if self.file_offset and self.file_size else 0
+
+    def overlaps(self, other: Section) -> bool:
+        """Whether two sections claim the same memory.
+
+        Read-only data may: the .sbat of systemd 252's stub reaches into its .sdmagic.
+        """
+        if not (self.characteristics | other.characteristics) & (_EXECUTE | _WRITE):
+            return False
+        return max(self.address, other.address) < min(self.end, other.end)
 
     def __str__(self) -> str:
         return f"{self.name or '(unnamed)'} [{self.address:#x}, {self.end:#x})"
@@ -195,8 +206,7 @@ def check_sections(data: bytes, image: Image, source: str) -> None:
         raise FormatError(f"{source}: no sections")
     if not image.section_table_end <= image.size_of_headers <= len(data):
         raise FormatError(f"{source}: bad SizeOfHeaders {image.size_of_headers:#x}")
-    end, last = image.size_of_headers, "the headers"
-    for section in sorted(image.sections, key=lambda section: section.address):
+    for index, section in enumerate(image.sections):
         if section.file_end > len(data):
             raise FormatError(
                 f"{source}: truncated: section {section.name} ends at {section.file_end:#x}, "
@@ -207,10 +217,11 @@ def check_sections(data: bytes, image: Image, source: str) -> None:
                 f"{source}: section {section} is outside the image, which ends at "
                 f"{image.size_of_image:#x}"
             )
-        if section.end > section.address:
-            if section.address < end:
-                raise FormatError(f"{source}: section {section} overlaps {last}")
-            end, last = section.end, str(section)
+        if section.address < image.size_of_headers and section.end > section.address:
+            raise FormatError(f"{source}: section {section} overlaps the headers")
+        for other in image.sections[:index]:
+            if section.overlaps(other):
+                raise FormatError(f"{source}: section {section} overlaps {other}")
     if not any(section.address <= image.entry < section.end for section in image.sections):
         raise FormatError(f"{source}: entry point {image.entry:#x} is outside every section")
 

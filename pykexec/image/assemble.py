@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from pykexec.abi import Limit
 from pykexec.efi import pe
 from pykexec.errors import FormatError
 
@@ -33,7 +34,7 @@ def append_sections(stub: bytes, source: str, sections: Mapping[str, bytes]) -> 
     for name, content in sections.items():
         _check_new(image, source, name, content)
         out += bytes(-len(out) % image.file_alignment)
-        address = _align(address, image.section_alignment)
+        address = _align(address, max(image.section_alignment, Limit.PAGE_SIZE))
         file_size = _align(len(content), image.file_alignment)
         if max(address + len(content), len(out) + file_size) >= _LIMIT:
             raise FormatError(f"{source}: no image can hold 4 GiB (section {name})")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PE files: what is refused, with which words, and the digest that signing tools compute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pykexec._native import ffi, lib
+from pykexec.efi import pe
+from pykexec.errors import FormatError
+from pykexec.run import run
+from tests.unit.image_inputs import (
+    PE_OFFSET,
+    SBAT,
+    SECTION_TABLE,
+    TEXT,
+    SectionInput,
+    kernel_bytes,
+    patched,
+    pe_bytes,
+)
+
+GOOD = pe_bytes()
+BAD = {
+    "empty file": b"",
+    "not a PE image (no MZ at offset 0)": b"\x7fELF" + bytes(100),
+    "truncated PE image (DOS header)": b"MZ",
+    "not a PE image (no signature at 0x40)": patched(GOOD, PE_OFFSET, b"NE\0\0"),
+    "truncated PE image (headers at 0x40, 80 bytes)": GOOD[:80],
+    "truncated PE image (section table at 0xf8, 280 bytes)": GOOD[:280],
+    "truncated: section .sbat ends at 0x800, the file at 0x7ff": GOOD[:-1],
+    "wrong machine type: aarch64": pe_bytes(machine=0xAA64),
+    "wrong machine type: 0xbeef": pe_bytes(machine=0xBEEF),
+    "EFI runtime driver, not an EFI application": pe_bytes(subsystem=12),
+    "subsystem 3, not an EFI application": pe_bytes(subsystem=3),
+    "no sections": pe_bytes(()),
+    "section .sbat [0x103f, 0x104b) overlaps .text [0x1000, 0x1040)": pe_bytes(
+        (TEXT, SectionInput(".sbat", 0x103F, SBAT.data))
+    ),
+    "section .text [0x100, 0x140) overlaps the headers": pe_bytes(
+        (SectionInput(".text", 0x100, TEXT.data),)
+    ),
+    "section .text [0x1000, 0x2001) is outside the image, which ends at 0x2000": pe_bytes(
+        (SectionInput(".text", 0x1000, b"", 0x1001),), image_size=0x2000
+    ),
+    "entry point 0x1000 is outside every section": pe_bytes((SBAT,)),
+    "bad SizeOfHeaders 0x100": patched(GOOD, PE_OFFSET + 24 + 60, b"\0\1\0\0"),
+    "bad PE image: bad alignment": patched(GOOD, PE_OFFSET + 24 + 32, b"\1\3\0\0"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_application_is_refused_by_name_and_fault(fault: str) -> None:
+    with pytest.raises(FormatError, match=re.escape(f"some.efi: {fault}")):
+        pe.check_application(BAD[fault], "some.efi")
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_stub_refuses_the_same_files(fault: str) -> None:
+    data = BAD[fault]
+    assert lib.pk_pe_parse(ffi.from_buffer(data), len(data), ffi.new("struct pk_pe *")) != 0
+
+
+@pytest.mark.parametrize("size", range(0, len(GOOD), 7))
+def test_truncation_anywhere_is_a_format_error(size: int) -> None:
+    with pytest.raises(FormatError, match=r"^cut\.efi: "):
+        pe.check_application(GOOD[:size], "cut.efi")
+
+
+def test_sections_of_a_good_application() -> None:
+    image = pe.check_application(GOOD, "good.efi")
+    assert image.sections == (
+        pe.Section(".text", 64, 0x1000, 512, 1024, 0x60000020),
+        pe.Section(".sbat", 12, 0x2000, 512, 1536, 0x40000040),
+    )
+    assert image.section_table == SECTION_TABLE
+
+
+def test_read_only_data_may_overlap_as_in_systemds_stub() -> None:
+    data = pe_bytes((TEXT, SBAT, SectionInput(".sdmagic", 0x2008, b"systemd")))
+    assert len(pe.check_application(data, "stub.efi").sections) == 3
+
+
+def test_section_data_is_virtual_size_bytes() -> None:
+    data = pe_bytes((SectionInput(".text", 0x1000, b"abc", 600),))
+    assert pe.section_data(data, pe.parse(data, "x").sections[0]) == b"abc" + bytes(597)
+
+
+@pytest.mark.parametrize("data", [GOOD, kernel_bytes()], ids=["application", "kernel"])
+def test_authenticode_digest_is_that_of_osslsigncode(data: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "a.efi"
+    file.write_bytes(data)
+    out = tmp_path / "signature"
+    run(["osslsigncode", "extract-data", "-h", "sha256", "-in", file, "-out", out])
+    assert pe.authenticode_digest(data, pe.parse(data, "a.efi")) in out.read_bytes()
