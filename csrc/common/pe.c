@@ -15,6 +15,8 @@ enum {
 	PK_PE_EFI_APPLICATION	= 10,
 	PK_PE_SECTIONS_MAX	= 96,		/* Windows' limit; keeps the overlap test short */
 	PK_PE_NAME_SIZE		= 8,
+	PK_PE_SECTION_EXECUTE	= 0x20000000,
+	PK_PE_SECTION_WRITE	= 0x80000000,
 };
 
 struct dos_header {
@@ -104,6 +106,22 @@ static u64 memory_size(const struct section_header *section)
 	return section->virtual_size ? section->virtual_size : section->raw_size;
 }
 
+/*
+ * Do two sections claim the same memory? Read-only data may: the .sbat of
+ * systemd 252's stub reaches into its .sdmagic, and every firmware starts it.
+ */
+static bool overlap(const struct section_header *a, const struct section_header *b)
+{
+	u64 a_end = a->virtual_address + memory_size(a);
+	u64 b_end = b->virtual_address + memory_size(b);
+
+	if (!memory_size(a) || !memory_size(b))
+		return false;
+	if (!((a->characteristics | b->characteristics) & (PK_PE_SECTION_EXECUTE | PK_PE_SECTION_WRITE)))
+		return false;
+	return a->virtual_address < b_end && b->virtual_address < a_end;
+}
+
 /* Bytes that come from the file; the rest is zero. */
 static u64 copied_size(const struct section_header *section)
 {
@@ -187,7 +205,7 @@ static enum pk_pe_fault check_sections(const void *file, u64 size, const struct 
 		for (u64 j = 0; j < i; j++) {
 			struct section_header b = section_at(file, headers->section_table, j);
 
-			if (start < b.virtual_address + memory_size(&b) && b.virtual_address < end && memory_size(&b))
+			if (overlap(&a, &b))
 				return PK_PE_OVERLAP;
 		}
 		entry_found |= start <= optional->entry && optional->entry < end;

@@ -15,7 +15,7 @@ enum pk_pe_fault {
 	PK_PE_NOT_EFI,		/* subsystem is not EFI application */
 	PK_PE_BAD_ALIGNMENT,
 	PK_PE_BAD_SECTION,	/* outside the file or the image */
-	PK_PE_OVERLAP,		/* sections overlap */
+	PK_PE_OVERLAP,		/* sections overlap, one of them executable or writable, or the headers */
 	PK_PE_BAD_ENTRY,
 	PK_PE_NO_SECTION,
 };
