@@ -97,7 +97,7 @@ def find(package: Path, name: str) -> Path | None:
 
 
 def _verbs(package: Path) -> list[str]:
-    names = [f"{PACKAGE}.cli.{file.stem}" for file in sorted((package / "cli").glob("*.py"))]
+    names = [f"{PACKAGE}.cli.{file.stem}" for file in sorted((package / "cli").glob("[!_]*.py"))]
     return [
         name
         for name in names

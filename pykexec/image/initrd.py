@@ -87,14 +87,14 @@ def _base(config: bytes, resume: bytes, busybox: bytes) -> Iterator[cpio.Entry]:
     yield cpio.link("bin/sh", "busybox")
     yield cpio.file(EMBEDDED_PATH, config)
     yield cpio.file(interpreter.library_path("pykexec/data/resume.bin"), resume)
-    yield cpio.file("init", _init_script().encode(), 0o755)
+    yield cpio.file("init", _script("pykexec.guest.init"), 0o755)
+    yield cpio.file("usr/bin/pykexec", _script("pykexec.cli"), 0o755)
 
 
-def _init_script() -> str:
-    return (
-        f"#!{interpreter.executable()} {interpreter.FLAGS}\n"
-        "from pykexec.guest.init import main; raise SystemExit(main())\n"
-    )
+def _script(module: str) -> bytes:
+    """A program that runs a module's main()."""
+    first_line = f"#!{interpreter.executable()} {interpreter.FLAGS}\n"
+    return f"{first_line}from {module} import main; raise SystemExit(main())\n".encode()
 
 
 def _modules(version: str, modules: Sequence[Module]) -> Iterator[cpio.Entry]:

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run by tests in a process and environment of its own: builds an image of the inputs in a
+directory.
+
+Arguments: directory with kernel, modules, stub and resume; file to write.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pykexec.image import Recipe, build
+
+
+def recipe(directory: Path) -> Recipe:
+    """An image of what write_inputs() made."""
+    return Recipe(
+        kernel=directory / "vmlinuz",
+        modules=directory / "modules",
+        stub=directory / "stub.efi",
+        resume=directory / "resume.bin",
+        initrd_add=(directory / "added",),
+    )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_bytes(build(recipe(Path(sys.argv[1]))).data)

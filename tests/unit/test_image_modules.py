@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel modules: dependencies first, unpacked, built-in ones left out, faults named."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from pykexec.errors import FormatError, UsageError
+from pykexec.image import modules
+from pykexec.run import run
+
+FORMATS: dict[str, Callable[[bytes], bytes]] = {
+    ".ko": bytes,
+    ".ko.xz": lzma.compress,
+    ".ko.gz": gzip.compress,
+    ".ko.zst": zstandard.ZstdCompressor().compress,
+}
+
+
+def module(depends: str) -> bytes:
+    """An object file that says what it depends on."""
+    source = f'.section .modinfo,"a"\n.asciz "license=GPL"\n.asciz "depends={depends}"\n'
+    with tempfile.NamedTemporaryFile(suffix=".ko") as file:
+        run(["cc", "-c", "-x", "assembler", "-o", file.name, "-"], stdin=source.encode())
+        return Path(file.name).read_bytes()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """top-most needs mid and core, mid needs core; core is built in nowhere, base is."""
+    kernel = tmp_path / "kernel" / "fs"
+    kernel.mkdir(parents=True)
+    (kernel / "top-most.ko").write_bytes(module("mid,core"))
+    (kernel / "mid.ko.xz").write_bytes(lzma.compress(module("core,base")))
+    (kernel / "core.ko.gz").write_bytes(gzip.compress(module("")))
+    (kernel / "stray.ko").write_bytes(module("nowhere"))
+    (kernel / "text.ko").write_bytes(b"no ELF")
+    (kernel / "damaged.ko.xz").write_bytes(b"no xz")
+    (tmp_path / "modules.builtin").write_text("kernel/lib/base.ko\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["top_most", "top-most"])
+def test_dependencies_come_first(tree: Path, name: str) -> None:
+    assert [each.name for each in modules.load(tree, [name])] == ["core", "mid", "top_most"]
+
+
+def test_built_in_module_needs_nothing(tree: Path) -> None:
+    assert modules.load(tree, ["base"]) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_compressed_modules_are_unpacked(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"one{suffix}").write_bytes(FORMATS[suffix](module("")))
+    assert modules.load(tmp_path, ["one"]) == [modules.Module("one", module(""))]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("absent", "no kernel module absent$"),
+        ("stray", "no kernel module nowhere, which stray needs$"),
+        ("text", r"text\.ko: not a kernel module"),
+        ("damaged", r"damaged\.ko\.xz: cannot be decompressed"),
+    ],
+)
+def test_missing_or_broken_module_is_named(tree: Path, name: str, fault: str) -> None:
+    with pytest.raises(FormatError, match=fault):
+        modules.load(tree, [name])
+
+
+def test_missing_directory_is_named() -> None:
+    with pytest.raises(UsageError, match="/nowhere: no such directory of kernel modules"):
+        modules.load(Path("/nowhere"), ["efivarfs"])
