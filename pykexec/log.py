@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Console markers and the set-up of the standard logger."""
+"""What is said on the console: markers, errors, and the standard logger's records."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def print_marker(component: str, stage: str, status: int | str = 0) -> None:
         pass
     finally:
         os.close(fd)
+
+
+def describe(error: Exception) -> str:
+    """The error as people get to see it: one line, file first."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error)
+    return " ".join(text.split())
 
 
 def configure(verbose: bool) -> None:

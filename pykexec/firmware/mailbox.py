@@ -108,7 +108,7 @@ class Mailbox:
             make_mutable(self._path)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise NotResidentError(errno.ENODEV, _why_absent(root), str(self._path)) from None
+            raise NotResidentError(errno.ENODEV, _why_absent(root), MAILBOX_NAME) from None
         except OSError as error:
             code = error.errno or errno.EIO
             raise FirmwareError(code, os.strerror(code), str(self._path)) from None

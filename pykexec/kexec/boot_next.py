@@ -8,11 +8,13 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.abi import Limit
 from pykexec.efi.device_path import DevicePath, encode_ucs2, file_node, hard_drive_node
 from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.variables import EFIVARFS, LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
 from pykexec.errors import FormatError, UsageError
 from pykexec.kexec.mounts import Mount, find_mount, read_mounts
+from pykexec.kexec.request import linux_chunks
 
 DESCRIPTION = "pykexec payload"
 _FIRMWARE_FILE_SYSTEMS = ("vfat", "msdos")
@@ -40,11 +42,7 @@ def _load_option(path: str, options: str) -> LoadOption:
     from pykexec.efi.pe import check_application
 
     real = os.path.realpath(path)
-    try:
-        data = Path(real).read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: {os.strerror(error.errno or 0)}") from None
-    check_application(data, path)
+    check_application(b"".join(linux_chunks(path, Limit.PAYLOAD_MAX)), path)
     mount = find_mount(real, read_mounts())
     if mount.fstype not in _FIRMWARE_FILE_SYSTEMS:
         raise UsageError(f"{path}: lies on {mount.fstype}; the firmware reads FAT (the ESP) only")

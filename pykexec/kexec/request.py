@@ -73,7 +73,7 @@ def prepare(
     elif volume is not None:
         raise UsageError(f"{path}: a volume needs a path on it, such as \\EFI\\BOOT\\BOOTX64.EFI")
     else:
-        payload = load_payload(path, _linux_chunks(path, limit))
+        payload = load_payload(path, linux_chunks(path, limit))
     _check_sizes(options, given)
     return ExecRequest(payload, given, options, failure_action)
 
@@ -131,14 +131,15 @@ def _check_sizes(options: str, path: DevicePath | None) -> None:
         raise UsageError(f"device path: {size} bytes, at most {int(Limit.DEVICE_PATH_MAX)} fit")
 
 
-def _linux_chunks(path: str, limit: int) -> Iterator[bytes]:
+def linux_chunks(path: str, limit: int) -> Iterator[bytes]:
+    """The bytes of a regular file of Linux; FormatError names it, also when it exceeds limit."""
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for ever.
+            raise FormatError(f"{path}: not a regular file")
+        if status.st_size > limit:
+            raise FormatError(f"{path}: {status.st_size} bytes, more than the {limit} that fit")
         with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FormatError(f"{path}: not a regular file")
-            if status.st_size > limit:
-                raise FormatError(f"{path}: {status.st_size} bytes, more than the {limit} that fit")
             while chunk := file.read(CHUNK_SIZE):
                 yield chunk
     except OSError as error:

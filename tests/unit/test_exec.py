@@ -28,7 +28,7 @@ from pykexec.kexec.boot_next import efi_path, gpt_partition
 from pykexec.kexec.leave import new_token
 from pykexec.kexec.load import kexec_file_load
 from pykexec.kexec.mounts import Mount, find_mount, parse_mountinfo
-from pykexec.kexec.request import Payload, load_payload
+from pykexec.kexec.request import Payload, linux_chunks, load_payload
 
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 GRUB = from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
@@ -45,6 +45,27 @@ GRUB = from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
 def test_a_payload_that_is_no_efi_application_is_named(data: bytes, fault: str) -> None:
     with pytest.raises(FormatError, match=rf"^\\EFI\\a.efi: {fault}"):
         load_payload("\\EFI\\a.efi", [data] if data else [])
+
+
+def test_a_file_that_is_too_large_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.efi"
+    path.write_bytes(b"12345")
+    assert list(linux_chunks(str(path), 5)) == [b"12345"]
+    with pytest.raises(FormatError, match=r"a.efi: 5 bytes, more than the 4 that fit"):
+        list(linux_chunks(str(path), 4))
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/nonexistent/a.efi", "No such file or directory"),
+        ("/dev/zero", "not a regular file"),
+        ("/etc", "not a regular file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(path: str, fault: str) -> None:
+    with pytest.raises(FormatError, match=f"^{path}: {fault}"):
+        list(linux_chunks(path, 4))
 
 
 def test_a_payload_comes_back_in_chunks_with_their_offsets() -> None:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: finds the verb, prints its errors, returns its exit code.
+
+A verb is a module beside this one with HELP, configure(parser) and main(args) -> int.
+Only the one that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from pykexec import __version__
+from pykexec.errors import PykexecError
+from pykexec.log import describe
+
+VERBS = (
+    "status",
+    "memmap",
+    "devices",
+    "exec",
+    "leave",
+    "verify-firmware",
+    "build",
+    "inspect",
+    "demo",
+)
+
+DESCRIPTION = "Linux as a UEFI boot loader: start EFI applications and give the firmware back."
+EPILOG = """\
+exit codes: 0 done, 1 other failure, 2 wrong usage, 3 bad file or format, 4 a tool failed,
+5 kexec refused, 6 attestation denied, 7 TPM, 8 firmware (or not under live boot services)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; its exit code, or that of the error, which is printed as one line."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = _parser(words).parse_args(words)
+    if args.verbose:
+        from pykexec.log import configure
+
+        configure(verbose=True)
+    try:
+        code: int = args.main(args)
+        sys.stdout.flush()
+        return code
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader has seen enough; keep the interpreter from flushing into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pykexec",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pykexec {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verb = next((word for word in words if not word.startswith("-")), None)
+    for name in (verb,) if verb in VERBS else VERBS:
+        module_name = f"{__name__}.{name.replace('-', '_')}"
+        if name == verb or find_spec(module_name):  # The initramfs holds only some of them.
+            _add_verb(verbs, name, module_name)
+    return parser
+
+
+def _add_verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module_name: str
+) -> None:
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        verbs.add_parser(name).set_defaults(main=_refuse, verb=name, missing=error.name)
+        return
+    parser = verbs.add_parser(
+        name,
+        help=module.HELP,
+        description=module.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.configure(parser)
+    parser.set_defaults(main=module.main)
+
+
+def _refuse(args: argparse.Namespace) -> int:
+    from pykexec.errors import UsageError
+
+    raise UsageError(f"{args.verb}: not available in this installation ({args.missing} is missing)")

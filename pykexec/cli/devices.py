@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykexec devices: the firmware's disks, volumes, network devices, TPM and consoles."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "list the firmware's devices with their device paths, or with --all every handle"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("--all", action="store_true", help="every handle with its protocols")
+    parser.add_argument(
+        "--connect",
+        action="store_true",
+        help="first let the firmware connect its drivers to everything; network devices need it",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print devices by kind, or all handles."""
+    from pykexec.cli.output import print_json, print_table
+    from pykexec.firmware.devices import connect_all
+    from pykexec.firmware.handles import list_handles
+    from pykexec.firmware.mailbox import Mailbox
+    from pykexec.firmware.summary import describe_devices, device_rows
+
+    with Mailbox() as mailbox:
+        if args.connect:
+            connect_all(mailbox)
+        handles = list_handles(mailbox)
+        details = describe_devices(mailbox, handles)
+    if args.json:
+        shown = handles if args.all else [handle for handle in handles if handle.kind]
+        print_json(
+            [
+                {
+                    "handle": handle.number,
+                    "kind": handle.kind,
+                    "details": details.get(handle.number, ""),
+                    "path": handle.path,
+                    "protocols": handle.protocols,
+                }
+                for handle in shown
+            ]
+        )
+    elif args.all:
+        for handle in handles:
+            print(f"{handle}\n    {', '.join(handle.protocols)}")
+    else:
+        print_table(device_rows(handles, details))
+    return 0

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykexec status: is this Linux under live boot services, and whose."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+HELP = "say whether this Linux runs under live boot services, and whose (exit code 0 either way)"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the status; 0 on any machine, resident or not."""
+    from pykexec.cli.output import print_json
+    from pykexec.errors import NotResidentError
+    from pykexec.firmware.handoff import read_handoff
+    from pykexec.firmware.info import read_info
+    from pykexec.firmware.mailbox import Mailbox
+
+    kernel = os.uname().release
+    try:
+        with Mailbox() as mailbox:
+            info, handoff = read_info(mailbox), read_handoff(mailbox)
+    except NotResidentError as error:
+        if args.json:
+            print_json({"resident": False, "reason": error.strerror, "kernel": kernel})
+        else:
+            print(f"not under live boot services: {error.strerror}")
+        return 0
+    if args.json:
+        print_json({"resident": True, "kernel": kernel, "firmware": info, "handoff": handoff})
+        return 0
+    from pykexec.firmware.summary import status_lines
+
+    print("\n".join(status_lines(info, handoff)))
+    return 0

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The firmware in words: what the agent shows at its start and the verbs print."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from pykexec.errors import FirmwareError
+from pykexec.firmware.devices import (
+    block_info_request,
+    decode_block_info,
+    decode_net_info,
+    decode_volume_info,
+    net_info_request,
+    volume_info_request,
+)
+from pykexec.firmware.handles import Handle
+from pykexec.firmware.handoff import Handoff
+from pykexec.firmware.info import FirmwareInfo, read_tpm_info
+from pykexec.firmware.mailbox import Mailbox, Reply, Request
+from pykexec.firmware.status import SUCCESS, status_name
+from pykexec.memory import MemoryMap, format_size
+
+DEVICE_KINDS = ("disk", "partition", "volume", "nic", "tpm", "console")
+
+
+def firmware_line(info: FirmwareInfo) -> str:
+    """Vendor, revisions and what protects them."""
+    firmware = f"firmware: {info.vendor} {info.revision:#x}, UEFI {info.uefi_revision}"
+    return f"{firmware}, Secure Boot {'on' if info.secure_boot else 'off'}"
+
+
+def status_lines(info: FirmwareInfo, handoff: Handoff) -> Iterator[str]:
+    """All of `pykexec status`."""
+    arena = f"{handoff.arena}, {format_size(handoff.arena.size)}"
+    yield "under live boot services"
+    yield firmware_line(info)
+    yield f"kernel: {os.uname().release}"
+    yield f"arena: {arena}, {format_size(info.arena_peak)} used by the kernel's start"
+    yield f"stub: {handoff.stub}, resume entry {handoff.resume_entry:#x}"
+    yield f"image: {info.image_path or 'not from a volume'}"
+    yield f"measured: {'yes' if info.measured else 'no'}"
+    yield f"world switches: {info.nr_switches}, TSC {info.tsc_khz} kHz"
+    yield f"round trips: {info.outcome.nr_runs}, last end: {info.outcome}"
+
+
+def memory_lines(memory: MemoryMap) -> Iterator[str]:
+    """The map by type, biggest first."""
+    yield f"memory map: {len(memory)} descriptors"
+    for name, size in memory.size_by_type().items():
+        yield f"  {format_size(size):>10}  {name}"
+
+
+def describe_devices(mailbox: Mailbox, handles: Sequence[Handle]) -> dict[int, str]:
+    """Size, label, address or fault by handle number, asked for in one message."""
+    from pykexec.abi import Limit
+
+    asked: list[tuple[Handle, Request]] = []
+    for handle in handles:
+        if handle.has("block_io"):
+            asked.append((handle, block_info_request(handle.number)))
+        if handle.has("simple_file_system"):
+            asked.append((handle, volume_info_request(handle.number)))
+        if handle.has("simple_network"):
+            asked.append((handle, net_info_request(handle.number)))
+    words: dict[int, list[str]] = {}
+    for start in range(0, len(asked), Limit.BATCH_MAX):
+        batch = asked[start : start + Limit.BATCH_MAX]
+        replies = mailbox.call([request for _, request in batch])
+        for (handle, _), reply in zip(batch, replies, strict=True):
+            words.setdefault(handle.number, []).extend(_describe(reply))
+    return {number: ", ".join(parts) for number, parts in words.items()}
+
+
+def _describe(reply: Reply) -> list[str]:
+    from pykexec.abi import Op
+
+    if reply.status != SUCCESS:
+        return [status_name(reply.status)]
+    if reply.op == Op.BLOCK_INFO:
+        block = decode_block_info(reply.body)
+        return [format_size(block.size) if block.present else "no medium"] + (
+            ["read-only"] if block.read_only else []
+        )
+    if reply.op == Op.VOLUME_INFO:
+        return [repr(decode_volume_info(reply.body).label)]
+    return [decode_net_info(reply.body).address.hex(":")]
+
+
+def device_rows(
+    handles: Sequence[Handle], details: dict[int, str], kinds: Sequence[str] = DEVICE_KINDS
+) -> list[tuple[str, str, str, str]]:
+    """(number, kind, details, device path) of each device, by kind."""
+    return [
+        (str(handle.number), kind, details.get(handle.number, ""), str(handle.path or "-"))
+        for kind in kinds
+        for handle in handles
+        if handle.kind == kind
+    ]
+
+
+def tpm_line(mailbox: Mailbox) -> str:
+    """Which TPM there is."""
+    try:
+        tpm = read_tpm_info(mailbox)
+    except FirmwareError as error:
+        return f"TPM: none ({error.strerror})"
+    if not tpm.present:
+        return "TPM: none"
+    return f"TPM: 2.0, {tpm.manufacturer}, active banks {tpm.active_banks:#x}"

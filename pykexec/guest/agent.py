@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent: shows where it runs, then starts the payload that is configured, or asks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from pykexec.config import (
+    EMBEDDED_PATH,
+    OVERRIDE_MAX,
+    OVERRIDE_PATH,
+    AgentConfig,
+    parse_config,
+    resolve_config,
+)
+from pykexec.errors import NotResidentError, PykexecError
+from pykexec.firmware.info import FirmwareInfo, read_info
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.log import describe, marker
+
+# What the agent does next.
+SHELL = "shell"
+PAYLOAD = "payload"
+FAIL = "fail"
+
+
+def run() -> None:
+    """One life of the agent; returns when the shell or menu has nothing more to do."""
+    mailbox, info = _connect()
+    if mailbox:
+        show(mailbox)
+    # Of the whole guest: process_time() starts anew in a fork, so PID 1's share is added.
+    spent = time.process_time() + _cpu_time_of_init()
+    print(marker("agent", "time", round(spent * 1000)))
+    print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
+    print(marker("agent", "ready"), flush=True)
+    config = load_config(mailbox, info)
+    step = decide(config, info)
+    if info and info.outcome.nr_runs:
+        print(f"last end: {info.outcome}")
+    if step == PAYLOAD and mailbox:
+        start_unattended(mailbox, config)
+    elif step == FAIL:
+        fail(mailbox, config)
+    else:
+        attend(mailbox, config)
+
+
+def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:
+    """Payload, shell, or the failure action.
+
+    A Linux that was started again after a payload must not start it once more:
+    that would go on for ever.
+    """
+    if info and info.shell:
+        return SHELL
+    if info and config.payload and not info.outcome.nr_runs:
+        return PAYLOAD
+    return SHELL if config.shell else FAIL
+
+
+def final_action(config: AgentConfig) -> str:
+    """The failure action when Linux itself is what is left: "agent" would bring it here again."""
+    return "boot-next" if config.failure_action == "agent" else config.failure_action
+
+
+def _connect() -> tuple[Mailbox | None, FirmwareInfo | None]:
+    try:
+        mailbox = Mailbox()
+    except NotResidentError as error:
+        print(f"not under live boot services: {error.strerror}")
+        return None, None
+    return mailbox, read_info(mailbox)
+
+
+def show(mailbox: Mailbox) -> None:
+    """Firmware, memory map, block devices with their device paths, TPM."""
+    from pykexec.firmware.handles import list_handles
+    from pykexec.firmware.info import read_memory_map
+    from pykexec.firmware.summary import (
+        describe_devices,
+        device_rows,
+        firmware_line,
+        memory_lines,
+        tpm_line,
+    )
+
+    print(firmware_line(read_info(mailbox)))
+    print("\n".join(memory_lines(read_memory_map(mailbox))))
+    handles = [handle for handle in list_handles(mailbox) if handle.has("block_io")]
+    details = describe_devices(mailbox, handles)
+    print("block devices:")
+    for number, kind, text, path in device_rows(handles, details):
+        print(f"  {number:>4} {kind:9} {text:24} {path}")
+    print(tpm_line(mailbox))
+
+
+def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConfig:
+    """The embedded configuration, or the override on the image's own volume.
+
+    A faulty override is reported and leaves the embedded one in force. A faulty
+    embedded one grants nothing: no payload, no shell.
+    """
+    embedded = _embedded()
+    try:
+        base = resolve_config(embedded, None)
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+        return AgentConfig(failure_action="boot-next", shell=False)
+    if base.locked or not mailbox or not info or not info.boot_volume:
+        return base
+    try:
+        return resolve_config(embedded, _override(mailbox, info.boot_volume))
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+        return base
+
+
+def _embedded() -> bytes | None:
+    try:
+        with open(EMBEDDED_PATH, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _override(mailbox: Mailbox, volume: int) -> bytes | None:
+    import errno
+
+    from pykexec.errors import FirmwareError
+    from pykexec.firmware.devices import read_file
+
+    try:
+        return read_file(mailbox, volume, OVERRIDE_PATH, OVERRIDE_MAX)
+    except FirmwareError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
+
+
+def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
+    """Start the payload once its time has come, unless somebody presses a key."""
+    from pykexec.guest.console import wait_for_key
+
+    if config.shell and config.timeout_s and wait_for_key(config.timeout_s):
+        attend(mailbox, config, menu_first=True)
+        return
+    if not config.shell and config.timeout_s:
+        time.sleep(config.timeout_s)
+    if not start_payload(mailbox, config):
+        fail(mailbox, config)
+
+
+def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
+    """Start the configured payload; False, with the reason printed, if that fails."""
+    from pykexec.abi import Action
+    from pykexec.firmware.wire import enum_member
+    from pykexec.kexec.execute import exec_payload
+
+    payload = config.payload
+    if not payload:
+        print("no payload is configured")
+        return False
+    print(f"starting {payload.path}", flush=True)
+    try:
+        exec_payload(
+            mailbox,
+            payload.path,
+            volume=payload.volume,
+            options=payload.options,
+            failure_action=Action(enum_member(Action, config.failure_action)),
+            report=lambda line: print(f"pykexec: {line}", flush=True),
+        )
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+    return False
+
+
+def fail(mailbox: Mailbox | None, config: AgentConfig) -> None:
+    """Take the failure action; "agent" means the person at the console, if one is allowed."""
+    if config.failure_action == "shell" or (config.failure_action == "agent" and config.shell):
+        attend(mailbox, config)
+    else:
+        leave_for(mailbox, final_action(config))
+
+
+def leave_for(mailbox: Mailbox | None, action: str) -> None:
+    """Give the machine back; where the mailbox cannot, by the kernel's own reset."""
+    from pykexec._native import lib
+    from pykexec.abi import Action
+    from pykexec.firmware.wire import enum_member
+    from pykexec.kexec.leave import leave
+
+    if mailbox:
+        try:
+            leave(mailbox, Action(enum_member(Action, action)))
+        except PykexecError as error:
+            print(f"pykexec: {describe(error)}", file=sys.stderr)
+    os.sync()
+    lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)
+
+
+def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = False) -> None:
+    """Shell, and the menu whenever the shell ends."""
+    from pykexec.guest.menu import menu, shell
+
+    if not menu_first:
+        shell()
+    while True:
+        menu(mailbox, config)
+
+
+def rescue() -> None:
+    """After a crash: a shell if the embedded configuration allows one, else the firmware."""
+    embedded = _embedded()
+    try:
+        config = AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
+    except PykexecError:
+        config = AgentConfig(failure_action="boot-next", shell=False)
+    if config.shell:
+        from pykexec.guest.menu import shell
+
+        shell()
+        return
+    try:
+        mailbox = Mailbox()
+    except PykexecError:
+        leave_for(None, final_action(config))
+        return
+    leave_for(mailbox, final_action(config))
+
+
+def _cpu_time_of_init() -> float:
+    with open("/proc/1/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])  # utime and stime (proc(5))
+    return ticks / os.sysconf("SC_CLK_TCK")

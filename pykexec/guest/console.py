@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's console: made usable without interrupts, and asked for keys."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+
+CONSOLE_ACTIVE = "/sys/class/tty/console/active"
+
+# asm-generic/ioctls.h
+_TIOCSCTTY = 0x540E
+_TIOCGSERIAL = 0x541E
+_TIOCSSERIAL = 0x541F
+# struct serial_struct: type, line, port, irq are its first four ints.
+_SERIAL_STRUCT_SIZE = 72
+_SERIAL_IRQ_OFFSET = 12
+
+
+def open_console() -> None:
+    """Make the last active console standard input, output and error.
+
+    The firmware keeps all legacy interrupts, so writes to a serial port fail
+    with EIO until it is polled (irq 0); that can be set only while nobody,
+    /dev/console included, has it open.
+    """
+    for fd in range(3):
+        _close(fd)
+    device = console_device()
+    if device.startswith("/dev/ttyS"):
+        _poll_if_mute(device)
+    fd = _open(device)
+    # The descriptors were closed above, so the first open takes 0.
+    for target in range(3):
+        if fd != target:
+            os.dup2(fd, target)
+    if fd > 2:
+        os.close(fd)
+    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)
+
+
+def console_device() -> str:
+    """The device behind /dev/console: the last word of the kernel's list."""
+    try:
+        with open(CONSOLE_ACTIVE, encoding="ascii") as file:
+            names = file.read().split()
+    except OSError:
+        names = []
+    return f"/dev/{names[-1]}" if names else "/dev/null"
+
+
+def _open(device: str) -> int:
+    try:
+        return os.open(device, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return os.open("/dev/null", os.O_RDWR)
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+
+
+def _poll_if_mute(device: str) -> None:
+    try:
+        fd = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        os.write(fd, b"\r\n")
+    except OSError:
+        _set_polled(fd)
+    finally:
+        os.close(fd)
+
+
+def _set_polled(fd: int) -> None:
+    settings = bytearray(_SERIAL_STRUCT_SIZE)
+    try:
+        fcntl.ioctl(fd, _TIOCGSERIAL, settings)
+        struct.pack_into("<i", settings, _SERIAL_IRQ_OFFSET, 0)
+        fcntl.ioctl(fd, _TIOCSSERIAL, settings)
+    except OSError:
+        pass  # A mute console must not keep the payload from starting.
+
+
+def take_terminal() -> None:
+    """Make standard input this process' controlling terminal, for job control and Ctrl-C."""
+    try:
+        os.setsid()
+        fcntl.ioctl(0, _TIOCSCTTY, 1)
+    except OSError:
+        pass  # A console that is no terminal, or is one already.
+
+
+def wait_for_key(seconds: int) -> bool:
+    """Was a key pressed within seconds? Shows a countdown."""
+    import select
+    import termios
+    import tty
+
+    try:
+        saved = termios.tcgetattr(0)
+    except termios.error:
+        return False
+    tty.setcbreak(0, termios.TCSAFLUSH)
+    try:
+        for left in range(seconds, 0, -1):
+            print(f"\rstarting in {left} s, press a key for the menu ", end="", flush=True)
+            if select.select([0], [], [], 1.0)[0]:
+                os.read(0, 64)
+                return True
+        return False
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        print()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PID 1 of the initramfs: mounts, modules, console; then the agent, again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from pykexec._native import ffi, lib
+
+MODULES_LIST = "/etc/pykexec/modules"
+HOSTNAME = "pykexec"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "TERM": "vt100"}
+
+# Source, target, type, flags; devtmpfs is what /dev/console and the modules need.
+_MOUNTS = (
+    ("proc", "/proc", "proc", lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC),
+    ("sysfs", "/sys", "sysfs", lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC),
+    ("devtmpfs", "/dev", "devtmpfs", lib.MS_NOSUID),
+    ("tmpfs", "/run", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
+    ("tmpfs", "/tmp", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
+)
+_EFIVARFS = (
+    "efivarfs",
+    "/sys/firmware/efi/efivars",
+    "efivarfs",
+    lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC,
+)
+
+
+def main() -> NoReturn:
+    """Never returns: PID 1 that ends takes the kernel with it."""
+    try:
+        set_up()
+    except BaseException:
+        _report()
+    while True:
+        _attempt(_agent)
+        # The agent comes back only when it crashed: nobody may be at the console.
+        _attempt(_rescue)
+
+
+def set_up() -> None:
+    """Everything up to a console that can be written to; faults are said on it afterwards."""
+    faults = [fault for mount in _MOUNTS if (fault := _mount(*mount))]
+    faults += load_modules(MODULES_LIST)
+    if os.path.isdir(os.path.dirname(_EFIVARFS[1])) and (fault := _mount(*_EFIVARFS)):
+        faults.append(fault)
+    os.environ.update(ENVIRONMENT)
+    from pykexec.guest.console import open_console
+
+    open_console()
+    with open("/proc/sys/kernel/hostname", "w", encoding="ascii") as file:
+        file.write(HOSTNAME)
+    for fault in faults:
+        print(f"init: {fault}")
+
+
+def _mount(source: str, target: str, fstype: str, flags: int) -> str:
+    """What went wrong, "" if nothing did."""
+    import errno
+
+    try:
+        os.makedirs(target, exist_ok=True)
+    except OSError as error:
+        return f"{target}: {error.strerror}"
+    result = lib.pk_mount(source.encode(), target.encode(), fstype.encode(), flags, ffi.NULL)
+    if result in (0, -errno.EBUSY):  # EBUSY: the kernel has mounted it already.
+        return ""
+    return f"mount {fstype} on {target}: {os.strerror(-result)}"
+
+
+def load_modules(path: str) -> list[str]:
+    """Load the kernel modules that the file lists, one path a line, in order; the faults."""
+    import errno
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            names = file.read().split()
+    except FileNotFoundError:
+        return []
+    faults = []
+    for name in names:
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            faults.append(f"{name}: {error.strerror}")
+            continue
+        result = lib.pk_finit_module(fd, b"", 0)
+        os.close(fd)
+        if result not in (0, -errno.EEXIST):
+            faults.append(f"{name}: {os.strerror(-result)}")
+    return faults
+
+
+def _agent() -> None:
+    from pykexec.guest.agent import run
+
+    run()
+
+
+def _rescue() -> None:
+    from pykexec.guest.agent import rescue
+
+    rescue()
+
+
+def _attempt(step: Callable[[], None]) -> None:
+    """Run step in a child, whose crash costs nothing, and reap whatever dies meanwhile."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            step()
+            code = 0
+        except BaseException:
+            _report()
+        finally:
+            os._exit(code)
+    while os.waitpid(-1, 0)[0] != child:
+        pass
+
+
+def _report() -> None:
+    import sys
+    import traceback
+
+    try:
+        traceback.print_exc()
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person at the console can choose, the rescue shell included."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pykexec.config import AgentConfig
+from pykexec.firmware.mailbox import Mailbox
+
+SHELL = "/bin/sh"
+PROMPT = "pykexec# "
+
+
+def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
+    """Show the choices, take one, carry it out; returns when it came to nothing."""
+    from pykexec.guest.agent import leave_for, start_payload
+
+    payload = config.payload.path if config.payload else "none is configured"
+    print(
+        f"\n 1) start the payload ({payload})\n 2) shell\n 3) firmware menu\n"
+        " 4) next boot entry\n 5) reset"
+    )
+    try:
+        choice = input("choose 1-5: ").strip()
+    except EOFError:
+        time.sleep(1)  # No terminal, or Ctrl-D: do not spin.
+        return
+    if choice == "1" and mailbox:
+        start_payload(mailbox, config)
+    elif choice == "2":
+        shell()
+    elif choice == "3":
+        leave_for(mailbox, "firmware")
+    elif choice == "4":
+        leave_for(mailbox, "boot-next")
+    elif choice == "5":
+        leave_for(mailbox, "reset")
+
+
+def shell() -> None:
+    """Run the rescue shell on the console until it ends."""
+    from pykexec.guest.console import take_terminal
+
+    print("rescue shell: `pykexec --help` for what can be done, `exit` for the menu", flush=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            take_terminal()
+            os.execve(SHELL, [SHELL], {**os.environ, "PS1": PROMPT})
+        except OSError as error:
+            print(f"{SHELL}: {error.strerror}", flush=True)
+        finally:
+            os._exit(127)
+    os.waitpid(child, 0)
