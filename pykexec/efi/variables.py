@@ -7,14 +7,15 @@ import errno
 import os
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 from pykexec.abi import VariableAttribute
 from pykexec.efi.device_path import DevicePath, decode_ucs2, encode_ucs2, parse
 from pykexec.efi.guid import Guid, named_guids
 from pykexec.errors import FormatError
 
-EFIVARFS = Path("/sys/firmware/efi/efivars")
+# Not pathlib: it would be a tenth of the guest's start.
+StrPath = str | os.PathLike[str]
+EFIVARFS = "/sys/firmware/efi/efivars"
 
 BOOT_ATTRIBUTES = (
     VariableAttribute.NON_VOLATILE
@@ -84,7 +85,7 @@ def parse_load_option(data: bytes) -> LoadOption:
     return LoadOption(attributes, decode_ucs2(data[head:end]), path, data[start + path_size :])
 
 
-def list_variables(root: Path = EFIVARFS) -> list[VariableName]:
+def list_variables(root: StrPath = EFIVARFS) -> list[VariableName]:
     """Every variable that the firmware shows to an operating system."""
     names = []
     for file in os.listdir(root):
@@ -98,17 +99,18 @@ def list_variables(root: Path = EFIVARFS) -> list[VariableName]:
     return sorted(names)
 
 
-def read_variable(name: VariableName, root: Path = EFIVARFS) -> Variable:
+def read_variable(name: VariableName, root: StrPath = EFIVARFS) -> Variable:
     """Read one variable; FileNotFoundError where there is none."""
-    raw = (root / str(name)).read_bytes()
+    with open(os.path.join(root, str(name)), "rb") as file:
+        raw = file.read()
     if len(raw) < 4:
         raise FormatError(f"{name}: {len(raw)} bytes from efivarfs, attributes are missing")
     return Variable(int.from_bytes(raw[:4], "little"), raw[4:])
 
 
-def write_variable(name: VariableName, variable: Variable, root: Path = EFIVARFS) -> None:
+def write_variable(name: VariableName, variable: Variable, root: StrPath = EFIVARFS) -> None:
     """Create or replace a variable, in the one write that efivarfs wants."""
-    path = root / str(name)
+    path = os.path.join(root, str(name))
     make_mutable(path)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
@@ -117,14 +119,14 @@ def write_variable(name: VariableName, variable: Variable, root: Path = EFIVARFS
         os.close(fd)
 
 
-def delete_variable(name: VariableName, root: Path = EFIVARFS) -> None:
+def delete_variable(name: VariableName, root: StrPath = EFIVARFS) -> None:
     """Delete a variable; FileNotFoundError where there is none."""
-    path = root / str(name)
+    path = os.path.join(root, str(name))
     make_mutable(path)
-    path.unlink()
+    os.unlink(path)
 
 
-def make_mutable(path: Path) -> None:
+def make_mutable(path: StrPath) -> None:
     """Clear the immutable flag, by which efivarfs guards variables it does not know."""
     import fcntl
 
@@ -149,7 +151,7 @@ def global_name(name: str) -> VariableName:
     return VariableName(name, named_guids()["global_variable"])
 
 
-def boot_options(root: Path = EFIVARFS) -> dict[int, LoadOption]:
+def boot_options(root: StrPath = EFIVARFS) -> dict[int, LoadOption]:
     """Every readable Boot#### by its number."""
     options = {}
     for name in list_variables(root):
@@ -174,7 +176,7 @@ def _boot_number(name: str) -> int | None:
         return None
 
 
-def set_boot_next(option: LoadOption, root: Path = EFIVARFS) -> int:
+def set_boot_next(option: LoadOption, root: StrPath = EFIVARFS) -> int:
     """Store option as Boot####, in place of one with its description, and name it in BootNext.
 
     The boot order stays as it is. Returns the number.

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Limit, MailboxConstant
 from pykexec.efi.guid import named_guids
-from pykexec.efi.variables import EFIVARFS, VariableName, make_mutable
+from pykexec.efi.variables import EFIVARFS, StrPath, VariableName, make_mutable
 from pykexec.errors import FirmwareError, NotResidentError
 from pykexec.firmware.status import check_status
 from pykexec.firmware.wire import align8, answer_error, pack, struct_size, unpack
@@ -100,10 +98,10 @@ class Mailbox:
     NotResidentError says precisely why this machine has none.
     """
 
-    def __init__(self, root: Path = EFIVARFS) -> None:
+    def __init__(self, root: StrPath = EFIVARFS) -> None:
         name = VariableName(MAILBOX_NAME, named_guids()["pykexec_mailbox"])
-        self._path = root / str(name)
-        self._sequence = secrets.randbits(31)
+        self._path = os.path.join(root, str(name))
+        self._sequence = int.from_bytes(os.urandom(4), "little")
         try:
             make_mutable(self._path)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -111,7 +109,7 @@ class Mailbox:
             raise NotResidentError(errno.ENODEV, _why_absent(root), MAILBOX_NAME) from None
         except OSError as error:
             code = error.errno or errno.EIO
-            raise FirmwareError(code, os.strerror(code), str(self._path)) from None
+            raise FirmwareError(code, os.strerror(code), self._path) from None
 
     def close(self) -> None:
         """Give the file back; the object is of no use afterwards."""
@@ -158,9 +156,9 @@ class Mailbox:
         return answer[_ATTRIBUTES_SIZE:]
 
 
-def _why_absent(root: Path) -> str:
-    if not root.parent.is_dir():
+def _why_absent(root: StrPath) -> str:
+    if not os.path.isdir(os.path.dirname(root)):
         return "this machine was not started by UEFI firmware, or EFI runtime services are off"
-    if not root.is_dir() or not any(root.iterdir()):
+    if not os.path.isdir(root) or not os.listdir(root):
         return f"efivarfs is not mounted on {root}"
     return f"there is no {MAILBOX_NAME} variable: Linux was not started through pykexec's image"

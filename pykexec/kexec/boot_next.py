@@ -11,7 +11,7 @@ from pathlib import Path
 from pykexec.abi import Limit
 from pykexec.efi.device_path import DevicePath, encode_ucs2, file_node, hard_drive_node
 from pykexec.efi.guid import GUID_SIZE, Guid
-from pykexec.efi.variables import EFIVARFS, LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
+from pykexec.efi.variables import EFIVARFS, LOAD_OPTION_ACTIVE, LoadOption, StrPath, set_boot_next
 from pykexec.errors import FormatError, UsageError
 from pykexec.kexec.mounts import Mount, find_mount, read_mounts
 from pykexec.kexec.request import linux_chunks
@@ -30,7 +30,7 @@ class Partition:
     nr_lbas: int
 
 
-def boot_next(path: str, options: str = "", root: Path = EFIVARFS) -> int:
+def boot_next(path: str, options: str = "", root: StrPath = EFIVARFS) -> int:
     """Check path, create or replace the boot entry for it, set BootNext; the entry's number.
 
     UsageError if the firmware cannot reach the file, FormatError if it is no EFI application.

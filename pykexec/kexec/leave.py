@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import NoReturn
 
 from pykexec.abi import Action, Op
@@ -18,9 +19,7 @@ from pykexec.log import print_marker
 
 def new_token() -> int:
     """A non-zero u32 that ties a staged payload to the kexec that brings it."""
-    import secrets
-
-    return 1 + secrets.randbelow(0xFFFFFFFF)
+    return int.from_bytes(os.urandom(4), "little") or 1
 
 
 def stage(mailbox: Mailbox, request: ExecRequest, token: int, payload_size: int) -> None:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NoReturn
 
 from pykexec._native import lib
+from pykexec.efi.variables import StrPath
 from pykexec.errors import KexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.kexec.leave import new_token, stage
@@ -15,7 +15,7 @@ from pykexec.kexec.mounts import settle
 from pykexec.kexec.request import ExecRequest, Payload
 from pykexec.log import print_marker
 
-RESUME_IMAGE = Path(__file__).parent.parent / "data" / "resume.bin"
+RESUME_IMAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "resume.bin")
 TOKEN_PARAMETER = "pykexec.payload"
 
 
@@ -26,12 +26,12 @@ def load(mailbox: Mailbox, request: ExecRequest) -> None:
     kexec_file_load(request.payload, f"{TOKEN_PARAMETER}={token}")
 
 
-def kexec_file_load(payload: Payload, cmdline: str, resume: Path = RESUME_IMAGE) -> None:
+def kexec_file_load(payload: Payload, cmdline: str, resume: StrPath = RESUME_IMAGE) -> None:
     """kexec_file_load(2); KexecError carries errno and names the payload."""
     try:
         fd = os.open(resume, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise KexecError(error.errno, error.strerror, str(resume)) from None
+        raise KexecError(error.errno, error.strerror, os.fspath(resume)) from None
     try:
         result = lib.pk_kexec_file_load(fd, payload.fd, cmdline.encode(), 0)
     finally:
