@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.errors import UsageError
+from pykexec.run import run
 from pykexec.vm import packages
 
 VERSIONS = tuple(packages.FIRMWARES)
@@ -51,7 +53,14 @@ def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
     return Firmware(version, variant, code, variables)
 
 
-def snakeoil_key() -> tuple[Path, Path]:
-    """Private key (its password is "snakeoil") and certificate that the snakeoil variants trust."""
-    directory = packages.fetch(packages.FIRMWARES["2025.02"]) / "usr/share/ovmf"
-    return directory / "PkKek-1-snakeoil.key", directory / "PkKek-1-snakeoil.pem"
+def snakeoil_key(version: str = "2025.02") -> tuple[Path, Path]:
+    """Private key, without password, and certificate (PEM) that version's snakeoil trusts."""
+    directory = packages.fetch(packages.FIRMWARES[version]) / "usr/share/ovmf"
+    key = packages.cache_dir() / f"snakeoil-{version}.key"
+    if not key.exists():
+        encrypted = directory / "PkKek-1-snakeoil.key"
+        words = ["openssl", "pkey", "-in", str(encrypted), "-passin", "pass:snakeoil"]
+        partial = key.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(run(words, timeout_s=60))
+        partial.rename(key)
+    return key, directory / "PkKek-1-snakeoil.pem"

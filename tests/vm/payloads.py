@@ -12,7 +12,7 @@ from pykexec.vm.disk import Files
 from pykexec.vm.grub import grub_image, linux_entry
 from pykexec.vm.guest_os import command_line, initramfs
 from pykexec.vm.kernels import Kernel, kernel
-from pykexec.vm.machine import DEFAULT_CPU, Machine, Nic
+from pykexec.vm.machine import DEFAULT_CPU, Nic
 from tests.vm.uki import make_uki
 
 
@@ -43,10 +43,6 @@ class Payload:
         for name, content in self.tftp:
             (directory / name).write_bytes(content)
         return Nic(tftp=directory, bootfile=self.bootfile)
-
-    def fits(self, machine: Machine) -> bool:
-        """Whether machine has the processor and memory that it needs."""
-        return machine.cpu == self.cpu and machine.memory_mib >= self.memory_mib
 
 
 def _package(name: str, file: str) -> Path:
@@ -246,7 +242,7 @@ _IPXE = Payload(
     "ipxe",
     lambda: {"ipxe.efi": _package("ipxe", "usr/lib/ipxe/ipxe.efi")},
     r"\ipxe.efi",
-    ("iPXE", "boot.ipxe", "PK:ipxe:start:0", "PK:ipxe:fetched:0", "PK:ipxe:done:0"),
+    ("iPXE", "boot.ipxe", "PK:ipxe:start:0", "using SNP", "PK:ipxe:fetched:0", "PK:ipxe:done:0"),
     tftp=(("boot.ipxe", _IPXE_SCRIPT), ("fetched.txt", b"hello from the network\n")),
     bootfile="boot.ipxe",
 )
