@@ -79,7 +79,10 @@ def elf2pe(source: Path, destination: Path) -> None:
         address, data, _ = contents.get(".data", (bss.start, bytearray(), 0))
         contents[".data"] = (address, data, bss.stop - address)
     end = _align(max(address + size for address, _, size in contents.values()), _SECTION_ALIGNMENT)
-    blocks = bytearray(_relocation_blocks(sorted(offset for offset, _ in relocated)) or bytes(8))
+    # A block without entries says "nothing to relocate"; no block at all would say "cannot be moved".
+    blocks = bytearray(
+        _relocation_blocks(sorted(offset for offset, _ in relocated)) or struct.pack("<IIHH", 0, 12, 0, 0)
+    )
     contents[".reloc"] = (end, blocks, len(blocks))
 
     headers = b""

@@ -23,6 +23,7 @@ static void put_hex(u64 value)
 		text[--n] = (u16)"0123456789abcdef"[value % 16];
 		value /= 16;
 	} while (value);
+	put(u"0x");
 	put(text + n);
 }
 

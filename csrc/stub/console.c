@@ -99,6 +99,6 @@ void pk_trace(enum pk_stage stage, efi_status_t status)
 efi_status_t pk_stage(enum pk_stage stage, efi_status_t status)
 {
 	pk_trace(stage, status);
-	pk_print("PK:stub:%s:%x\n", stage_name(stage), status);
+	pk_print(status ? "PK:stub:%s:0x%x\n" : "PK:stub:%s:%x\n", stage_name(stage), status);
 	return status;
 }

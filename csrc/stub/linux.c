@@ -98,10 +98,15 @@ efi_status_t pk_linux_prepare(void)
 
 void pk_linux_run(void)
 {
+	static u16 firmware_tr;
 	efi_status_t status;
 
 	if (pk_context_save(&pk_handoff.cpu))
 		return;
+	/* Nothing loads a null TR: where the firmware had none, Linux' stays behind and must not be taken for its own. */
+	if (!pk_handoff.outcome.nr_runs)
+		firmware_tr = pk_handoff.cpu.tr;
+	pk_handoff.cpu.tr = firmware_tr;
 	/* The context is sealed as it is now, this return address included. */
 	pk_handoff_seal(&pk_handoff);
 	pk_handoff.tsc_linux = pk_rdtsc();

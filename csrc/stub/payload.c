@@ -97,11 +97,15 @@ static u64 pair(u32 low, u32 high)
 	return low | (u64)high << 32;
 }
 
-static bool in_linux_memory(u64 start, u64 size)
+/* Bytes from start to the end of the range of Linux' memory that it lies in; 0 if in none. */
+static u64 linux_memory_behind(u64 start)
 {
-	const struct pk_range *arena = &pk_handoff.arena;
+	const struct pk_range *ranges[] = { &pk_handoff.arena, &pk_handoff.low };
 
-	return size <= arena->size && start >= arena->start && start - arena->start <= arena->size - size;
+	for (u32 i = 0; i < 2; i++)
+		if (start >= ranges[i]->start && start - ranges[i]->start < ranges[i]->size)
+			return ranges[i]->size - (start - ranges[i]->start);
+	return 0;
 }
 
 /* Load options from kexec's command line, when nobody staged better ones. */
@@ -137,11 +141,10 @@ static bool payload_of_kexec(struct payload *ret)
 		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),
 		.failure_action = PK_ACTION_AGENT,
 	};
-	if (!ret->size || !in_linux_memory(ret->data, ret->size))
+	if (!ret->size || ret->size > linux_memory_behind(ret->data))
 		return false;
-	if (!in_linux_memory(line, PK_OPTIONS_MAX / 2))
-		line = 0;
-	if (line)
+	/* kexec terminates it, and its buffer is whole pages of the range. */
+	if (linux_memory_behind(line))
 		token = pk_option((const char *)line, "pykexec.payload");
 	if (token && staged.request.token && pk_parse_decimal(token) == staged.request.token) {
 		ret->options = staged.options;
@@ -150,7 +153,7 @@ static bool payload_of_kexec(struct payload *ret)
 		ret->device_path = staged.request.device_path_size ? staged.device_path : memory_path(ret);
 		return true;
 	}
-	ret->options_size = line ? options_from_command_line((const char *)line, PK_OPTIONS_MAX / 2) : 0;
+	ret->options_size = options_from_command_line((const char *)line, linux_memory_behind(line));
 	ret->options = staged.options;
 	ret->device_path = memory_path(ret);
 	return true;

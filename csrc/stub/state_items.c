@@ -192,6 +192,8 @@ static u64 read_pci_bars(u32 which, u32 index)
 
 /* ---- presence and counts ---- */
 
+/* No instruction loads a null TR: where the firmware has none, Linux' stays behind, and nothing uses it. */
+static bool has_tr(void) { return read_cpu(SEL_TR, 0); }
 static bool has_uart1(void) { return pk_inb(UART1 + UART_LSR) != 0xff; }
 static bool has_uart2(void) { return pk_inb(UART2 + UART_LSR) != 0xff; }
 static bool has_tsc_adjust(void) { return pk_cpuid(7, 0).ebx & 1 << 1; }
@@ -257,7 +259,7 @@ const struct pk_state_item pk_state_items[] = {
 	CPU("fs", SEL_FS, GATE),
 	CPU("gs", SEL_GS, GATE),
 	CPU("ss", SEL_SS, GATE),
-	CPU("tr", SEL_TR, 0),
+	{ "tr", read_cpu, NULL, SEL_TR, 0, ALL, has_tr, NULL, NULL },
 	CPU("ldtr", SEL_LDT, 0),
 	CPU("fcw", FPU_CW, GATE),
 	CPU("mxcsr", FPU_MXCSR, GATE),
