@@ -64,7 +64,10 @@ def encode_message(requests: Sequence[Request], sequence: int) -> bytes:
 
 
 def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> list[Reply]:
-    """The replies to requests, in order; FirmwareError (EPROTO) unless data answers just these."""
+    """The replies to the first of requests, in order: as many as the answer had room for.
+
+    FirmwareError (EPROTO) unless data answers just these, and at least one.
+    """
     what = requests[0].what
     message = unpack("pk_message", data, 0, what)
     if message.magic != MailboxConstant.MESSAGE_MAGIC:
@@ -75,12 +78,12 @@ def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> li
         raise answer_error(what, 8, f"size {message.size}, but {len(data)} bytes came")
     if message.sequence != sequence:
         raise answer_error(what, 12, f"sequence {message.sequence}, not {sequence}")
-    if message.nr_records != len(requests):
+    if not 1 <= message.nr_records <= len(requests):
         raise answer_error(what, 6, f"{message.nr_records} replies to {len(requests)} requests")
     replies = []
     offset = struct_size("pk_message")
     header_size = struct_size("pk_reply")
-    for tag, request in enumerate(requests):
+    for tag, request in enumerate(requests[: message.nr_records]):
         reply = unpack("pk_reply", data, offset, request.what)
         if (reply.op, reply.tag) != (request.op, tag):
             raise answer_error(request.what, offset, f"reply to op {reply.op}, tag {reply.tag}")
@@ -127,11 +130,17 @@ class Mailbox:
         self.close()
 
     def call(self, requests: Sequence[Request]) -> list[Reply]:
-        """Have the firmware serve requests in one world switch; their statuses are the caller's."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        message = encode_message(requests, self._sequence)
-        answer = self._exchange(message, requests[0].what)
-        return decode_answer(answer, requests, self._sequence)
+        """Have the firmware serve requests, if their answers fit together in one world switch.
+
+        The statuses are the caller's to check. At most Limit.BATCH_MAX requests.
+        """
+        replies: list[Reply] = []
+        while len(replies) < len(requests):
+            rest = requests[len(replies) :]
+            self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+            answer = self._exchange(encode_message(rest, self._sequence), rest[0].what)
+            replies += decode_answer(answer, rest, self._sequence)
+        return replies
 
     def ask(self, request: Request) -> bytes:
         """One request, its answer's body; FirmwareError if the firmware fails it."""

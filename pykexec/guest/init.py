@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from pykexec._native import ffi, lib
+from pykexec.config import MODULES_PATH
 
-MODULES_LIST = "/etc/pykexec/modules"
 HOSTNAME = "pykexec"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "TERM": "vt100"}
 
@@ -44,7 +44,7 @@ def main() -> NoReturn:
 def set_up() -> None:
     """Everything up to a console that can be written to; faults are said on it afterwards."""
     faults = [fault for mount in _MOUNTS if (fault := _mount(*mount))]
-    faults += load_modules(MODULES_LIST)
+    faults += load_modules(MODULES_PATH)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])) and (fault := _mount(*_EFIVARFS)):
         faults.append(fault)
     os.environ.update(ENVIRONMENT)

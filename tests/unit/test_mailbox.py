@@ -48,6 +48,11 @@ def test_replies_come_back_in_order_without_padding() -> None:
     ]
 
 
+def test_an_answer_that_ran_out_of_room_answers_the_first_requests() -> None:
+    data = answer(reply(Op.INFO, 0, body=b"abc"))
+    assert decode_answer(data, [INFO, BLOCK], 7) == [Reply(Op.INFO, 0, b"abc")]
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
@@ -57,6 +62,7 @@ def test_replies_come_back_in_order_without_padding() -> None:
         (answer(reply(Op.INFO, 0), size=48), "offset 8: size 48, but 40 bytes came"),
         (answer(reply(Op.INFO, 0), sequence=6), "offset 12: sequence 6, not 7"),
         (answer(), "offset 6: 0 replies to 1 requests"),
+        (answer(reply(Op.INFO, 0), reply(Op.INFO, 1)), "offset 6: 2 replies to 1 requests"),
         (answer(reply(Op.STATE, 0)), "offset 16: reply to op 5, tag 0"),
         (answer(reply(Op.INFO, 1)), "offset 16: reply to op 1, tag 1"),
         (answer(reply(Op.INFO, 0, size=23)), "offset 16: record size 23"),
