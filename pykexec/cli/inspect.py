@@ -43,8 +43,8 @@ def main(args: argparse.Namespace) -> int:
 def _lines(report: Report) -> Iterator[str]:
     yield f"{report.source}: {report.kind}, {report.size} bytes"
     yield f"sha256              {report.sha256}"
-    if report.resume:
-        yield f"version             {report.resume}"
+    if report.kind == "resume":
+        yield f"of this installation: {'yes' if report.resume_is_ours else 'no'}"
     if report.pe:
         yield from _pe_lines(report.pe)
     if report.kernel:
@@ -59,7 +59,7 @@ def _pe_lines(pe: PeReport) -> Iterator[str]:
     yield f"machine             {pe.machine}"
     yield f"subsystem           {pe.subsystem}"
     yield f"size in memory      {pe.size_of_image}"
-    yield f"checksum            {'valid' if pe.checksum_valid else 'not valid'}"
+    yield f"checksum            {pe.checksum}"
     yield f"Authenticode sha256 {pe.authenticode_sha256}"
     for signature in pe.signatures:
         yield f"signature           {signature.kind}, {signature.size} bytes"

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from pykexec._native import ffi, lib
 from pykexec.abi import BzimageFault
 from pykexec.efi import pe
 from pykexec.errors import FormatError
-
-_SECTOR = 512
-_KERNEL_VERSION = 0x20E
-"""Offset of the field that says where the version string is, less one sector."""
 
 _FAULTS = {
     BzimageFault.TRUNCATED: "truncated Linux kernel",
@@ -43,12 +38,6 @@ class Kernel:
 def is_bzimage(data: bytes) -> bool:
     """Whether data has the setup header's magic, whatever else is wrong with it."""
     return data[0x1FE:0x200] == b"\x55\xaa" and data[0x202:0x206] == b"HdrS"
-
-
-def banner(data: bytes) -> str:
-    """The version string of whatever has a setup header, "" if there is none."""
-    (offset,) = struct.unpack_from("<H", data.ljust(_KERNEL_VERSION + 2, b"\0"), _KERNEL_VERSION)
-    return _string(data, offset + _SECTOR) if offset else ""
 
 
 def parse(data: bytes, source: str) -> Kernel:

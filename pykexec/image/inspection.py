@@ -15,13 +15,12 @@ from pykexec._native import ffi
 from pykexec.efi import pe
 from pykexec.errors import FormatError
 from pykexec.firmware.handoff import TraceEntry, handoff_fault, parse_handoff
-from pykexec.image import assemble, bzimage, measure
+from pykexec.image import assemble, bzimage, files, measure
+from pykexec.image.recipe import DATA
 from pykexec.memory import Range
 
-RESUME_BANNER = "pykexec"
-"""What the resume image's version string begins with: it is no kernel, but has a kernel's
-header.
-"""
+_RESUME_MARKER = b"PK:resume:"
+"""What the resume image says on the console; it is no kernel, but has a kernel's header."""
 
 _TEXT_SECTIONS = (".cmdline", ".osrel", ".uname", ".sbat")
 _CERTIFICATE_TYPES = {0x0002: "Authenticode (PKCS #7)", 0x0EF0: "PKCS #1.5", 0x0EF1: "EFI GUID"}
@@ -54,7 +53,8 @@ class PeReport:
     machine: str
     subsystem: str
     size_of_image: int
-    checksum_valid: bool
+    checksum: str
+    """"valid", "not valid" or "not set"."""
     sections: tuple[SectionReport, ...]
     authenticode_sha256: str
     signatures: tuple[Signature, ...]
@@ -99,8 +99,8 @@ class Report:
     uki: UkiReport | None = None
     kernel: bzimage.Kernel | None = None
     handoff: HandoffReport | None = None
-    resume: str = ""
-    """The resume image's version string."""
+    resume_is_ours: bool = False
+    """The file is a resume image, and the very one of this installation."""
 
 
 def inspect(data: bytes, source: str) -> Report:
@@ -113,9 +113,8 @@ def inspect(data: bytes, source: str) -> Report:
         report = _handoff(data, source, fault)
         return Report(source, "handoff", len(data), sha256, fault, handoff=report)
     if bzimage.is_bzimage(data):
-        banner = bzimage.banner(data)
-        if banner.startswith(RESUME_BANNER):
-            return Report(source, "resume", len(data), sha256, "", resume=banner)
+        if data[:2] != b"MZ" and _RESUME_MARKER in data:
+            return _resume(data, source, sha256)
         kernel = bzimage.parse(data, source)
         image = pe.parse(data, source)
         return Report(source, "kernel", len(data), sha256, "", pe=_pe(data, image), kernel=kernel)
@@ -137,6 +136,12 @@ def inspect(data: bytes, source: str) -> Report:
     )
 
 
+def _resume(data: bytes, source: str, sha256: str) -> Report:
+    own = DATA / "resume.bin"
+    ours = own.is_file() and files.read(own) == data
+    return Report(source, "resume", len(data), sha256, "", resume_is_ours=ours)
+
+
 def _fault(data: bytes, source: str) -> str:
     try:
         pe.check_application(data, source)
@@ -150,11 +155,18 @@ def _pe(data: bytes, image: pe.Image) -> PeReport:
         machine=pe.MACHINES.get(image.machine, f"{image.machine:#06x}"),
         subsystem=pe.SUBSYSTEMS.get(image.subsystem, str(image.subsystem)),
         size_of_image=image.size_of_image,
-        checksum_valid=image.checksum == assemble.checksum(data, image.checksum_offset),
+        checksum=_checksum(data, image),
         sections=tuple(_section(data, section) for section in image.sections),
         authenticode_sha256=pe.authenticode_digest(data, image).hex(),
         signatures=_signatures(data, image),
     )
+
+
+def _checksum(data: bytes, image: pe.Image) -> str:
+    if not image.checksum:
+        return "not set"
+    right = assemble.checksum(data, image.checksum_offset)
+    return "valid" if image.checksum == right else "not valid"
 
 
 def _section(data: bytes, section: pe.Section) -> SectionReport:

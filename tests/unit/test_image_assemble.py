@@ -11,6 +11,7 @@ import pytest
 from pykexec.efi import pe
 from pykexec.errors import FormatError
 from pykexec.image import assemble
+from pykexec.image.recipe import DATA
 from pykexec.run import run
 from tests.unit.image_inputs import SBAT, SECTION_TABLE, TEXT, SectionInput, patched, pe_bytes
 
@@ -48,6 +49,13 @@ def test_sections_are_aligned_and_ascend(name: str) -> None:
     assert [address % 4096 for address in addresses] == [0] * 5
     alignment = image.OPTIONAL_HEADER.FileAlignment
     assert [each.PointerToRawData % alignment for each in image.sections] == [0] * 5
+
+
+def test_our_stub_has_room_for_eight_sections() -> None:
+    stub = (DATA / "stub.efi").read_bytes()
+    out = assemble.append_sections(stub, "stub.efi", {f".s{n}": b"x" for n in range(8)})
+    before = len(pe.parse(stub, "stub.efi").sections)
+    assert len(pe.check_application(out, "out.efi").sections) == before + 8
 
 
 def test_objdump_lists_the_sections(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pykexec.cli import build as build_verb
 from pykexec.cli import inspect as inspect_verb
 from pykexec.errors import FormatError, UsageError
 from pykexec.image.inspection import inspect
+from pykexec.image.recipe import DATA
 from tests.unit.image_inputs import kernel_bytes, patched, pe_bytes
 
 
@@ -45,10 +46,17 @@ def run_verb(tmp_path: Path, data: bytes, *options: str) -> int:
 @pytest.mark.parametrize(
     ("data", "kind"),
     [(pe_bytes(), "pe"), (kernel_bytes(), "kernel"), (handoff_bytes(), "handoff"),
-     (kernel_bytes("pykexec resume 0.1.0"), "resume")],
+     ((DATA / "resume.bin").read_bytes(), "resume")],
 )  # fmt: skip
 def test_kind_is_recognised(tmp_path: Path, data: bytes, kind: str) -> None:
     assert inspect(data, "file").kind == kind
+
+
+def test_resume_image_of_this_installation_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_verb(tmp_path, (DATA / "resume.bin").read_bytes()) == 0
+    assert "of this installation: yes" in capsys.readouterr().out
 
 
 def test_handoff_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
