@@ -13,6 +13,8 @@ APT_PACKAGES := \
 	openssl python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm swtpm-tools \
 	tpm2-tools util-linux xz-utils zstd
 
+# Debian keeps disk tools where only root looks.
+export PATH := $(PATH):/usr/sbin:/sbin
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -17,6 +18,8 @@ MIB = 1 << 20
 SECTOR = 512
 _TYPE_CODES = {"esp": "ef00", "ext4": "8300"}
 _TIMEOUT_S = 120.0
+# Users other than root may not have the directories of these tools in their PATH.
+_ENV = {"PATH": f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"}
 
 DISK_GUID = uuid.UUID("00000000-0000-4000-8000-000000000001")
 _ESP_GUID = uuid.UUID("11111111-1111-4111-8111-111111111111")
@@ -82,7 +85,7 @@ def make_disk(
         words += [f"--new={number}:{layout.start}:{layout.start + layout.size - 1}"]
         words += [f"--typecode={number}:{_TYPE_CODES['esp' if isinstance(part, Esp) else 'ext4']}"]
         words += [f"--partition-guid={number}:{part.guid}", f"--change-name={number}:{part.label}"]
-    run([*words, path], timeout_s=_TIMEOUT_S)
+    run([*words, path], env=_ENV, timeout_s=_TIMEOUT_S)
     for layout, part in zip(layouts, partitions, strict=True):
         (_format_fat if isinstance(part, Esp) else _format_ext4)(path, layout, part)
     return DiskLayout(path, tuple(layouts))
@@ -96,13 +99,15 @@ def add_files(disk: DiskLayout, files: Files, number: int = 1) -> None:
         top = sorted(Path(directory).iterdir())
         if top:
             target = ["-i", f"{disk.path}@@{layout.start * SECTOR}"]
-            run(["mcopy", *target, "-s", "-o", "-Q", *top, "::/"], timeout_s=_TIMEOUT_S)
+            run(["mcopy", *target, "-s", "-o", "-Q", *top, "::/"], env=_ENV, timeout_s=_TIMEOUT_S)
 
 
 def read_file(disk: DiskLayout, name: str, number: int = 1) -> bytes:
     """The contents of a file on the FAT partition number of disk."""
     offset = disk.partitions[number - 1].start * SECTOR
-    return run(["mtype", "-i", f"{disk.path}@@{offset}", f"::/{name}"], timeout_s=_TIMEOUT_S)
+    return run(
+        ["mtype", "-i", f"{disk.path}@@{offset}", f"::/{name}"], env=_ENV, timeout_s=_TIMEOUT_S
+    )
 
 
 def _size_mib(part: Esp | Ext4) -> int:
@@ -128,7 +133,7 @@ def _stage(directory: Path, files: Files) -> None:
 def _format_fat(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
     offset, blocks = layout.start, layout.size * SECTOR // 1024
     words = ["mkfs.fat", "-F", "32", "-s", "1", "--invariant", "-n", part.label]
-    run([*words, f"--offset={offset}", path, str(blocks)], timeout_s=_TIMEOUT_S)
+    run([*words, f"--offset={offset}", path, str(blocks)], env=_ENV, timeout_s=_TIMEOUT_S)
     add_files(DiskLayout(path, (*[layout] * layout.number,)), part.files, layout.number)
 
 
@@ -137,4 +142,4 @@ def _format_ext4(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
         _stage(Path(directory), part.files)
         words = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, "-L", part.label]
         words += ["-U", str(part.guid), "-E", f"offset={layout.start * SECTOR}"]
-        run([*words, path, f"{layout.size * SECTOR // 1024}k"], timeout_s=_TIMEOUT_S)
+        run([*words, path, f"{layout.size * SECTOR // 1024}k"], env=_ENV, timeout_s=_TIMEOUT_S)
