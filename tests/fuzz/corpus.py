@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few valid inputs for each driver, in the form that the driver takes apart."""
+
+from __future__ import annotations
+
+from pykexec import abi
+from pykexec._native import ffi, lib
+from tests.samples import (
+    END_NODE,
+    INITRD_NODE,
+    TEXT,
+    bzimage_file,
+    descriptor,
+    device_node,
+    message,
+    pe_file,
+    request,
+)
+
+
+def seeds(driver: str) -> list[bytes]:
+    """Inputs to start from; an unknown driver starts from nothing."""
+    return {
+        "arena": [
+            bytes([0, 4, 0, 100, 0, 200, 0, 50, 1, 255, 255, 9, 0x12, 8, 0, 3, 3, 8, 0, 1]),
+            bytes([0, 0, 0, 255, 0x41, *b"\xff\xff", 1, *bytes(7), 0x83, 0, 0, 1, *bytes(8)]),
+        ],
+        "memory_map": [_memory_map(48), _memory_map(40)],
+        "pe": [pe_file(), pe_file([TEXT])],
+        "bzimage": [bzimage_file(), bzimage_file(kernel_version=0)],
+        "device_path": [
+            _device_path(device_node(1, 1, b"\0\x1f") + END_NODE),
+            _device_path(INITRD_NODE + END_NODE),
+        ],
+        "message": [
+            b"\xff\x0f\0" + message([request(1, 2), request(2, 3, b"body!")]),
+            b"\x40\x00\x01" + message([request(1, 2, b"12345678")] * 3),
+        ],
+        "handoff": [_handoff()],
+        "page_table": [_walk(), b"\0\x08" + b"\0\0\x20\0\0\0" + b"\0\0\x40\0"],
+    }.get(driver, [])
+
+
+def _memory_map(step: int) -> bytes:
+    page = lib.PK_PAGE_SIZE
+    view = bytes([4, 16, 0, 32, 20, 0, 2, 64, 0, 8, 66, 0, 1])  # arena
+    view += bytes([100, 0, 4]) + bytes([120, 0, 16])  # stub, window
+    view += bytes([1, 200, 0, 1]) + bytes(2)  # MMIO, nothing odd
+    types = [7, 4, 5, 10, 11, 0, 3]
+    rows = (descriptor(t, i * 40 * page, 40, step=step) for i, t in enumerate(types))
+    return bytes([step]) + view + b"".join(rows)
+
+
+def _device_path(path: bytes) -> bytes:
+    return b"\0\x02" + b"\x02" + bytes(8) + b"\xff" * 8 + "\\x".encode("utf-16-le") + path
+
+
+def _handoff() -> bytes:
+    handoff = ffi.new("struct pk_handoff *", {"resume_entry": 0x11000})
+    handoff.stub.start, handoff.stub.size = 0x10000, 0x10000
+    lib.pk_handoff_seal(handoff)
+    return (0x12000).to_bytes(8, "little") + bytes(ffi.buffer(handoff))
+
+
+def _walk() -> bytes:
+    entries = [abi.PteBit.PRESENT | n << 12 for n in range(16)]
+    return (
+        b"\x01" + bytes(16) + b"\x0f" + b"".join(entry.to_bytes(8, "little") for entry in entries)
+    )
