@@ -7,11 +7,12 @@ OS:DONE (guest_os.sh); the kernel command line says which checks to do and how t
 
 from __future__ import annotations
 
-import tempfile
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pykexec.run import run
+from pykexec.image import cpio
 from pykexec.vm import packages
 from pykexec.vm.disk import Ext4
 from pykexec.vm.kernels import Kernel, load_order
@@ -32,7 +33,7 @@ _MODULES = (
     "tpm_tis",
     "tpm_crb",
 )
-_DIRECTORIES = ("bin", "dev", "proc", "sys", "run", "mnt", "modules")
+_DIRECTORIES = ("dev", "proc", "sys", "run", "mnt")
 
 Check = Literal["disk", "efivar", "tpm", "net"]
 End = Literal["poweroff", "reboot", "stay"]
@@ -47,14 +48,9 @@ def initramfs(kernel: Kernel) -> Path:
     if target.exists() and target.stat().st_mtime > newest_input:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="guest-os-", dir=target.parent) as directory:
-        root = Path(directory) / "root"
-        _populate(root, kernel)
-        names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
-        words = ["cpio", "--create", "--format=newc", "--owner=0:0", "--reproducible", "--quiet"]
-        archive = Path(directory) / "cpio"
-        archive.write_bytes(run(words, cwd=root, stdin="\n".join(names).encode(), timeout_s=60))
-        archive.rename(target)
+    partial = target.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(cpio.archive(_entries(kernel)))
+    partial.rename(target)
     return target
 
 
@@ -76,15 +72,13 @@ def data_partition() -> Ext4:
     return Ext4({"greeting": DATA.encode()}, label="osdata")
 
 
-def _populate(root: Path, kernel: Kernel) -> None:
+def _entries(kernel: Kernel) -> Iterator[cpio.Entry]:
+    yield cpio.file("init", _SCRIPT.read_bytes(), 0o755)
+    yield cpio.file("bin/busybox", _BUSYBOX.read_bytes(), 0o755)
+    yield cpio.link("bin/sh", "busybox")
     for name in _DIRECTORIES:
-        (root / name).mkdir(parents=True)
-    (root / "bin/busybox").write_bytes(_BUSYBOX.read_bytes())
-    (root / "bin/busybox").chmod(0o755)
-    (root / "bin/sh").symlink_to("busybox")
-    (root / "init").write_bytes(_SCRIPT.read_bytes())
-    (root / "init").chmod(0o755)
+        yield cpio.directory(name)
     order = load_order(kernel, _MODULES)
     for name, content in order:
-        (root / "modules" / f"{name}.ko").write_bytes(content)
-    (root / "modules/order").write_text("".join(f"{name}\n" for name, _ in order))
+        yield cpio.file(f"modules/{name}.ko", content)
+    yield cpio.file("modules/order", "".join(f"{name}\n" for name, _ in order).encode())
