@@ -92,13 +92,13 @@ class build_ext(setuptools_build_ext):
         # setuptools loads this file by its path: the package is not on sys.path yet.
         sys.path.insert(0, str(ROOT))
         try:
-            from pykexec import _freestanding
+            from pykexec._freestanding import build
         finally:
             sys.path.remove(str(ROOT))
         package = ROOT / "pykexec" if self.inplace else Path(self.build_lib) / "pykexec"
         data = package / "data"
         data.mkdir(parents=True, exist_ok=True)
-        _freestanding.build(ROOT, data)
+        build(ROOT, data)
 
 
 if __name__ == "__main__":

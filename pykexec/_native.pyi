@@ -9,6 +9,7 @@ class CField:
     offset: int
 
 class CType:
+    args: tuple[CType, ...]
     kind: str
     cname: str
     @property

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page allocator over the few ranges that Linux owns: what its AllocatePages sees before ExitBootServices. */
+/* Page allocator over the few ranges that Linux owns; serves its AllocatePages. */
 #ifndef PK_COMMON_ARENA_H
 #define PK_COMMON_ARENA_H
 
@@ -27,7 +27,7 @@ struct pk_arena {
 
 void pk_arena_init(struct pk_arena *arena);
 
-/* Give the arena [start, start + nr_pages) as free memory; false if unaligned, overlapping, wrapping or full. */
+/* Add nr_pages from start as free memory; false if unaligned, overlapping, wrapping or full. */
 bool pk_arena_add(struct pk_arena *arena, u64 start, u64 nr_pages);
 
 /*
@@ -40,7 +40,10 @@ efi_status_t pk_arena_alloc(struct pk_arena *arena, u32 type, u64 nr_pages, u64 
 /* As above; EFI_NOT_FOUND unless every page is free and inside the arena. */
 efi_status_t pk_arena_alloc_at(struct pk_arena *arena, u32 type, u64 start, u64 nr_pages);
 
-/* EFI_NOT_FOUND unless every page is allocated and inside the arena; EFI_INVALID_PARAMETER: unaligned or no pages. */
+/*
+ * EFI_NOT_FOUND unless every page is allocated and inside the arena;
+ * EFI_INVALID_PARAMETER: unaligned or no pages.
+ */
 efi_status_t pk_arena_free(struct pk_arena *arena, u64 start, u64 nr_pages);
 
 bool pk_arena_contains(const struct pk_arena *arena, u64 address);

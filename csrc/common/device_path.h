@@ -8,10 +8,13 @@
 /* Bytes of the path at data, end node included; 0 when no end node is reached within capacity. */
 u64 pk_device_path_size(const void *data, u64 capacity);
 
-/* Does the path begin with the vendor media node that Linux asks its initrd by, followed by an end node? */
+/* Is the path the vendor media node that Linux asks its initrd by, and an end node? */
 bool pk_device_path_is_initrd(const void *data, u64 capacity);
 
-/* base without its end node, then a file path node for the UCS-2 path, then an end node. 0: does not fit. */
+/*
+ * base without its end node, a file path node for the UCS-2 path, an end node.
+ * 0: base is malformed or the result does not fit.
+ */
 u64 pk_device_path_append_file(const void *base, u64 base_size, const u16 *path, void *out, u64 capacity);
 
 /* MemoryMapped(type, start, end) and an end node (10.3.2.4); end is the last byte. 0: does not fit. */

@@ -12,7 +12,10 @@ struct pk_exit_request {
 	u64 current_key;	/* pk_arena.generation */
 };
 
-/* EFI_SUCCESS: accept. EFI_INVALID_PARAMETER: stale key or foreign handle (UEFI 2.10, 7.4.6). EFI_UNSUPPORTED: a second time. */
+/*
+ * EFI_SUCCESS: accept. EFI_INVALID_PARAMETER: stale key or foreign handle (UEFI
+ * 2.10, 7.4.6). EFI_UNSUPPORTED: a second time.
+ */
 efi_status_t pk_exit_boot_services_decide(const struct pk_exit_request *request);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three functions that the compiler may call anyway; libc has them, the stub and the resume image bring their own. */
+/* The functions that the compiler may call anyway; stub and resume image bring their own. */
 #ifndef PK_COMMON_MEM_H
 #define PK_COMMON_MEM_H
 

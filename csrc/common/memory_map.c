@@ -142,7 +142,8 @@ static bool view_is_sound(const struct pk_map_view *view)
 }
 
 /* Emit what the cuts leave over of a descriptor. */
-static void emit_remainder(struct sink *sink, const struct pk_map_view *view, struct efi_memory_descriptor piece)
+static void emit_remainder(struct sink *sink, const struct pk_map_view *view,
+			   struct efi_memory_descriptor piece)
 {
 	u64 end = end_of(&piece);
 
@@ -170,7 +171,8 @@ static void emit_remainder(struct sink *sink, const struct pk_map_view *view, st
 	}
 }
 
-static void emit_firmware(struct sink *sink, const struct input *input, const struct pk_map_view *view)
+static void emit_firmware(struct sink *sink, const struct input *input,
+			  const struct pk_map_view *view)
 {
 	for (u64 offset = 0; offset < input->size; offset += input->step) {
 		struct efi_memory_descriptor descriptor;

@@ -29,7 +29,8 @@ efi_status_t pk_message_open(const void *data, u64 size, struct pk_message_reade
 	return EFI_SUCCESS;
 }
 
-const struct pk_request *pk_message_next(struct pk_message_reader *reader, u64 *ret_body_size, efi_status_t *ret_status)
+const struct pk_request *pk_message_next(struct pk_message_reader *reader, u64 *ret_body_size,
+					 efi_status_t *ret_status)
 {
 	u64 left = reader->size - reader->offset;
 	const struct pk_request *request;
@@ -63,7 +64,8 @@ void pk_message_begin(struct pk_message_writer *writer, void *data, u64 capacity
 	if (capacity > PK_MESSAGE_MAX)
 		capacity = PK_MESSAGE_MAX;
 	/* Whole records only: padding then always fits. */
-	*writer = (struct pk_message_writer){ .data = data, .capacity = capacity - capacity % PK_RECORD_ALIGNMENT };
+	capacity -= capacity % PK_RECORD_ALIGNMENT;
+	*writer = (struct pk_message_writer){ .data = data, .capacity = capacity };
 	if (writer->capacity < sizeof(header))
 		return;
 	memcpy(data, &header, sizeof(header));
@@ -80,7 +82,8 @@ void *pk_message_body(struct pk_message_writer *writer, u64 *ret_capacity)
 	return writer->data + writer->size + sizeof(struct pk_reply);
 }
 
-void pk_message_append(struct pk_message_writer *writer, const struct pk_request *request, efi_status_t status, u64 body_size)
+void pk_message_append(struct pk_message_writer *writer, const struct pk_request *request,
+		       efi_status_t status, u64 body_size)
 {
 	struct pk_reply reply = { .op = request->op, .tag = request->tag, .status = status };
 	u64 room;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Framing of mailbox messages: what comes from Linux is untrusted and was copied before it is looked at. */
+/* Framing of mailbox messages; what comes from Linux is untrusted and was copied beforehand. */
 #ifndef PK_COMMON_MESSAGE_H
 #define PK_COMMON_MESSAGE_H
 
@@ -14,7 +14,7 @@ struct pk_message_reader {
 	u32 nr_left;
 };
 
-/* EFI_SUCCESS; EFI_INVALID_PARAMETER (data not 8-byte aligned, magic, sizes), EFI_INCOMPATIBLE_VERSION. */
+/* EFI_INVALID_PARAMETER (data not 8-byte aligned, magic, sizes) or EFI_INCOMPATIBLE_VERSION. */
 efi_status_t pk_message_open(const void *data, u64 size, struct pk_message_reader *ret);
 
 /*
@@ -22,7 +22,8 @@ efi_status_t pk_message_open(const void *data, u64 size, struct pk_message_reade
  * padding. *ret_status is always written: EFI_BAD_BUFFER_SIZE when a record does
  * not fit or bytes follow the last, else EFI_SUCCESS.
  */
-const struct pk_request *pk_message_next(struct pk_message_reader *reader, u64 *ret_body_size, efi_status_t *ret_status);
+const struct pk_request *pk_message_next(struct pk_message_reader *reader, u64 *ret_body_size,
+					 efi_status_t *ret_status);
 
 /* Builds an answer in a bounded buffer. */
 struct pk_message_writer {
@@ -42,7 +43,8 @@ void *pk_message_body(struct pk_message_writer *writer, u64 *ret_capacity);
  * body larger than the room becomes an empty one with EFI_BUFFER_TOO_SMALL; a
  * reply whose header does not fit is left out.
  */
-void pk_message_append(struct pk_message_writer *writer, const struct pk_request *request, efi_status_t status, u64 body_size);
+void pk_message_append(struct pk_message_writer *writer, const struct pk_request *request,
+		       efi_status_t status, u64 body_size);
 
 /* Write the header; the whole size, 0 when not even the header fits. */
 u64 pk_message_finish(struct pk_message_writer *writer);

@@ -11,7 +11,10 @@ enum pk_pte_bits {
 	PK_PTE_HUGE	= 128,
 };
 
-/* Tables grow inside [pool, pool + pool_size), page aligned and identity mapped; each page is zeroed when taken, the first is the root. */
+/*
+ * Tables grow inside [pool, pool + pool_size), page aligned and identity mapped.
+ * Each page is zeroed when it is taken; the first is the root.
+ */
 struct pk_page_table {
 	u64 pool;
 	u64 pool_size;
@@ -20,7 +23,10 @@ struct pk_page_table {
 
 bool pk_page_table_init(struct pk_page_table *table, u64 pool, u64 pool_size);
 
-/* Identity map every 2 MiB page that touches [start, end), writable and executable. False: pool exhausted or not canonical. */
+/*
+ * Identity map every 2 MiB page that touches [start, end), writable and
+ * executable. False: pool exhausted or not canonical.
+ */
 bool pk_page_table_map(struct pk_page_table *table, u64 start, u64 end);
 
 /* How a walker reads a table page: NULL when address is not to be had. Page: 512 entries. */

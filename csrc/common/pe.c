@@ -149,9 +149,11 @@ static enum pk_pe_fault read_headers(const void *file, u64 size, struct headers 
 		return PK_PE_BAD_MACHINE;
 
 	headers.section_table = (u64)dos.pe_offset + sizeof(headers.coff);
-	if (!read_at(file, size, headers.section_table, &headers.optional.magic, sizeof(headers.optional.magic)))
+	if (!read_at(file, size, headers.section_table, &headers.optional.magic,
+		     sizeof(headers.optional.magic)))
 		return PK_PE_TRUNCATED;
-	if (headers.optional.magic != PK_PE_OPTIONAL_MAGIC || headers.coff.optional_size < sizeof(headers.optional))
+	if (headers.optional.magic != PK_PE_OPTIONAL_MAGIC ||
+	    headers.coff.optional_size < sizeof(headers.optional))
 		return PK_PE_NOT_PE32_PLUS;
 	if (!read_at(file, size, headers.section_table, &headers.optional, sizeof(headers.optional)))
 		return PK_PE_TRUNCATED;
@@ -266,7 +268,8 @@ static bool has_name(const struct section_header *section, const char *name)
 	return !name[PK_PE_NAME_SIZE];
 }
 
-enum pk_pe_fault pk_pe_find_section(const void *image, u64 image_size, const char *name, struct pk_range *ret)
+enum pk_pe_fault pk_pe_find_section(const void *image, u64 image_size, const char *name,
+				    struct pk_range *ret)
 {
 	struct headers headers;
 	enum pk_pe_fault fault;

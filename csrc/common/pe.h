@@ -41,6 +41,7 @@ void pk_pe_layout(const void *file, const struct pk_pe *pe, void *destination);
  * loaded: virtual addresses, as systemd's stub finds them. *ret is relative to
  * the image, VirtualSize long.
  */
-enum pk_pe_fault pk_pe_find_section(const void *image, u64 image_size, const char *name, struct pk_range *ret);
+enum pk_pe_fault pk_pe_find_section(const void *image, u64 image_size, const char *name,
+				    struct pk_range *ret);
 
 #endif

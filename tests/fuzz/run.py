@@ -48,7 +48,7 @@ def build_common(work: Path) -> Path:
 def build(name: str, archive: Path) -> Path:
     """Compile the driver called name beside archive."""
     program = archive.parent / name
-    command = ["clang", *_FLAGS, HERE / f"{name}.c", archive, "-o", program]
+    command: list[str | Path] = ["clang", *_FLAGS, HERE / f"{name}.c", archive, "-o", program]
     run(command, timeout_s=_SLACK_S)
     return program
 
