@@ -51,7 +51,7 @@ def _relocation_blocks(addresses: list[int]) -> bytes:
 
 
 def elf2pe(source: Path, destination: Path) -> None:
-    """Write the PE made of the ELF file source to destination; ValueError if it uses other relocations."""
+    """Write the PE made of the ELF source to destination; ValueError for foreign relocations."""
     with source.open("rb") as stream:
         elf = ELFFile(stream)
         contents: dict[str, tuple[int, bytearray, int]] = {}
@@ -79,9 +79,10 @@ def elf2pe(source: Path, destination: Path) -> None:
         address, data, _ = contents.get(".data", (bss.start, bytearray(), 0))
         contents[".data"] = (address, data, bss.stop - address)
     end = _align(max(address + size for address, _, size in contents.values()), _SECTION_ALIGNMENT)
-    # A block without entries says "nothing to relocate"; no block at all would say "cannot be moved".
+    # A block without entries says "nothing to relocate"; no block at all says "cannot be moved".
     blocks = bytearray(
-        _relocation_blocks(sorted(offset for offset, _ in relocated)) or struct.pack("<IIHH", 0, 12, 0, 0)
+        _relocation_blocks(sorted(offset for offset, _ in relocated))
+        or struct.pack("<IIHH", 0, 12, 0, 0)
     )
     contents[".reloc"] = (end, blocks, len(blocks))
 
@@ -92,7 +93,17 @@ def elf2pe(source: Path, destination: Path) -> None:
         raw = _align(len(data), _FILE_ALIGNMENT)
         position = _HEADERS_SIZE + len(body)
         headers += struct.pack(
-            "<8sIIIIIIHHI", name.encode(), size, address, raw, position if raw else 0, 0, 0, 0, 0, flags
+            "<8sIIIIIIHHI",
+            name.encode(),
+            size,
+            address,
+            raw,
+            position if raw else 0,
+            0,
+            0,
+            0,
+            0,
+            flags,
         )
         body += bytes(data).ljust(raw, b"\0")
     text_size = _align(contents[".text"][2], _FILE_ALIGNMENT)
@@ -101,7 +112,9 @@ def elf2pe(source: Path, destination: Path) -> None:
     optional = struct.pack(
         "<HBBIIIII", 0x20B, 0, 0, text_size, len(body) - text_size, 0, entry, contents[".text"][0]
     )
-    optional += struct.pack("<QIIHHHHHHI", 0, _SECTION_ALIGNMENT, _FILE_ALIGNMENT, 0, 0, 0, 0, 1, 0, 0)
+    optional += struct.pack(
+        "<QIIHHHHHHI", 0, _SECTION_ALIGNMENT, _FILE_ALIGNMENT, 0, 0, 0, 0, 1, 0, 0
+    )
     optional += struct.pack(
         "<IIIHHQQQQII", image_size, _HEADERS_SIZE, 0, _EFI_APPLICATION, _DLL_CHARACTERISTICS,
         0x100000, 0x1000, 0x100000, 0x1000, 0, 16,

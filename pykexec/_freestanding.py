@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compile the code that runs without an operating system: stub.efi, resume.bin, test applications.
 
-Works with Debian's gcc and binutils alone; clang is used when CC names it. The same sources give the
-same bytes, wherever they lie.
+Works with Debian's gcc and binutils alone; clang is used when CC names it. The same sources give
+the same bytes, wherever they lie.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _CFLAGS: Final = (
 )  # fmt: skip
 _LDFLAGS: Final = (
     "-nostdlib", "-static-pie", "-Wl,--no-dynamic-linker", "-Wl,--build-id=none",
-    "-Wl,-z,norelro", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments",
-    "-Wl,--fatal-warnings",
+    "-Wl,-z,norelro", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096",
+    "-Wl,--no-warn-rwx-segments", "-Wl,--fatal-warnings",
 )  # fmt: skip
 _OFFSET: Final = re.compile(r"->(\w+) \$?(-?\d+)")
 
@@ -96,7 +96,9 @@ def build_resume(csrc: Path, output: Path) -> None:
     """Build resume.bin, the image that kexec_file_load(2) takes for a kernel."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "resume.elf"
-        common = [csrc / "common" / name for name in ("guids.c", "handoff.c", "crc32.c", "page_table.c")]
+        common = [
+            csrc / "common" / name for name in ("guids.c", "handoff.c", "crc32.c", "page_table.c")
+        ]
         sources = [*sorted((csrc / "resume").glob("*.[cS]")), *common]
         _link(csrc, sources, csrc / "resume" / "resume.lds", elf)
         run(["objcopy", "-O", "binary", elf, output])

@@ -55,7 +55,9 @@ class FirmwareError(PykexecError, OSError):
 
     exit_code = 8
 
-    def __init__(self, errno: int, strerror: str, filename: str | None = None, status: int = 0) -> None:
+    def __init__(
+        self, errno: int, strerror: str, filename: str | None = None, status: int = 0
+    ) -> None:
         super().__init__(errno, strerror, filename)
         self.status = status
 

@@ -23,9 +23,10 @@ def run(
     stdin: bytes | None = None,
     timeout_s: float | None = None,
 ) -> bytes:
-    """Run command and return its standard output; ToolError if it fails, is missing or takes too long.
+    """Run command and return its standard output; ToolError if it fails, is missing or too slow.
 
-    env is added to the environment. The command line is logged so that it can be pasted into a shell.
+    env is added to the environment. The command line is logged so that it can be pasted into a
+    shell.
     """
     words = [os.fspath(word) for word in command]
     line = shlex.join(words)

@@ -60,7 +60,7 @@ void pk_print(const char *format, ...)
 
 static const char *stage_name(enum pk_stage stage)
 {
-	/* A switch, not a table: names live beside the enum's values only here, and the compiler warns of a missing one. */
+	/* A switch, not a table: the compiler warns of a stage without a name. */
 	switch (stage) {
 	case PK_STAGE_START: return "start";
 	case PK_STAGE_SECTIONS: return "sections";

@@ -51,7 +51,7 @@ void pk_lapic_write(u32 offset, u32 value);
 /* Is the LVT at offset implemented by this local APIC? */
 bool pk_lapic_has(u32 offset);
 
-/* Bring the mode (off, xAPIC, x2APIC) to that of apic_base; x2APIC to xAPIC goes through off (SDM 3A 11.12.5). */
+/* Bring the mode (off, xAPIC, x2APIC) to that of apic_base; down goes through off (SDM 3A 11.12.5). */
 void pk_lapic_set_mode(u64 apic_base);
 
 u32 pk_ioapic_read(u32 index);

@@ -103,7 +103,7 @@ void pk_linux_run(void)
 
 	if (pk_context_save(&pk_handoff.cpu))
 		return;
-	/* Nothing loads a null TR: where the firmware had none, Linux' stays behind and must not be taken for its own. */
+	/* Nothing loads a null TR: where the firmware had none, Linux' stays and must not be taken for its own. */
 	if (!pk_handoff.outcome.nr_runs)
 		firmware_tr = pk_handoff.cpu.tr;
 	pk_handoff.cpu.tr = firmware_tr;

@@ -83,7 +83,7 @@ u64 pk_world_switch(const struct pk_cpu_context *firmware, struct pk_cpu_context
 		    u64 (*function)(void *), void *argument, void *stack_top);
 
 /* ---- gate.c ---- */
-/* Run function(argument) in the firmware's world, with the firmware's timer alive; argument must not be on Linux' stack. */
+/* Run function(argument) in the firmware's world, its timer alive; argument must not be on Linux' stack. */
 efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument);
 struct pk_gate_statistics {
 	u64 nr_switches;
