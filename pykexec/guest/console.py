@@ -32,9 +32,10 @@ def open_console() -> None:
     if device.startswith("/dev/ttyS"):
         _poll_if_mute(device)
     fd = _open(device)
-    # The descriptors were closed above, so the first open takes 0.
     for target in range(3):
-        if fd != target:
+        if fd == target:
+            os.set_inheritable(fd, True)  # Python opens everything close-on-exec.
+        else:
             os.dup2(fd, target)
     if fd > 2:
         os.close(fd)
@@ -91,12 +92,28 @@ def _set_polled(fd: int) -> None:
 
 
 def take_terminal() -> None:
-    """Make standard input this process' controlling terminal, for job control and Ctrl-C."""
+    """Lead a session whose controlling terminal is standard input, for job control and Ctrl-C.
+
+    The end of its leader hangs the terminal up for everybody, so the leader is
+    the agent, which outlives the shell.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.setsid()
         fcntl.ioctl(0, _TIOCSCTTY, 1)
     except OSError:
-        pass  # A console that is no terminal, or is one already.
+        pass  # A console that is no terminal, /dev/null for example.
+
+
+def reclaim_terminal() -> None:
+    """Come back to the foreground after a shell, whatever it left there."""
+    try:
+        os.tcsetpgrp(0, os.getpgrp())
+    except OSError:
+        pass
 
 
 def wait_for_key(seconds: int) -> bool:

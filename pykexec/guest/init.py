@@ -108,10 +108,15 @@ def _rescue() -> None:
 
 def _attempt(step: Callable[[], None]) -> None:
     """Run step in a child, whose crash costs nothing, and reap whatever dies meanwhile."""
+    from pykexec.guest.console import open_console, take_terminal
+
     child = os.fork()
     if child == 0:
         code = 1
         try:
+            # Anew each time: the end of the last session's leader hung the old descriptors up.
+            open_console()
+            take_terminal()
             step()
             code = 0
         except BaseException:

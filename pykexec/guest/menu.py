@@ -41,16 +41,20 @@ def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
 
 def shell() -> None:
     """Run the rescue shell on the console until it ends."""
-    from pykexec.guest.console import take_terminal
+    import signal
+
+    from pykexec.guest.console import reclaim_terminal
 
     print("rescue shell: `pykexec --help` for what can be done, `exit` for the menu", flush=True)
     child = os.fork()
     if child == 0:
         try:
-            take_terminal()
+            for number in (signal.SIGINT, signal.SIGTTOU):
+                signal.signal(number, signal.SIG_DFL)
             os.execve(SHELL, [SHELL], {**os.environ, "PS1": PROMPT})
         except OSError as error:
             print(f"{SHELL}: {error.strerror}", flush=True)
         finally:
             os._exit(127)
     os.waitpid(child, 0)
+    reclaim_terminal()
