@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images for the VM tests, made of this tree's sources; each is built once and kept by content."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from pykexec import _freestanding
+from pykexec.efi import pe
+from pykexec.image import Recipe, assemble, build, cpio, elf, interpreter
+from pykexec.image.recipe import DEFAULT_CMDLINE
+from pykexec.vm.kernels import kernel
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "csrc"
+INSIDE = Path(__file__).parent / "inside"
+KEXEC_TOOLS = Path("/sbin/kexec")
+RESUME_IN_GUEST = interpreter.library_path("pykexec/data/resume.bin")
+ARENA_MIB = 256
+
+_CACHE = ROOT / "build" / "images"
+_SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
+
+
+def stub(defines: tuple[str, ...] = ()) -> Path:
+    """stub.efi; defines select the negative controls of csrc/stub/test.h."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_stub(CSRC, path, defines)
+
+    return _kept("stub", ".efi", make, _sources(), *defines)
+
+
+def resume() -> Path:
+    """The resume image."""
+    return _kept("resume", ".bin", lambda path: _freestanding.build_resume(CSRC, path), _sources())
+
+
+def hello() -> Path:
+    """The test application csrc/payload/hello.c."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_payload(CSRC, "hello", path)
+
+    return _kept("hello", ".efi", make, _sources())
+
+
+def image(
+    kernel_name: str = "6.1-cloud",
+    *,
+    config: str = "",
+    cmdline: str = DEFAULT_CMDLINE,
+    arena_mib: int = ARENA_MIB,
+    defines: tuple[str, ...] = (),
+) -> Path:
+    """An image with the scripts of tests/vm/inside, hello.efi and kexec-tools in its initramfs.
+
+    One whole image a kernel is built by the builder; the others are made of its sections.
+    """
+    whole = _whole_image(kernel_name)
+
+    def make(path: Path) -> None:
+        parts = sections(whole)
+        parts[".cmdline"] = f"{cmdline} pykexec.arena={arena_mib}M".encode()
+        if config:
+            entry = cpio.file("etc/pykexec/agent.toml", config.encode())
+            parts[".initrd"] += cpio.archive([entry])
+        path.write_bytes(assemble.append_sections(stub(defines).read_bytes(), "stub", parts))
+
+    words = (kernel_name, config, cmdline, str(arena_mib), *defines)
+    return _kept("image", ".efi", make, whole.name, *words)
+
+
+def sections(path: Path) -> dict[str, bytes]:
+    """What was appended to the stub, in order."""
+    data = path.read_bytes()
+    parsed = pe.parse(data, str(path))
+    parts = {}
+    for name in _SECTIONS:
+        section = parsed.section(name)
+        assert section is not None
+        start = section.file_offset
+        parts[name] = data[start : start + min(section.file_size, section.virtual_size)]
+    return parts
+
+
+def _whole_image(kernel_name: str) -> Path:
+    def make(path: Path) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            path.write_bytes(build(_recipe(kernel_name, Path(directory))).data)
+
+    return _kept("whole", ".efi", make, _sources(), kernel_name, kernel(kernel_name).release)
+
+
+def _recipe(kernel_name: str, directory: Path) -> Recipe:
+    _fill(directory)
+    chosen = kernel(kernel_name)
+    return Recipe(
+        kernel=chosen.image,
+        modules=chosen.modules,
+        stub=stub(),
+        resume=resume(),
+        initrd_add=(directory,),
+        arena_mib=ARENA_MIB,
+    )
+
+
+def _fill(directory: Path) -> None:
+    inside = directory / "inside"
+    inside.mkdir()
+    first_line = f"#!{interpreter.executable()} {interpreter.FLAGS}\n"
+    for script in INSIDE.glob("*.py"):
+        (inside / script.stem).write_text(first_line + script.read_text())
+        (inside / script.stem).chmod(0o755)
+    shutil.copyfile(hello(), inside / "hello.efi")
+    tool = elf.Object(KEXEC_TOOLS, str(KEXEC_TOOLS))
+    for target, source in elf.closure([tool]).items():
+        copy = directory / target.lstrip("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+
+
+def _kept(name: str, suffix: str, make: Callable[[Path], None], *key: str) -> Path:
+    """The file that make() wrote for key; whoever finds it finds it complete."""
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
+    path = _CACHE / f"{name}-{digest}{suffix}"
+    if path.exists():
+        return path
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}")
+            make(partial)
+            partial.rename(path)
+    return path
+
+
+@cache
+def _sources() -> str:
+    """A digest of everything of ours that goes into an image."""
+    digest = hashlib.sha256()
+    files = [
+        path
+        for directory, pattern in ((ROOT / "pykexec", "*"), (CSRC, "*"), (INSIDE, "*.py"))
+        for path in sorted(directory.rglob(pattern))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    for path in files:
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
