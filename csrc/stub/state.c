@@ -112,6 +112,7 @@ void pk_state_restore(void)
 {
 	u32 eois;
 
+	pk_test_window();
 	read_values(&left, 0);
 	mask_external();
 	/* kexec leaves the local APIC disabled by software: latched vectors show only when it is on. */
@@ -131,15 +132,15 @@ void pk_state_leave_linux(bool interrupts_were_on, u32 *ret_drained, u32 *ret_eo
 	*ret_drained = 0;
 	*ret_eois = 0;
 	read_values(&linux_values, PK_ITEM_EXTERNAL);
-	/* Mask before taking: a line that fires in between would reach the firmware's IDT and stay unended. */
-	pk_test_order_early(take_latched());
+	/* Mask before taking: what fires in between would reach the firmware's IDT and stay unended. */
 	mask_external();
 	if (interrupts_were_on)
 		take_latched();
 	read_values(&linux_values, PK_ITEM_LOCAL);
+	pk_test_drain_before_mask(*ret_drained = pk_drain_interrupts(ret_eois));
 	pk_test_window();
 	mask_timer();
-	pk_test_drain(*ret_drained = pk_drain_interrupts(ret_eois));
+	pk_test_drain_after_mask(*ret_drained = pk_drain_interrupts(ret_eois));
 }
 
 /* One-shot: the count that was left, or soon when it had run out; a lost tick would stop Linux for ever. */

@@ -9,11 +9,14 @@ enum {
 	MSR_SYSENTER_CS = 0x174,
 	MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176,
+	MSR_SPEC_CTRL = 0x48,
 	MSR_MISC_ENABLE = 0x1a0,
+	MSR_DEBUGCTL = 0x1d9,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
 	MSR_U_CET = 0x6a0,
 	MSR_S_CET = 0x6a2,
+	MSR_PERF_GLOBAL_CTRL = 0x38f,
 	MSR_XSS = 0xda0,
 	MSR_EFER = 0xc0000080,
 	MSR_STAR = 0xc0000081,
@@ -98,6 +101,23 @@ static void write_apic_mode(u32 which, u32 index, u64 value)
 	(void)which;
 	(void)index;
 	pk_lapic_set_mode(value);
+}
+
+static u64 read_dr7(u32 which, u32 index)
+{
+	u64 value;
+
+	(void)which;
+	(void)index;
+	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
+	return value;
+}
+
+static void write_dr7(u32 which, u32 index, u64 value)
+{
+	(void)which;
+	(void)index;
+	__asm__ volatile("mov %0, %%dr7" : : "r"(value));
 }
 
 /* XCR0 is only within reach while CR4.OSXSAVE is set, which the firmware need not have done. */
@@ -203,7 +223,9 @@ static bool has_sysenter(void) { return pk_cpuid(1, 0).edx & 1 << 11; }
 static bool has_xsave(void) { return pk_cpuid(1, 0).ecx & 1 << 26; }
 static bool has_xss(void) { return pk_cpuid(0xd, 1).eax & 1 << 3; }
 static bool has_cet(void) { return (pk_cpuid(7, 0).ecx & 1 << 7) || (pk_cpuid(7, 0).edx & 1 << 20); }
+static bool has_spec_ctrl(void) { return pk_cpuid(7, 0).edx & 1 << 26; }
 static bool is_intel(void) { return pk_cpuid(0, 0).ebx == 0x756e6547; }
+static bool has_perf_global(void) { return is_intel() && (pk_cpuid(0xa, 0).eax & 0xff) >= 2; }
 static bool has_pic(void) { return pk_inb(PORT_ELCR1) != 0xff || pk_inb(PK_PIC_IMR1) != 0xff; }
 static u32 count_pci(void) { return nr_pci_functions; }
 static u32 label_pci(u32 index) { return pci_functions[index]; }
@@ -241,6 +263,9 @@ void pk_state_scan_pci(void)
 /* Restored by gate.S, with the processor's own instructions. */
 #define MSR_ENTRY(name, which, flags) { name, read_msr, NULL, which, flags, ALL, NULL, NULL, NULL }
 #define MSR(name, which, present) { name, read_msr, write_msr, which, 0, ALL, present, NULL, NULL }
+/* What root's perf or debugger set for Linux' code must not fire in the firmware's. */
+#define MSR_GATE(name, which, present) \
+	{ name, read_msr, write_msr, which, GATE | PK_ITEM_LOCAL, ALL, present, NULL, NULL }
 #define LAPIC(name, which, bits) { name, read_lapic, write_lapic, which, GATE | PK_ITEM_LOCAL, bits, NULL, NULL, NULL }
 #define PORT(name, which, flags, bits, present) { name, read_port, write_port, which, flags, bits, present, NULL, NULL }
 
@@ -279,6 +304,10 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("tsc_adjust", MSR_TSC_ADJUST, has_tsc_adjust),
 	MSR("misc_enable", MSR_MISC_ENABLE, is_intel),
 	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, has_mtrr),
+	{ "dr7", read_dr7, write_dr7, 0, GATE | PK_ITEM_LOCAL, ALL, NULL, NULL, NULL },
+	MSR_GATE("debugctl", MSR_DEBUGCTL, is_intel),
+	MSR_GATE("perf_global_ctrl", MSR_PERF_GLOBAL_CTRL, has_perf_global),
+	MSR("spec_ctrl", MSR_SPEC_CTRL, has_spec_ctrl),
 	MSR("xss", MSR_XSS, has_xss),
 	MSR("u_cet", MSR_U_CET, has_cet),
 	MSR("s_cet", MSR_S_CET, has_cet),
@@ -299,8 +328,8 @@ const struct pk_state_item pk_state_items[] = {
 	LAPIC("lapic.lvt_timer", PK_LAPIC_LVT_TIMER, LVT_BITS),
 	{ "ioapic.rte", read_ioapic, write_ioapic, PK_IOAPIC_RTE, GATE | PK_ITEM_EXTERNAL, RTE_BITS, NULL,
 	  pk_ioapic_pins, NULL },
-	PORT("pic.elcr1", PORT_ELCR1, 0, ALL, has_pic),
-	PORT("pic.elcr2", PORT_ELCR2, 0, ALL, has_pic),
+	PORT("pic.elcr1", PORT_ELCR1, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
+	PORT("pic.elcr2", PORT_ELCR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr1", PK_PIC_IMR1, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr2", PK_PIC_IMR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("speaker", PORT_SPEAKER, 0, 0x3, NULL),

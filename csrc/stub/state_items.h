@@ -8,7 +8,7 @@
 /* Which part of the gate switches the item, beside enum pk_state_flags. */
 enum pk_state_item_flags {
 	PK_ITEM_EXTERNAL	= 0x100,	/* 8259 and IOAPIC: masked while the worlds change */
-	PK_ITEM_LOCAL		= 0x200,	/* local APIC */
+	PK_ITEM_LOCAL		= 0x200,	/* local APIC, debug and performance registers */
 	PK_ITEM_INTERNAL_FLAGS	= 0x300,
 };
 

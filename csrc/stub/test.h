@@ -7,21 +7,23 @@
 #ifndef PK_STUB_TEST_H
 #define PK_STUB_TEST_H
 
-/* A build that must fail where the product passes: interrupts are not drained. */
+/* A build that must fail where the product passes: nothing is drained on the way back to the firmware. */
 #ifdef PK_TEST_NO_DRAIN
 #define pk_test_drain(statement) ((void)0)
 #else
 #define pk_test_drain(statement) (statement)
 #endif
 
-/* Likewise: latched interrupts are taken before their sources are masked, not after. */
-#ifdef PK_TEST_OLD_ORDER
-#define pk_test_order_early(statement) (statement)
+/* Likewise: the gate drains before it masks the source, not after. */
+#ifdef PK_TEST_DRAIN_FIRST
+#define pk_test_drain_before_mask(statement) (statement)
+#define pk_test_drain_after_mask(statement) ((void)0)
 #else
-#define pk_test_order_early(statement) ((void)0)
+#define pk_test_drain_before_mask(statement) ((void)0)
+#define pk_test_drain_after_mask(statement) (statement)
 #endif
 
-/* Hold the window between taking and leaving open, so that the race is certain. */
+/* Hold the windows open in which a tick of Linux may come, so that it does. */
 #ifdef PK_TEST_WINDOW_TSC
 static inline void pk_test_window(void)
 {
