@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pykexec.firmware.devices import read_file as read_file
     from pykexec.firmware.devices import read_net_info as read_net_info
     from pykexec.firmware.devices import read_volume_info as read_volume_info
-    from pykexec.firmware.devices import self_test as self_test
     from pykexec.firmware.handles import Handle as Handle
     from pykexec.firmware.handles import find_volume as find_volume
     from pykexec.firmware.handles import list_handles as list_handles
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from pykexec.firmware.info import read_memory_map as read_memory_map
     from pykexec.firmware.info import read_tpm_info as read_tpm_info
     from pykexec.firmware.mailbox import Mailbox as Mailbox
+    from pykexec.firmware.self_test import self_test as self_test
     from pykexec.firmware.snapshot import verify_firmware as verify_firmware
     from pykexec.kexec.boot_next import boot_next as boot_next
     from pykexec.kexec.execute import exec_payload as exec_payload
@@ -75,12 +75,12 @@ _HOMES = {
         "read_file",
         "read_net_info",
         "read_volume_info",
-        "self_test",
     ),
     "firmware.handles": ("Handle", "find_volume", "list_handles", "volume_labels"),
     "firmware.handoff": ("Handoff", "parse_handoff", "read_handoff"),
     "firmware.info": ("FirmwareInfo", "read_info", "read_memory_map", "read_tpm_info"),
     "firmware.mailbox": ("Mailbox",),
+    "firmware.self_test": ("self_test",),
     "firmware.snapshot": ("verify_firmware",),
     "kexec.boot_next": ("boot_next",),
     "kexec.execute": ("exec_payload",),

@@ -15,6 +15,8 @@ def marker(component: str, stage: str, status: int | str = 0) -> str:
 
 def print_marker(component: str, stage: str, status: int | str = 0) -> None:
     """Put a marker on the machine's console, if that can be written to."""
+    import termios
+
     line = f"\n{marker(component, stage, status)}\n".encode()
     try:
         fd = os.open(CONSOLE, os.O_WRONLY | os.O_NOCTTY)
@@ -22,7 +24,8 @@ def print_marker(component: str, stage: str, status: int | str = 0) -> None:
         return
     try:
         os.write(fd, line)
-    except OSError:
+        termios.tcdrain(fd)  # What Linux still holds when it ends is lost.
+    except (OSError, termios.error):
         pass
     finally:
         os.close(fd)

@@ -14,7 +14,7 @@ _TEXT_GROUPS = (8, 4, 4, 4, 12)
 _NATIVE_PREFIX = "efi_guid_"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Guid:
     """An EFI GUID as its 16 bytes in memory (mixed endian, UEFI 2.10 appendix A)."""
 

@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 from dataclasses import dataclass
 
 from pykexec.abi import VariableAttribute
 from pykexec.efi.device_path import DevicePath, decode_ucs2, encode_ucs2, parse
+from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import Guid, named_guids
 from pykexec.errors import FormatError
-
-# Not pathlib: it would be a tenth of the guest's start.
-StrPath = str | os.PathLike[str]
-EFIVARFS = "/sys/firmware/efi/efivars"
 
 BOOT_ATTRIBUTES = (
     VariableAttribute.NON_VOLATILE
@@ -27,13 +23,8 @@ LOAD_OPTION_ACTIVE = 1
 _LOAD_OPTION = "<IH"
 _GUID_TEXT_SIZE = 36
 
-# linux/fs.h; efivarfs sets the flag on every variable whose GUID it does not know.
-_FS_IOC_GETFLAGS = 0x80086601
-_FS_IOC_SETFLAGS = 0x40086602
-_FS_IMMUTABLE_FL = 0x10
 
-
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class VariableName:
     """A variable is named by its text and its vendor."""
 
@@ -96,7 +87,7 @@ def list_variables(root: StrPath = EFIVARFS) -> list[VariableName]:
         )
         if dash == "-":
             names.append(VariableName(name, Guid.parse(guid)))
-    return sorted(names)
+    return sorted(names, key=str)
 
 
 def read_variable(name: VariableName, root: StrPath = EFIVARFS) -> Variable:
@@ -124,26 +115,6 @@ def delete_variable(name: VariableName, root: StrPath = EFIVARFS) -> None:
     path = os.path.join(root, str(name))
     make_mutable(path)
     os.unlink(path)
-
-
-def make_mutable(path: StrPath) -> None:
-    """Clear the immutable flag, by which efivarfs guards variables it does not know."""
-    import fcntl
-
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        (flags,) = struct.unpack("<i", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(4)))
-        if flags & _FS_IMMUTABLE_FL:
-            fcntl.ioctl(fd, _FS_IOC_SETFLAGS, struct.pack("<i", flags & ~_FS_IMMUTABLE_FL))
-    except OSError as error:
-        # Where the flags are not supported nothing is immutable.
-        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP):
-            raise
-    finally:
-        os.close(fd)
 
 
 def global_name(name: str) -> VariableName:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single devices of the firmware: blocks, network, files, console, and the gate's self-test."""
+"""Single devices of the firmware: blocks, network, files and console."""
 
 from __future__ import annotations
 
@@ -56,16 +56,6 @@ class NetInfo:
     state: int
     media_present: bool
     max_packet_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTest:
-    """Firmware timer ticks during a Stall, and what the gate counted meanwhile."""
-
-    nr_ticks: int
-    nr_switches: int
-    nr_stale_eois: int
-    nr_drained: int
 
 
 def handle_request(op: int, what: str, handle: int) -> Request:
@@ -157,14 +147,6 @@ def connect_all(mailbox: Mailbox) -> None:
 def print_on_firmware_console(mailbox: Mailbox, text: str) -> None:
     """Show text where the firmware shows its own messages."""
     mailbox.ask(Request(Op.CONSOLE, "firmware console", encode_ucs2(text)))
-
-
-def self_test(mailbox: Mailbox, period_us: int = 50_000, duration_us: int = 1_000_000) -> SelfTest:
-    """Count the ticks of a firmware timer event during a Stall."""
-    body = pack("pk_self_test_request", period_us=period_us, duration_us=duration_us)
-    answer = mailbox.ask(Request(Op.SELF_TEST, "self-test", body))
-    raw = unpack("pk_self_test_reply", answer, 0, "self-test")
-    return SelfTest(raw.nr_ticks, raw.nr_switches, raw.nr_stale_eois, raw.nr_drained)
 
 
 def file_chunks(mailbox: Mailbox, volume: int, path: str, limit: int) -> Iterator[bytes]:

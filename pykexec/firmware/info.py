@@ -31,7 +31,9 @@ class Outcome:
     action: str
 
     def __str__(self) -> str:
-        return f"{self.stage or 'none'}: {status_name(self.status)}, action {self.action}"
+        if not self.stage:
+            return "none yet"
+        return f"{self.stage}: {status_name(self.status)}, action {self.action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def decode_memory_map(body: bytes) -> MemoryMap:
         type_, start, pages, attribute = struct.unpack_from("<I4xQ8xQQ", body, offset + i * step)
         place = Range(start, start + pages * Limit.PAGE_SIZE)
         descriptors.append(MemoryDescriptor(place, type_, attribute))
-    return MemoryMap(tuple(sorted(descriptors, key=lambda item: item.range)))
+    return MemoryMap(tuple(sorted(descriptors, key=lambda item: item.range.start)))
 
 
 def read_tpm_info(mailbox: Mailbox) -> TpmInfo:

@@ -12,8 +12,8 @@ from types import TracebackType
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Limit, MailboxConstant
+from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import named_guids
-from pykexec.efi.variables import EFIVARFS, StrPath, VariableName, make_mutable
 from pykexec.errors import FirmwareError, NotResidentError
 from pykexec.firmware.status import check_status
 from pykexec.firmware.wire import align8, answer_error, pack, struct_size, unpack
@@ -102,8 +102,7 @@ class Mailbox:
     """
 
     def __init__(self, root: StrPath = EFIVARFS) -> None:
-        name = VariableName(MAILBOX_NAME, named_guids()["pykexec_mailbox"])
-        self._path = os.path.join(root, str(name))
+        self._path = os.path.join(root, f"{MAILBOX_NAME}-{named_guids()['pykexec_mailbox']}")
         self._sequence = int.from_bytes(os.urandom(4), "little")
         try:
             make_mutable(self._path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pykexec.abi import Op, StateFlag
 from pykexec.firmware.handoff import handoff_fault, read_handoff_bytes
 from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.firmware.self_test import SelfTest, self_test
 from pykexec.firmware.wire import answer_error, struct_size, unpack
 
 _WHAT = "state"
@@ -46,16 +47,20 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareReport:
-    """The whole comparison; handoff_fault is "" if the handoff is sound."""
+    """The whole comparison; handoff_fault is "" if the handoff is sound.
+
+    self_test tells whether the firmware's own timer still drives its events.
+    """
 
     items: tuple[StateItem, ...]
     differences: tuple[Difference, ...]
     handoff_fault: str
+    self_test: SelfTest
 
     @property
     def is_same(self) -> bool:
-        """Nothing differs and the handoff is sound."""
-        return not self.differences and not self.handoff_fault
+        """Nothing differs, the handoff is sound, the firmware has time."""
+        return not self.differences and not self.handoff_fault and self.self_test.nr_ticks > 0
 
 
 def decode_state(body: bytes) -> tuple[StateItem, ...]:
@@ -94,7 +99,7 @@ def compare(items: tuple[StateItem, ...]) -> tuple[Difference, ...]:
 
 
 def verify_firmware(mailbox: Mailbox) -> FirmwareReport:
-    """Read every state item and the handoff, and compare."""
+    """Read every state item and the handoff, compare, and let the firmware's timer run."""
     items = decode_state(mailbox.ask(Request(Op.STATE, _WHAT)))
     fault = handoff_fault(read_handoff_bytes(mailbox))
-    return FirmwareReport(items, compare(items), fault)
+    return FirmwareReport(items, compare(items), fault, self_test(mailbox))

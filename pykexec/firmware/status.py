@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from pykexec.errors import FirmwareError
 
@@ -69,4 +70,6 @@ def status_errno(status: int) -> int:
 def check_status(status: int, what: str) -> None:
     """Raise FirmwareError, naming what was asked for, if status is an error."""
     if is_error(status):
-        raise FirmwareError(status_errno(status), status_name(status), what, status)
+        code = status_errno(status)
+        fault = f"{os.strerror(code)} (EFI_{status_name(status)})"
+        raise FirmwareError(code, fault, what, status)

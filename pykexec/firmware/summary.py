@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from pykexec.errors import FirmwareError
 from pykexec.firmware.devices import (
@@ -16,11 +16,15 @@ from pykexec.firmware.devices import (
     volume_info_request,
 )
 from pykexec.firmware.handles import Handle
-from pykexec.firmware.handoff import Handoff
 from pykexec.firmware.info import FirmwareInfo, read_tpm_info
 from pykexec.firmware.mailbox import Mailbox, Reply, Request
 from pykexec.firmware.status import SUCCESS, status_name
 from pykexec.memory import MemoryMap, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pykexec.firmware.handoff import Handoff
 
 DEVICE_KINDS = ("disk", "partition", "volume", "nic", "tpm", "console")
 

@@ -26,14 +26,13 @@ PAYLOAD = "payload"
 FAIL = "fail"
 
 
-def run() -> None:
-    """One life of the agent; returns when the shell or menu has nothing more to do."""
+def run(spent_s: float) -> None:
+    """One life of the agent; spent_s is the processor time that PID 1 took before it."""
     mailbox, info = _connect()
     if mailbox:
         show(mailbox)
-    # Of the whole guest: process_time() starts anew in a fork, so PID 1's share is added.
-    spent = time.process_time() + _cpu_time_of_init()
-    print(marker("agent", "time", round(spent * 1000)))
+    # process_time() starts anew in a fork.
+    print(marker("agent", "time", round((spent_s + time.process_time()) * 1000)))
     print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
     print(marker("agent", "ready"), flush=True)
     config = load_config(mailbox, info)
@@ -230,10 +229,3 @@ def rescue() -> None:
         leave_for(None, final_action(config))
         return
     leave_for(mailbox, final_action(config))
-
-
-def _cpu_time_of_init() -> float:
-    with open("/proc/1/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])  # utime and stime (proc(5))
-    return ticks / os.sysconf("SC_CLK_TCK")

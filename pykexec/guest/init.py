@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.config import MODULES_PATH
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+# PID 1 was a thread of the kernel that unpacked the initramfs, in system time. That is not ours.
+_KERNEL_BOOT_S = os.times().system
 HOSTNAME = "pykexec"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "TERM": "vt100"}
 
@@ -36,7 +41,8 @@ def main() -> NoReturn:
     except BaseException:
         _report()
     while True:
-        _attempt(_agent)
+        spent_s = _cpu_time_s()
+        _attempt(lambda: _agent(spent_s))
         # The agent comes back only when it crashed: nobody may be at the console.
         _attempt(_rescue)
 
@@ -94,10 +100,15 @@ def load_modules(path: str) -> list[str]:
     return faults
 
 
-def _agent() -> None:
+def _cpu_time_s() -> float:
+    times = os.times()
+    return times.user + times.system - _KERNEL_BOOT_S
+
+
+def _agent(spent_s: float) -> None:
     from pykexec.guest.agent import run
 
-    run()
+    run(spent_s)
 
 
 def _rescue() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pykexec.abi import Limit
 from pykexec.efi.device_path import DevicePath, encode_ucs2, file_node, hard_drive_node
+from pykexec.efi.efivarfs import EFIVARFS, StrPath
 from pykexec.efi.guid import GUID_SIZE, Guid
-from pykexec.efi.variables import EFIVARFS, LOAD_OPTION_ACTIVE, LoadOption, StrPath, set_boot_next
+from pykexec.efi.variables import LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
 from pykexec.errors import FormatError, UsageError
 from pykexec.kexec.mounts import Mount, find_mount, read_mounts
 from pykexec.kexec.request import linux_chunks

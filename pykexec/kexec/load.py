@@ -7,7 +7,7 @@ import os
 from typing import NoReturn
 
 from pykexec._native import lib
-from pykexec.efi.variables import StrPath
+from pykexec.efi.efivarfs import StrPath
 from pykexec.errors import KexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.kexec.leave import new_token, stage
