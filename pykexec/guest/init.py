@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
@@ -41,8 +42,7 @@ def main() -> NoReturn:
     except BaseException:
         _report()
     while True:
-        spent_s = _cpu_time_s()
-        _attempt(lambda: _agent(spent_s))
+        _attempt(partial(_agent, _cpu_time_s()))
         # The agent comes back only when it crashed: nobody may be at the console.
         _attempt(_rescue)
 
