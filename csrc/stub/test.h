@@ -9,7 +9,7 @@
 
 /* A build that must fail where the product passes: nothing is drained on the way back to the firmware. */
 #ifdef PK_TEST_NO_DRAIN
-#define pk_test_drain(statement) ((void)0)
+#define pk_test_drain(statement) ((void)sizeof(statement))
 #else
 #define pk_test_drain(statement) (statement)
 #endif
@@ -17,9 +17,9 @@
 /* Likewise: the gate drains before it masks the source, not after. */
 #ifdef PK_TEST_DRAIN_FIRST
 #define pk_test_drain_before_mask(statement) (statement)
-#define pk_test_drain_after_mask(statement) ((void)0)
+#define pk_test_drain_after_mask(statement) ((void)sizeof(statement))
 #else
-#define pk_test_drain_before_mask(statement) ((void)0)
+#define pk_test_drain_before_mask(statement) ((void)sizeof(statement))
 #define pk_test_drain_after_mask(statement) (statement)
 #endif
 
