@@ -24,7 +24,7 @@ FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(me
 	from pykexec.vm import packages; packages.$(1)()'
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
-.PHONY: demo test lint unit golden fuzz-short vm fuzz bench image control clean apt
+.PHONY: demo test lint unit golden fuzz-short vm fuzz bench image control payloads clean apt
 .NOTPARALLEL:
 
 demo: $(INSTALLED)
@@ -57,6 +57,12 @@ vm: $(INSTALLED)
 control: $(INSTALLED)
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) -m control tests/vm
+
+# Every payload by the firmware and by us; then the table, into the README where it has one.
+payloads: $(INSTALLED)
+	$(call FETCH,fetch_for_tests)
+	$(PYTEST) -n $(JOBS) -m 'control or vm' tests/vm/test_payload_direct.py tests/vm/test_payloads.py
+	$(PY) -m tests.payload_table $(wildcard README.md)
 
 bench: $(INSTALLED)
 	$(call FETCH,fetch_for_tests)

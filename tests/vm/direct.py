@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pykexec.vm.bootvars import boot_entry, write_boot_entries
-from pykexec.vm.disk import Esp, make_disk
+from pykexec.vm.disk import Esp, Files, make_disk
 from pykexec.vm.guest_os import data_partition
 from pykexec.vm.machine import Disk, Machine
 from pykexec.vm.ovmf import Firmware
@@ -14,10 +14,17 @@ from tests.vm.boot import Boot
 from tests.vm.payloads import Payload
 
 
-def direct_machine(payload: Payload, firmware: Firmware, directory: Path) -> Machine:
-    """A machine whose only boot entry is payload; its files are made in directory."""
-    disk = make_disk(directory / "disk.img", [Esp(payload.files()), data_partition()])
-    entry = boot_entry(disk, payload.path, payload.options, payload.name)
+def payload_machine(
+    payload: Payload,
+    firmware: Firmware,
+    directory: Path,
+    files: Files,
+    path: str,
+    options: str = "",
+) -> Machine:
+    """A machine for payload whose only boot entry is path; its disk has files."""
+    disk = make_disk(directory / "disk.img", [Esp(files), data_partition()])
+    entry = boot_entry(disk, path, options, payload.name)
     write_boot_entries(firmware.variables, directory / "variables.fd", [entry])
     return Machine(
         firmware,
@@ -26,6 +33,13 @@ def direct_machine(payload: Payload, firmware: Firmware, directory: Path) -> Mac
         memory_mib=payload.memory_mib,
         disks=(Disk(disk.path),),
         nic=payload.nic(directory),
+    )
+
+
+def direct_machine(payload: Payload, firmware: Firmware, directory: Path) -> Machine:
+    """A machine that starts payload at once."""
+    return payload_machine(
+        payload, firmware, directory, payload.files(), payload.path, payload.options
     )
 
 

@@ -15,17 +15,21 @@ from pykexec.vm.kernels import Kernel, kernel
 from pykexec.vm.machine import DEFAULT_CPU, Nic
 from tests.vm.uki import make_uki
 
+OS_SHOWS = "Linux 6.1 exits boot services, writes disk and an EFI variable, powers off"
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
     r"""One application; files are made when needed, path is like \EFI\BOOT\BOOTX64.EFI.
 
-    proof are regular expressions for the serial console, in order. ends is what Vm.wait_exit()
-    says then; None for one that never ends. The machine's second partition is
-    guest_os.data_partition().
+    title and shows are the README's words for it and for what it does. proof are regular
+    expressions for the serial console, in order. ends is what Vm.wait_exit() says then; None for
+    one that never ends. The machine's second partition is guest_os.data_partition().
     """
 
     name: str
+    title: str
+    shows: str
     files: Callable[[], Files]
     path: str
     proof: tuple[str, ...]
@@ -66,6 +70,8 @@ def _os_proof(via: str, version: str = "6.1") -> tuple[str, ...]:
 def _linux(version: str, flavour: str = "cloud") -> Payload:
     return Payload(
         f"linux-{version}-{flavour}",
+        f"Linux {version} (EFI stub)",
+        OS_SHOWS.replace("6.1", version),
         lambda: _linux_files(kernel(f"{version}-{flavour}")),
         r"\vmlinuz",
         ("EFI stub: Loaded initrd", *_os_proof("firmware", version)),
@@ -91,6 +97,8 @@ reboot
 def _grub_standalone(version: str) -> Payload:
     return Payload(
         f"grub-{version}",
+        f"GRUB {version}",
+        "lists disks, reads files from disk and TFTP, lists EFI handles",
         lambda: {
             "EFI/grub/grubx64.efi": grub_image(version, _GRUB_STANDALONE),
             "greeting.txt": b"hello from the disk\n",
@@ -118,6 +126,8 @@ def _grub_signed(version: str) -> Payload:
     binary = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
     return Payload(
         f"grub-{version}-signed",
+        f"GRUB {version}, signed by Debian",
+        f"menu from the disk, {OS_SHOWS}",
         lambda: {
             **_debian_boot("grub"),
             "EFI/debian/grubx64.efi": _package(f"grub-{version}-signed", binary),
@@ -147,6 +157,8 @@ options {command_line("systemd-boot")}
     binary = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
     return Payload(
         f"systemd-boot-{version}",
+        f"systemd-boot {version}",
+        f"boot entry from the disk, {OS_SHOWS}",
         lambda: {
             **_linux_files(kernel("6.1-cloud")),
             "EFI/systemd/systemd-bootx64.efi": _package(f"systemd-boot-{version}", binary),
@@ -167,7 +179,14 @@ def _uki(version: str) -> Payload:
         image = make_uki(package, os_kernel, initramfs(os_kernel), command_line("uki"))
         return {"EFI/Linux/os.efi": image}
 
-    return Payload(f"uki-{version}", files, r"\EFI\Linux\os.efi", _os_proof("uki"))
+    return Payload(
+        f"uki-{version}",
+        f"UKI with systemd-stub {version}",
+        OS_SHOWS,
+        files,
+        r"\EFI\Linux\os.efi",
+        _os_proof("uki"),
+    )
 
 
 def _refind(version: str) -> Payload:
@@ -185,6 +204,8 @@ menuentry "second OS" {{
 """
     return Payload(
         f"refind-{version}",
+        f"rEFInd {version}",
+        f"menu entry, {OS_SHOWS}",
         lambda: {
             **_linux_files(kernel("6.1-cloud")),
             "EFI/refind/refind_x64.efi": _package(
@@ -211,6 +232,8 @@ reset -s\r
 
 _EFI_SHELL = Payload(
     "efi-shell",
+    "EFI shell 2025.02",
+    "map, memmap, dh, reads a file, powers off",
     lambda: {
         "shellx64.efi": _package("efi-shell", "usr/share/efi-shell-x64/shellx64.efi"),
         "startup.nsh": _STARTUP_NSH,
@@ -240,6 +263,8 @@ poweroff
 
 _IPXE = Payload(
     "ipxe",
+    "iPXE",
+    "DHCP and TFTP over the firmware's SNP driver, powers off",
     lambda: {"ipxe.efi": _package("ipxe", "usr/lib/ipxe/ipxe.efi")},
     r"\ipxe.efi",
     ("iPXE", "boot.ipxe", "PK:ipxe:start:0", "using SNP", "PK:ipxe:fetched:0", "PK:ipxe:done:0"),
@@ -251,6 +276,8 @@ _IPXE = Payload(
 def _memtest(version: str, package: str) -> Payload:
     return Payload(
         f"memtest86+-{version}",
+        f"memtest86+ {version}",
+        "exits boot services and tests memory",
         lambda: {"memtest.efi": _package(package, "boot/memtest86+x64.efi")},
         r"\memtest.efi",
         (r"Memtest86\+", "Testing"),
@@ -270,6 +297,8 @@ ramdisk=initrd.img
 """
     return Payload(
         f"xen-{version}",
+        f"Xen {version}",
+        "reads its configuration, exits boot services, builds dom0",
         lambda: {
             **{f"EFI/xen/{name}": f for name, f in _linux_files(kernel("6.1-cloud")).items()},
             "EFI/xen/xen.efi": _package(f"xen-{version}", f"boot/xen-{version}-amd64.efi"),
@@ -294,6 +323,8 @@ PAYLOADS = {
         _grub_signed("2.12"),
         Payload(
             "shim",
+            "shim 16.1, GRUB 2.06",
+            f"chain of loaders, {OS_SHOWS}",
             _shim_files,
             r"\EFI\debian\shimx64.efi",
             ("PK:grub:menu:0", "PK:grub:linux:0", *_os_proof("shim")),

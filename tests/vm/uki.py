@@ -15,7 +15,9 @@ from pykexec.vm.kernels import Kernel
 
 def make_uki(stub: Path, kernel: Kernel, initrd: Path, command_line: str) -> Path:
     """An image of stub, kernel, initrd and command_line; kept beside the downloaded packages."""
-    key = hashlib.sha256(f"{stub} {kernel} {initrd.stat().st_mtime} {command_line}".encode())
+    key = hashlib.sha256(f"{kernel.release}\0{command_line}".encode())
+    for part in (stub, initrd):
+        key.update(hashlib.sha256(part.read_bytes()).digest())
     target = packages.cache_dir() / "uki" / f"{key.hexdigest()[:16]}.efi"
     if target.exists():
         return target

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real payloads started through us behave as when the firmware starts them directly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm.ovmf import VERSIONS, firmware
+from tests.vm import images
+from tests.vm.boot import Boot
+from tests.vm.payloads import PAYLOADS
+from tests.vm.results import recorded
+from tests.vm.through import check_through
+
+LOADERS = ("6.1-cloud", "6.12-cloud")
+# Firmware versions and loader kernels take turns, so that each pair of them is met.
+CASES = [
+    pytest.param(name, version, LOADERS[(n + m) % 2], id=f"{name}-{version}")
+    for n, name in enumerate(PAYLOADS)
+    for m, version in enumerate(VERSIONS)
+]
+
+
+@pytest.mark.parametrize(("name", "version", "loader_kernel"), CASES)
+def test_payload_starts_through_kexec(
+    name: str, version: str, loader_kernel: str, boot: Boot, tmp_path: Path
+) -> None:
+    image = images.image(loader_kernel)
+    with recorded(name, version, "kexec", loader_kernel):
+        check_through(PAYLOADS[name], firmware(version), image, boot, tmp_path)
