@@ -32,6 +32,7 @@ def main(args: argparse.Namespace) -> int:
     else:
         print_table([("item", "before", "during", "left", "after", ""), *map(row, report.items)])
         print(f"handoff: {report.handoff_fault or 'sound'}")
+        print(f"timer events: {report.self_test.nr_ticks} ticks of 50 ms in a second")
         for difference in report.differences:
             print(f"DIFFERENT {difference}")
         print("the firmware is the same" if report.is_same else "the firmware differs")
