@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The ACPI tables that Linux sees: hardware-reduced, no AML, this processor
- * alone, no IOAPIC, no timer but the local APIC's. Linux then leaves PIT, HPET,
- * 8259, IOAPIC and the other processors as the firmware has them (ACPI 6.5, 5.2).
+ * The ACPI tables that Linux sees: hardware-reduced, this processor alone, no
+ * IOAPIC, no timer but the local APIC's, no device but the first serial port.
+ * Linux then leaves PIT, HPET, 8259, IOAPIC and the other processors as the
+ * firmware has them (ACPI 6.5, 5.2).
  */
 #include "stub.h"
 #include "hardware.h"
@@ -66,6 +67,8 @@ enum madt {
 	LOCAL_APIC_ID_MAX	= 254,	/* beyond: an x2APIC entry (5.2.12.12) */
 };
 
+enum { COM1_LSR = 0x3fd };	/* reads all ones where there is no port */
+
 static struct acpi_rsdp rsdp __attribute__((aligned(16)));
 static struct {
 	struct acpi_header header;
@@ -78,8 +81,23 @@ static struct {
 	u8 entry[16];
 } madt __attribute__((aligned(16)));
 static u8 fadt[FADT_SIZE] __attribute__((aligned(16)));
-/* Empty, but there: without a DSDT Linux' table loader runs off its array. */
-static struct acpi_header dsdt __attribute__((aligned(16)));
+/*
+ * Scope (\_SB) { Device (COM1) { Name (_HID, EisaId ("PNP0501"))
+ *	Name (_CRS, ResourceTemplate () { IO (Decode16, 0x3F8, 0x3F8, 1, 8) }) } }
+ *
+ * Without an interrupt, so that Linux polls: the firmware keeps all legacy lines.
+ * Setting irq 0 by TIOCSSERIAL is no way, since lockdown forbids it.
+ */
+static const u8 com1[] = {
+	0x10, 0x2a, 0x5c, 0x5f, 0x53, 0x42, 0x5f, 0x5b, 0x82, 0x22, 0x43, 0x4f, 0x4d, 0x31, 0x08,
+	0x5f, 0x48, 0x49, 0x44, 0x0c, 0x41, 0xd0, 0x05, 0x01, 0x08, 0x5f, 0x43, 0x52, 0x53, 0x11,
+	0x0d, 0x0a, 0x0a, 0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08, 0x79, 0x00,
+};
+/* Always there, even when empty: without a DSDT Linux' table loader runs off its array. */
+static struct {
+	struct acpi_header header;
+	u8 aml[sizeof(com1)];
+} dsdt __attribute__((aligned(16)));
 
 static u8 sum(const void *table, u64 size)
 {
@@ -142,6 +160,15 @@ static void build_fadt(void)
 	end((void *)fadt);
 }
 
+static void build_dsdt(void)
+{
+	bool has_com1 = pk_inb(COM1_LSR) != 0xff;
+
+	begin(&dsdt.header, "DSDT", sizeof(dsdt.header) + (has_com1 ? sizeof(com1) : 0), 2);
+	memcpy(dsdt.aml, com1, sizeof(com1));
+	end(&dsdt.header);
+}
+
 static void build_madt(void)
 {
 	u64 base = pk_rdmsr(PK_MSR_APIC_BASE);
@@ -170,8 +197,7 @@ static void build_madt(void)
 
 void *pk_acpi_rsdp(void)
 {
-	begin(&dsdt, "DSDT", sizeof(dsdt), 2);
-	end(&dsdt);
+	build_dsdt();
 	build_fadt();
 	build_madt();
 
