@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The "second OS": a stock Debian kernel with a tiny initramfs that proves it owns the machine.
 
-Its marks on the serial console are OS:UP, OS:VIA, OS:CPUS, OS:DISK, OS:EFIVAR, OS:TPM, OS:NET and
-OS:DONE (guest_os.sh); the kernel command line says which checks to do and how to end.
+Its marks on the serial console are OS:UP, OS:VIA, OS:CPUS, OS:MEMORY, OS:DISK, OS:EFIVAR, OS:TPM,
+OS:PCR, OS:EVENTLOG, OS:NET, OS:SCREEN and OS:DONE (guest_os.sh); the kernel command line says which
+checks to do and how to end.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _MODULES = (
 )
 _DIRECTORIES = ("dev", "proc", "sys", "run", "mnt")
 
-Check = Literal["disk", "efivar", "tpm", "net"]
+Check = Literal["memory", "disk", "efivar", "tpm", "eventlog", "pcr", "net", "screen"]
 End = Literal["poweroff", "reboot", "stay"]
 
 DATA = "stored before the machine was switched on\n"
@@ -58,13 +59,17 @@ def command_line(
     via: str = "firmware",
     checks: tuple[Check, ...] = ("disk", "efivar"),
     end: End = "poweroff",
+    screen: bool = False,
 ) -> str:
     """Kernel parameters for these checks; a missing device of an asked check is a failure.
 
-    via is repeated in OS:VIA, to tell who passed this command line.
+    via is repeated in OS:VIA, to tell who passed this command line. screen shows everything on the
+    first virtual terminal as well.
     """
     checks_word = ",".join(checks)
-    return f"console=ttyS0,115200 panic=-1 os.via={via} os.checks={checks_word} os.end={end}"
+    console = "console=tty0 os.screen=/dev/tty0 " if screen else ""
+    console += "console=ttyS0,115200"
+    return f"{console} panic=-1 os.via={via} os.checks={checks_word} os.end={end}"
 
 
 def data_partition() -> Ext4:

@@ -13,9 +13,12 @@ exec >/dev/console 2>&1
 # Kernel messages would land in the middle of our lines.
 dmesg -n 1
 
-say() { echo "OS:$*"; }
-
 parameter() { tr ' ' '\n' </proc/cmdline | sed -n "s/^os\.$1=//p" | tail -n 1; }
+
+say() {
+	echo "OS:$*"
+	[ -z "$screen" ] || echo "OS:$*" >"$screen"
+}
 
 end() {
 	sync
@@ -40,6 +43,8 @@ wait_for() {
 	done
 	fail "$1 did not appear"
 }
+
+check_memory() { say "MEMORY $(sed -n 's/^MemTotal: *//p' /proc/meminfo)"; }
 
 check_disk() {
 	device=
@@ -78,6 +83,27 @@ check_tpm() {
 	say "TPM log of $(wc -c <$log) bytes, PCR4 $(cat /sys/class/tpm/tpm0/pcr-sha256/4)"
 }
 
+check_eventlog() {
+	check_tpm
+	for pcr in 4 5 7 9 11; do
+		say "PCR $pcr $(cat /sys/class/tpm/tpm0/pcr-sha256/$pcr)"
+	done
+	say "EVENTLOG $(base64 <$log | tr -d '\n')"
+}
+
+check_pcr() {
+	wait_for /dev/tpm0
+	for pcr in 4 11; do
+		say "PCR $pcr $(cat /sys/class/tpm/tpm0/pcr-sha256/$pcr)"
+	done
+}
+
+# Time for whoever wants a picture of the screen.
+check_screen() {
+	say "SCREEN"
+	usleep 1500000
+}
+
 check_net() {
 	wait_for /sys/class/net/eth0
 	ip link set eth0 up
@@ -91,6 +117,7 @@ check_net() {
 	say "NET $(cat /run/address)"
 }
 
+screen=$(parameter screen)
 while read -r module; do
 	insmod "/modules/$module.ko" || fail "insmod $module"
 done </modules/order

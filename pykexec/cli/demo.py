@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykexec demo: the main job in a virtual machine, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pykexec.vm.demo import DemoResult, Observer
+    from pykexec.vm.stages import Reached
+
+HELP = "boot a virtual machine through all stages: firmware, Linux, kexec, GRUB, another Linux"
+DEFAULT_DIRECTORY = Path("build/demo")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--ovmf", default="2025.02", metavar="VERSION", help="2022.11 or 2025.02 (default)"
+    )
+    parser.add_argument(
+        "--kernel",
+        default="6.1-cloud",
+        metavar="NAME",
+        help="6.1-cloud (default), 6.1-generic, 6.12-cloud or 6.12-generic",
+    )
+    parser.add_argument(
+        "--payload",
+        choices=("grub", "hello"),
+        default="grub",
+        help="GRUB, which starts a second Linux (default), or a test application that returns",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=DEFAULT_DIRECTORY,
+        metavar="DIR",
+        help="where log, pictures, disk and image are kept (default: build/demo)",
+    )
+    # SUPPRESS: --verbose in front of the verb means the same and must not be undone here.
+    parser.add_argument(
+        "--verbose", action="store_true", default=argparse.SUPPRESS, help="show the whole console"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the demo and sum it up; MissedStage (exit code 4) if a stage does not come."""
+    from pykexec.vm.demo import run_demo
+    from pykexec.vm.stages import MissedStage
+
+    started = time.monotonic()
+    screen = _Screen(verbose=args.verbose)
+    print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, payload {args.payload}\n")
+    try:
+        result = run_demo(
+            args.keep,
+            ovmf=args.ovmf,
+            kernel_name=args.kernel,
+            payload=args.payload,
+            observer=screen.observer(),
+        )
+    except MissedStage as error:
+        screen.end(f"\nThe last lines of {args.keep}/console.log:\n{_indented(error.tail)}\n")
+        raise
+    screen.end(_summary(result, time.monotonic() - started))
+    return 0
+
+
+class _Screen:
+    """Prints lines whole, from whichever thread they come."""
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._lock = threading.Lock()
+        self._heading = "\n seconds    took  stage"
+
+    def observer(self) -> Observer:
+        from pykexec.vm.demo import Observer
+
+        return Observer(self._step, self._stage, self._line)
+
+    def end(self, text: str) -> None:
+        with self._lock:
+            print(text, flush=True)
+
+    def _step(self, text: str, seconds: float) -> None:
+        with self._lock:
+            print(f"{'':8}{seconds:8.2f}  {text}", flush=True)
+
+    def _stage(self, reached: Reached) -> None:
+        detail = f": {reached.detail}" if reached.detail else ""
+        self._print(f"{reached.seconds:8.2f}{reached.took:8.2f}  {reached.stage.title}{detail}")
+
+    def _line(self, seconds: float, text: str, shown: bool) -> None:
+        if (self._verbose or shown) and text.strip() and not text.startswith("PK:"):
+            self._print(f"{'':16}  | {text.rstrip()}")
+
+    def _print(self, text: str) -> None:
+        with self._lock:
+            print(f"{self._heading}\n{text}" if self._heading else text, flush=True)
+            self._heading = ""
+
+
+def _summary(result: DemoResult, seconds: float) -> str:
+    total = f"{result.seconds:.1f} s from power on to its end, {seconds:.1f} s in all"
+    groups = [f"  {time_:7.2f} s  {group}" for group, time_ in result.group_seconds().items()]
+    proven = [f"  - {line}" for line in result.proven()]
+    files = [f"  {result.log}", *(f"  {path}" for path in result.pictures)]
+    lines = ["", f"All {len(result.stages)} stages came: {total}.", *groups]
+    lines += ["", "What this has shown:", *proven, "", "Log and pictures of the screen:", *files]
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  | {line}" for line in text.splitlines())

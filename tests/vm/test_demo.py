@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo as `make demo` runs it, and what it says when a stage does not come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.cli import main
+from pykexec.vm.demo import run_demo
+from pykexec.vm.disk import Esp, make_disk
+from pykexec.vm.machine import Disk, Machine
+from pykexec.vm.ovmf import firmware
+from pykexec.vm.stages import MissedStage, Progress, Stage
+from pykexec.vm.vm import Vm
+from tests.vm.payloads import PAYLOADS
+
+
+def test_demo_shows_stages_summary_and_pictures(
+    artefacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--keep", str(artefacts)]) == 0
+    shown = capsys.readouterr().out
+    assert "stages came" in shown
+    assert "| block devices:" in shown
+    assert "Debian's signed GRUB" in shown
+    assert "a second stock Linux has left boot services for real" in shown
+    assert "PCR 11 has the value that `pykexec build` predicted" in shown
+    for name in ("agent", "grub", "second-os"):
+        assert (artefacts / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "OS:DONE" in (artefacts / "console.log").read_text()
+
+
+def test_demo_of_a_payload_that_returns_ends_in_the_agent(artefacts: Path) -> None:
+    result = run_demo(artefacts, ovmf="2022.11", payload="hello")
+    assert result.stages[-1].detail.startswith("returned: SUCCESS")
+
+
+SHELL_STAGE = Stage("the shell is there", "PK:shell:start:(?P<detail>0)", "one")
+ABSENT = Stage("something absent", "this never comes", "one", within=5)
+
+
+@pytest.mark.parametrize(
+    ("end", "fault"),
+    [
+        (b"reset -s\r\n", "stage 2 of 2 missed, the machine has ended: something absent"),
+        (b"", "stage 2 of 2 not reached within 5 s: something absent"),
+        (
+            b"echo PANIC: double fault\r\n",
+            "stage 2 of 2 missed, the machine said 'PANIC: double fault': something absent",
+        ),
+    ],
+)
+def test_a_missed_stage_is_named(end: bytes, fault: str, artefacts: Path, tmp_path: Path) -> None:
+    files = {
+        "EFI/BOOT/BOOTX64.EFI": PAYLOADS["efi-shell"].files()["shellx64.efi"],
+        "startup.nsh": b"@echo -off\r\necho PK:shell:start:0\r\n" + end,
+    }
+    disk = make_disk(tmp_path / "disk.img", [Esp(files)])
+    machine = Machine(firmware(), disks=(Disk(disk.path, bootindex=0),))
+    progress = Progress([SHELL_STAGE, ABSENT], lambda reached: None, lambda *line: None)
+    with Vm(machine, artefacts, limit_s=100, on_line=progress.line) as vm:
+        assert progress.wait(vm, 0).detail == "0"
+        with pytest.raises(MissedStage, match=f"^{fault}$") as caught:
+            progress.wait(vm, 1)
+    assert "PK:shell:start:0" in caught.value.tail
+
+
+@pytest.mark.parametrize(
+    ("option", "fault"),
+    [("--kernel=5.4", "no kernel '5.4'"), ("--ovmf=2010.01", "no firmware 2010.01")],
+)
+def test_demo_refuses_what_there_is_not(
+    option: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--keep", str(tmp_path), option]) == 2
+    assert fault in capsys.readouterr().err
