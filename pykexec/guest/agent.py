@@ -75,7 +75,7 @@ def _connect() -> tuple[Mailbox | None, FirmwareInfo | None]:
 
 
 def show(mailbox: Mailbox) -> None:
-    """Firmware, memory map, block devices with their device paths, TPM."""
+    """Firmware, memory map, block devices with their device paths, TPM; on every console."""
     from pykexec.firmware.handles import list_handles
     from pykexec.firmware.info import read_memory_map
     from pykexec.firmware.summary import (
@@ -85,15 +85,18 @@ def show(mailbox: Mailbox) -> None:
         memory_lines,
         tpm_line,
     )
+    from pykexec.guest.console import mirror
 
-    print(firmware_line(read_info(mailbox)))
-    print("\n".join(memory_lines(read_memory_map(mailbox))))
+    lines = [f"pykexec: Linux {os.uname().release} under live boot services"]
+    lines += [firmware_line(read_info(mailbox)), *memory_lines(read_memory_map(mailbox))]
     handles = [handle for handle in list_handles(mailbox) if handle.has("block_io")]
     details = describe_devices(mailbox, handles)
-    print("block devices:")
+    lines.append("block devices:")
     for number, kind, text, path in device_rows(handles, details):
-        print(f"  {number:>4} {kind:9} {text:24} {path}")
-    print(tpm_line(mailbox))
+        lines.append(f"  {number:>4} {kind:9} {text:24} {path}")
+    text = "\n".join([*lines, tpm_line(mailbox), ""])
+    print(text, end="")
+    mirror(text)
 
 
 def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConfig:

@@ -46,12 +46,31 @@ def open_console() -> None:
 
 def console_device() -> str:
     """The device behind /dev/console: the last word of the kernel's list."""
+    devices = _active_devices()
+    return devices[-1] if devices else "/dev/null"
+
+
+def mirror(text: str) -> None:
+    """Show text on the other consoles of the command line: on a screen beside a serial line."""
+    for device in _active_devices()[:-1]:
+        try:
+            fd = os.open(device, os.O_WRONLY | os.O_NOCTTY)
+        except OSError:
+            continue
+        try:
+            os.write(fd, text.encode())
+        except OSError:
+            pass  # A mute serial port: its reader has the other console.
+        finally:
+            os.close(fd)
+
+
+def _active_devices() -> list[str]:
     try:
         with open(CONSOLE_ACTIVE, encoding="ascii") as file:
-            names = file.read().split()
+            return [f"/dev/{name}" for name in file.read().split()]
     except OSError:
-        names = []
-    return f"/dev/{names[-1]}" if names else "/dev/null"
+        return []
 
 
 def _open(device: str) -> int:
