@@ -4,6 +4,7 @@
  * what the caller's page tables alone can reach. Linux serialises these calls.
  */
 #include "stub.h"
+#include "test.h"
 #include <common/variable_filter.h>
 
 enum {
@@ -70,7 +71,8 @@ static efi_status_t in_get_variable(void *argument)
 	status = firmware()->get_variable(name, &vendor, &v->attributes, &v->size, pk_mailbox_input);
 	if (status == EFI_BUFFER_TOO_SMALL && !stored_attributes(&v->attributes))
 		return EFI_NOT_FOUND;
-	if ((status == EFI_SUCCESS || status == EFI_BUFFER_TOO_SMALL) && !pk_variable_visible(v->attributes))
+	if ((status == EFI_SUCCESS || status == EFI_BUFFER_TOO_SMALL) &&
+	    !pk_test_visible(pk_variable_visible(v->attributes)))
 		return EFI_NOT_FOUND;
 	return status;
 }
@@ -117,7 +119,7 @@ static efi_status_t in_set_variable(void *argument)
 	bool exists = stored_attributes(&old);
 	efi_status_t status;
 
-	status = pk_variable_may_set(exists, old, v->attributes, v->size);
+	status = pk_test_may_set(pk_variable_may_set(exists, old, v->attributes, v->size));
 	if (EFI_ERROR(status))
 		return status;
 	return firmware()->set_variable(name, &vendor, v->attributes, v->size, pk_mailbox_input);
@@ -170,7 +172,7 @@ static efi_status_t in_get_next(void *argument)
 		status = firmware()->get_next_variable_name(size, name, &vendor);
 		if (EFI_ERROR(status))
 			return status;
-	} while (!stored_attributes(&attributes) || !pk_variable_visible(attributes));
+	} while (!stored_attributes(&attributes) || !pk_test_visible(pk_variable_visible(attributes)));
 	return status;
 }
 

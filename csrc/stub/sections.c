@@ -22,7 +22,11 @@ efi_status_t pk_sections_find(void)
 		pk_print("pykexec: this image has no .linux section; `pykexec build` makes a whole one\n");
 		return EFI_NOT_FOUND;
 	}
-	find(".initrd", &pk_sections.initrd);
+	/* Linux would panic without one, and nobody could be told why. */
+	if (!find(".initrd", &pk_sections.initrd)) {
+		pk_print("pykexec: this image has no .initrd section; `pykexec build` makes a whole one\n");
+		return EFI_NOT_FOUND;
+	}
 	find(".cmdline", &pk_sections.command_line);
 	return EFI_SUCCESS;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Negative controls: builds of the stub for tests, in which a protection is
- * missing or a race window is held open (tests/vm/test_races.py). In the
- * product none of the PK_TEST_ macros is defined and this file is nothing.
+ * missing or a race window is held open (tests/vm/test_races.py,
+ * test_variables.py). In the product none of the PK_TEST_ macros is defined and
+ * this file is nothing.
  */
 #ifndef PK_STUB_TEST_H
 #define PK_STUB_TEST_H
@@ -21,6 +22,22 @@
 #else
 #define pk_test_drain_before_mask(statement) ((void)sizeof(statement))
 #define pk_test_drain_after_mask(statement) (statement)
+#endif
+
+/* Likewise: what only boot services may see and change is not hidden from Linux. */
+#ifdef PK_TEST_NO_VARIABLE_FILTER
+#define pk_test_visible(visible) ((void)(visible), true)
+#define pk_test_may_set(status) ((void)(status), EFI_SUCCESS)
+#else
+#define pk_test_visible(visible) (visible)
+#define pk_test_may_set(status) (status)
+#endif
+
+/* Likewise: root may say that its payload comes out of the firmware. */
+#ifdef PK_TEST_NO_ORIGIN_CHECK
+#define pk_test_origin(status) ((void)(status), EFI_SUCCESS)
+#else
+#define pk_test_origin(status) (status)
 #endif
 
 /* Hold the windows open in which a tick of Linux may come, so that it does. */

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ _GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 _AUTHENTICATED_STORE = uuid.UUID("aaf32c78-947b-439a-a180-2e144ec37792").bytes_le
 _STORE_HEADER_SIZE = 28
 _VARIABLE_HEADER = struct.Struct("<HBxIQ16sIII16s")
-_VARIABLE_START, _VARIABLE_ADDED = 0x55AA, 0x3F
+_STATE_OFFSET = 2
+_VARIABLE_START, _VARIABLE_ADDED, _VARIABLE_DELETED = 0x55AA, 0x3F, 0xFD
 _NON_VOLATILE_BOOT_RUNTIME = 7
 _LOAD_OPTION_ACTIVE = 1
 
@@ -62,43 +63,71 @@ def write_boot_entries(
     store.write_bytes(add_variables(template.read_bytes(), variables))
 
 
-def add_variables(store: bytes, variables: dict[str, bytes]) -> bytes:
-    """The variable store with global variables appended; FormatError if there is no room."""
+def add_variables(
+    store: bytes,
+    variables: dict[str, bytes],
+    *,
+    vendor: uuid.UUID = _GLOBAL,
+    attributes: int = _NON_VOLATILE_BOOT_RUNTIME,
+) -> bytes:
+    """The variable store with variables of vendor appended; FormatError if there is no room."""
     header = store.find(_AUTHENTICATED_STORE)
     if header < 0:
         raise FormatError("variable store: no authenticated variables in it")
     (size,) = struct.unpack_from("<I", store, header + 16)
     end = header + size
     position = _end_of_variables(store, header + _STORE_HEADER_SIZE, end)
-    added = b"".join(_variable(name, data) for name, data in variables.items())
+    added = b"".join(_variable(name, data, vendor, attributes) for name, data in variables.items())
     if position + len(added) > end:
         raise FormatError("variable store: full")
     return store[:position] + added + store[position + len(added) :]
 
 
+def read_variables(store: bytes, vendor: uuid.UUID = _GLOBAL) -> dict[str, bytes]:
+    """The variables of vendor that are in the store, without those deleted or replaced."""
+    header = store.find(_AUTHENTICATED_STORE)
+    (size,) = struct.unpack_from("<I", store, header + 16)
+    found = {}
+    for position, end in _spans(store, header + _STORE_HEADER_SIZE, header + size):
+        _, state, _, _, _, _, name_size, _, owner = _VARIABLE_HEADER.unpack_from(store, position)
+        data = position + _VARIABLE_HEADER.size + name_size
+        if state == _VARIABLE_ADDED and owner == vendor.bytes_le:
+            name = store[data - name_size : data - 2].decode("utf-16-le")
+            found[name] = store[data:end]
+    return found
+
+
 def _end_of_variables(store: bytes, position: int, end: int) -> int:
+    for _, last in _spans(store, position, end):
+        position = _aligned(last)
+    return position
+
+
+def _spans(store: bytes, position: int, end: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each variable, deleted ones included."""
     while position + _VARIABLE_HEADER.size <= end:
         start, _, _, _, _, _, name_size, data_size, _ = _VARIABLE_HEADER.unpack_from(
             store, position
         )
         if start != _VARIABLE_START:
-            break
-        position = _aligned(position + _VARIABLE_HEADER.size + name_size + data_size)
-    return position
+            return
+        last = position + _VARIABLE_HEADER.size + name_size + data_size
+        yield position, last
+        position = _aligned(last)
 
 
-def _variable(name: str, data: bytes) -> bytes:
+def _variable(name: str, data: bytes, vendor: uuid.UUID, attributes: int) -> bytes:
     name_bytes = _ucs2(name)
     header = _VARIABLE_HEADER.pack(
         _VARIABLE_START,
         _VARIABLE_ADDED,
-        _NON_VOLATILE_BOOT_RUNTIME,
+        attributes,
         0,
         bytes(16),
         0,
         len(name_bytes),
         len(data),
-        _GLOBAL.bytes_le,
+        vendor.bytes_le,
     )
     whole = header + name_bytes + data
     return whole.ljust(_aligned(len(whole)), b"\xff")

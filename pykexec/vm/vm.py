@@ -150,7 +150,8 @@ class Vm:
 
         LostVm at once when the stage ends with another status.
         """
-        match = self.expect(rf"PK:{component}:{stage}:(0x[0-9a-fA-F]+|\d+)", within)
+        # What follows must have come too: a status is not over before its line is.
+        match = self.expect(rf"PK:{component}:{stage}:(0x[0-9a-fA-F]+|\d+)(?=\W)", within)
         if int(match[1], 0) != status:
             raise self._lost(f"{match[0]} where status {status} was expected")
         return self.seconds

@@ -58,8 +58,8 @@ class Guest:
         """Run a shell command; its whole output and its exit status."""
         number = next(self._numbers)
         # The quotes keep the echo of what is typed from being taken for the answer.
-        self.send(f"echo :'<'{number}; {command} 2>&1; echo :'>'{number}:$?")
-        match = self.vm.expect(rf"^:<{number}$((?s:.*?))^:>{number}:(\d+)$", within)
+        self.send(f"echo :'<'{number}; {{ {command}; }} 2>&1; echo :'>'{number}:$?")
+        match = self.vm.expect(rf"^:<{number}$((?s:.*?)):>{number}:(\d+)\n", within)
         self.prompt()
         return Result(int(match[2]), match[1].strip("\n"))
 
@@ -81,10 +81,10 @@ class Guest:
     def payload_ran(self, options: str = "", within: float = 60) -> None:
         """Wait until hello.efi has started with options, read its volume and seen timers tick."""
         self.vm.expect_stage("payload", "started", within=within)
-        self.vm.expect(f"PK:payload:options:{re.escape(options)}$", within=10)
-        self.vm.expect("PK:payload:volume:0x0$", within=10)
-        self.vm.expect("PK:payload:boot_signature:0x55aa$", within=10)
-        ticks = int(self.vm.expect("PK:payload:ticks:(0x[0-9a-f]+)$", within=30)[1], 16)
+        self.vm.expect(rf"PK:payload:options:{re.escape(options)}\n", within=10)
+        self.vm.expect(r"PK:payload:volume:0x0\n", within=10)
+        self.vm.expect(r"PK:payload:boot_signature:0x55aa\n", within=10)
+        ticks = int(self.vm.expect(r"PK:payload:ticks:(0x[0-9a-f]+)\n", within=30)[1], 16)
         assert 5 <= ticks <= 11, ticks
 
 

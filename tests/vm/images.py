@@ -16,6 +16,7 @@ from pykexec import _freestanding
 from pykexec.efi import pe
 from pykexec.image import Recipe, assemble, build, cpio, elf, interpreter
 from pykexec.image.recipe import DEFAULT_CMDLINE
+from pykexec.run import run
 from pykexec.vm.kernels import kernel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +120,9 @@ def _fill(directory: Path) -> None:
     for script in INSIDE.glob("*.py"):
         (inside / script.stem).write_text(first_line + script.read_text())
         (inside / script.stem).chmod(0o755)
+    for source in INSIDE.glob("*.c"):
+        flags = ["-O2", "-static", "-mavx", "-Wall", "-Wextra", "-Werror"]
+        run([*_freestanding.compiler(), *flags, "-o", inside / source.stem, source])
     shutil.copyfile(hello(), inside / "hello.efi")
     tool = elf.Object(KEXEC_TOOLS, str(KEXEC_TOOLS))
     for target, source in elf.closure([tool]).items():
@@ -149,7 +153,7 @@ def _sources() -> str:
     digest = hashlib.sha256()
     files = [
         path
-        for directory, pattern in ((ROOT / "pykexec", "*"), (CSRC, "*"), (INSIDE, "*.py"))
+        for directory, pattern in ((ROOT / "pykexec", "*"), (CSRC, "*"), (INSIDE, "*"))
         for path in sorted(directory.rglob(pattern))
         if path.is_file() and "__pycache__" not in path.parts
     ]

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens after a payload: refused by us, refused by LoadImage, returned; and all actions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import RESUME_IN_GUEST, hello, image
+
+LOAD_ERROR = 0x8000000000000001
+UNSUPPORTED = 0x8000000000000003
+NOT_FOUND = 0x800000000000000E
+BOOT_MANAGER = "Select Language|Boot Manager|Device Manager"
+
+
+def _with_machine(data: bytes, machine: bytes) -> bytes:
+    """A PE file for another processor."""
+    offset = int.from_bytes(data[0x3C:0x40], "little") + 4
+    return data[:offset] + machine + data[offset + 2 :]
+
+
+BAD_FILES = {
+    "EFI/text.efi": b"This is no program.\n" * 100,
+    "EFI/empty.efi": b"",
+    "EFI/short.efi": hello().read_bytes()[:3000],
+    "EFI/arm.efi": _with_machine(hello().read_bytes(), b"\x64\xaa"),
+}
+
+
+def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_path: Path) -> None:
+    machine = machine_with(tmp_path, firmware("2025.02"), image(), files=BAD_FILES)
+    guest = Guest(boot(machine)).ready()
+    before = guest.ok("pykexec memmap --json | md5sum; ls /sys/firmware/efi/efivars")
+
+    for words, status, line in [
+        (r"\EFI\text.efi", 3, r"\EFI\text.efi: "),
+        (r"\EFI\empty.efi", 3, r"\EFI\empty.efi: "),
+        (r"\EFI\short.efi", 3, r"\EFI\short.efi: "),
+        (r"\EFI\arm.efi", 3, r"\EFI\arm.efi: "),
+        (r"\EFI\none.efi", 8, r"\EFI\none.efi: NOT_FOUND"),
+        (r"\EFI", 8, r"\EFI: is a directory"),
+        ("/none.efi", 3, "/none.efi: No such file or directory"),
+        ("/dev/zero", 3, "/dev/zero: not a regular file"),
+        (rf"{HELLO_PATH} --volume NOPE", 2, "NOPE"),
+        (rf"{HELLO_PATH} --device-path 'What(1)'", 2, "--device-path What(1)"),
+        (rf"{HELLO_PATH} --via boot-next", 3, HELLO_PATH),
+    ]:
+        path, _, rest = words.partition(" ")
+        result = guest.run(f"pykexec exec '{path}' {rest}")
+        assert result.status == status, (words, result)
+        assert result.output.startswith("pykexec: ") and line in result.output, (words, result)
+        assert "\n" not in result.output, (words, result)
+
+    guest.ok("dd if=/dev/zero of=/tmp/huge bs=1M count=1 seek=130")
+    huge = guest.run("pykexec exec /tmp/huge")
+    assert huge.status == 3 and "/tmp/huge: " in huge.output and "that fit" in huge.output
+    after = guest.ok("pykexec memmap --json | md5sum; ls /sys/firmware/efi/efivars")
+    assert after == before
+    assert guest.json("pykexec status --json")["firmware"]["outcome"]["nr_runs"] == 0
+
+
+def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path: Path) -> None:
+    files = {name: data for name, data in BAD_FILES.items() if data}
+    machine = machine_with(tmp_path, firmware("2022.11"), image())
+    guest = Guest(boot(machine)).ready()
+
+    def outcome() -> tuple[object, ...]:
+        found = guest.json("pykexec status --json")["firmware"]["outcome"]
+        return tuple(found[key] for key in ("nr_runs", "stage", "status", "action"))
+
+    guest.ok("head -c 3000 /inside/hello.efi >/tmp/short.efi; echo no program >/tmp/text.efi")
+    guest.send("/inside/stage /tmp/short.efi agent kexec ''")
+    guest.vm.expect_stage("stub", "load", LOAD_ERROR)
+    guest.ready()
+    assert outcome() == (1, "load", LOAD_ERROR, "agent")
+
+    guest.ok("kexec --version >/dev/null; echo no program >/tmp/text.efi")
+    guest.ok(f"kexec -s -l {RESUME_IN_GUEST} --initrd=/tmp/text.efi")
+    guest.send("kexec -e")
+    guest.vm.expect_stage("stub", "load", UNSUPPORTED)
+    guest.ready()
+    assert outcome() == (2, "load", UNSUPPORTED, "agent")
+
+    guest.ok(f"kexec -s -l {RESUME_IN_GUEST}")
+    guest.send("kexec -e")
+    guest.vm.expect_stage("stub", "load", NOT_FOUND)
+    guest.ready()
+    assert outcome() == (3, "load", NOT_FOUND, "agent")
+
+    guest.send("/inside/stage /inside/hello.efi shell leave ''")
+    guest.payload_ran()
+    guest.ready()
+    assert outcome() == (4, "returned", 0, "shell")
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert files
+
+
+def test_every_action_leads_where_it_says(boot: Boot, tmp_path: Path) -> None:
+    machine = machine_with(
+        tmp_path, firmware("2025.02"), image(), next_options="the next entry", reboot=True
+    )
+    guest = Guest(boot(machine)).ready()
+
+    guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure firmware")
+    guest.payload_ran()
+    guest.vm.expect("PK:stub:action:0x1$")
+    guest.vm.expect(BOOT_MANAGER)
+
+    guest.vm.reset()
+    guest.ready()
+    guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure reset")
+    guest.payload_ran()
+    guest.vm.expect("PK:stub:action:0x3$")
+    guest.vm.expect_stage("stub", "start")
+    guest.ready()
+    assert guest.json("pykexec status --json")["firmware"]["outcome"]["nr_runs"] == 0
+
+    guest.send("pykexec leave --action agent")
+    guest.ready()
+    outcome = guest.json("pykexec status --json")["firmware"]["outcome"]
+    assert (outcome["stage"], outcome["action"]) == ("leave", "agent")
+
+    guest.send("/inside/stage /inside/hello.efi boot-next leave refused")
+    guest.payload_ran("refused")
+    guest.vm.expect("PK:stub:action:0x2$")
+    guest.payload_ran("the next entry")
+    guest.vm.expect(BOOT_MANAGER)

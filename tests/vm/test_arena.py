@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arena: found wherever the firmware has room, and a clear message where it has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import image
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def test_arena_falls_back_to_smaller_steps(boot: Boot, tmp_path: Path) -> None:
+    big = image(arena_mib=1024)
+    vm = boot(machine_with(tmp_path, firmware("2025.02"), big, memory_mib=768))
+    found = int(vm.expect(r"pykexec: arena of (\d+) MiB instead of 1024", within=60)[1])
+    assert 256 < found < 768 and found % 16 == 0
+    arena = Guest(vm).ready().json("pykexec status --json")["handoff"]["arena"]
+    assert arena["end"] - arena["start"] == found * MIB
+
+
+def test_arena_above_4_gib_is_left_and_entered_again(boot: Boot, tmp_path: Path) -> None:
+    big = image("6.12-cloud", arena_mib=3072)
+    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), big, memory_mib=6144))).ready()
+    arena = guest.json("pykexec status --json")["handoff"]["arena"]
+    assert arena["start"] >= 4 * GIB and arena["end"] - arena["start"] == 3 * GIB
+
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options from-above")
+    guest.payload_ran("from-above")
+    guest.ready()
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+
+
+@pytest.mark.parametrize("version", ["2022.11", "2025.02"])
+def test_boot_order_goes_on_where_nothing_fits(version: str, boot: Boot, tmp_path: Path) -> None:
+    machine = machine_with(
+        tmp_path, firmware(version), image(), next_options="after us", memory_mib=128
+    )
+    vm = boot(machine)
+    vm.expect(r"pykexec: the firmware has no \d+ MiB of contiguous memory for Linux", within=60)
+    vm.expect_stage("stub", "arena", 0x8000000000000009)
+    vm.expect("PK:stub:action:0x2")
+    Guest(vm).payload_ran("after us")

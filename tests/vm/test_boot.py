@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock kernels start under live boot services, on every kind of machine that is supported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import image
+
+NO_TIMERS = {"pit": False, "hpet": False}
+
+# Every pair of firmware, kernel, timers and processors at least once. TCG has an x2APIC from
+# QEMU 9.0 on; before, it only warns.
+MACHINES: list[tuple[str, str, dict[str, Any]]] = [
+    ("2022.11", "6.1-cloud", {}),
+    ("2025.02", "6.1-cloud", {"cpus": 2, **NO_TIMERS}),
+    ("2022.11", "6.12-cloud", {"cpus": 2, **NO_TIMERS}),
+    ("2025.02", "6.12-cloud", {"cpu": "max,-cx16,+x2apic"}),
+    ("2025.02", "6.1-generic", NO_TIMERS),
+    ("2022.11", "6.12-generic", {"cpus": 2}),
+    ("2022.11", "6.1-cloud", {"type": "pc", "hpet": False}),
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "kernel", "settings"),
+    MACHINES,
+    ids=[" ".join([v, k, *map(str, s.values())]) for v, k, s in MACHINES],
+)
+def test_stock_kernel_runs_under_live_boot_services(
+    version: str, kernel: str, settings: dict[str, Any], boot: Boot, tmp_path: Path
+) -> None:
+    machine = machine_with(tmp_path, firmware(version), image(kernel), **settings)
+    guest = Guest(boot(machine)).ready()
+
+    status = guest.json("pykexec status --json")
+    assert status["resident"] and status["kernel"].startswith(kernel.partition("-")[0] + ".")
+    assert status["firmware"]["image_path"] == r"\EFI\pykexec\pykexec.efi"
+    assert guest.ok("nproc") == "1"
+    clock = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    assert guest.ok(f"cat {clock}") == "tsc"
+    ticks = guest.script("self_test")
+    assert ticks["firmware_ticks"] >= 10, ticks  # of 20
+    assert ticks["linux_ticks"] >= 50, ticks  # of 125 at 250 Hz
+    assert "BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c" in guest.ok(
+        "ls /sys/firmware/efi/efivars"
+    )
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mailbox under load, under attack, and what its world switches leave alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import image
+
+NR_CLIENTS, NR_CALLS = 4, 2500
+
+
+def test_ten_thousand_calls_beside_a_busy_linux_lose_nothing(boot: Boot, tmp_path: Path) -> None:
+    machine = machine_with(tmp_path, firmware("2025.02"), image(), pit=False, hpet=False, cpus=2)
+    guest = Guest(boot(machine, limit_s=400)).ready()
+
+    found = guest.script("hammer", NR_CLIENTS, NR_CALLS, within=300)
+    assert found["codes"] == [0] * NR_CLIENTS
+    assert found["burners_alive"] == [True, True]
+    assert all(ticks >= 10 for ticks in found["ticks"]), found  # of 20
+    # A write, and the size query and the read of its answer, which need no switch.
+    assert found["nr_switches"] >= NR_CLIENTS * NR_CALLS
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options rested")
+    guest.payload_ran("rested")
+
+
+def test_registers_of_a_process_survive_world_switches(boot: Boot, tmp_path: Path) -> None:
+    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), image("6.12-cloud")))).ready()
+    mailbox = guest.script("message", "/tmp/message")
+    guest.ok("grep -qw avx /proc/cpuinfo")
+    holder = f"/inside/fpu {mailbox} /tmp/message 2000"
+    guest.ok(f"{holder} & first=$!; {holder} && wait $first")
+
+
+def test_malformed_messages_are_errors_and_harm_nothing(boot: Boot, tmp_path: Path) -> None:
+    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), image()))).ready()
+    found = guest.script("malformed", within=120)
+    messages = found.pop("messages")
+    assert messages.pop("good") == ""
+    assert set(messages.values()) <= {"EINVAL", "EIO", "ENOSPC", "ENOMEM"}, messages
+    hostile = found.pop("hostile")
+    assert hostile > 500
+    assert found == {
+        "unknown": ["UNSUPPORTED"],
+        "handles": ["NOT_FOUND"],
+        "batch": 256,
+        "big batch": 256,
+        "overfull batch": "E2BIG",
+    }
+    assert guest.script("self_test")["firmware_ticks"] >= 10
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linux starts an EFI payload through the firmware that started it, by every route, and returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import RESUME_IN_GUEST, hello, image
+
+EXEC = f"pykexec exec '{HELLO_PATH}'"
+EFI_ERROR = 1 << 63
+NR_ROUND_TRIPS = 20
+
+
+def came_back(guest: Guest, nr_runs: int, status: int = 0, stage: str = "returned") -> None:
+    """The agent runs again, knows how the payload ended, and finds the firmware as it was."""
+    info = guest.ready().json("pykexec status --json")["firmware"]
+    assert info["outcome"] == {
+        "nr_runs": nr_runs,
+        "stage": stage,
+        "status": status,
+        "action": "agent",
+    }
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+
+
+def leads_through_kexec(guest: Guest) -> None:
+    """The markers of the resume image, of the stub behind it and of LoadImage, in this order."""
+    for component, stage in [
+        ("agent", "resume"),
+        ("resume", "resume"),
+        ("resume", "handoff"),
+        ("stub", "firmware"),
+        ("stub", "load"),
+        ("stub", "started"),
+    ]:
+        guest.vm.expect_stage(component, stage)
+
+
+@pytest.mark.parametrize(
+    ("version", "kernel"), [("2022.11", "6.12-cloud"), ("2025.02", "6.1-cloud")]
+)
+def test_payload_starts_by_every_route(
+    version: str, kernel: str, boot: Boot, tmp_path: Path
+) -> None:
+    machine = machine_with(tmp_path, firmware(version), image(kernel), cpus=2)
+    guest = Guest(boot(machine)).ready()
+
+    guest.send(f"{EXEC} --options 'from the ESP exit=8000000000000015'")
+    leads_through_kexec(guest)
+    guest.payload_ran("from the ESP exit=8000000000000015")
+    came_back(guest, 1, EFI_ERROR | 0x15)
+
+    guest.send("pykexec exec /inside/hello.efi --options 'from Linux return=7' --via kexec")
+    guest.payload_ran("from Linux return=7")
+    came_back(guest, 2, 7)
+
+    guest.send(f"{EXEC} --via leave --options left --volume ESP")
+    guest.vm.expect_stage("agent", "leave")
+    guest.payload_ran("left")
+    came_back(guest, 3)
+
+    guest.ok("/inside/stage /inside/hello.efi agent mailbox rebooted")
+    guest.send("reboot -f")
+    guest.payload_ran("rebooted")
+    came_back(guest, 4)
+
+    guest.ok(f"{EXEC} --load-only --options 'loaded before'")
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    guest.send("kexec -e")
+    guest.payload_ran("loaded before")
+    came_back(guest, 5)
+
+    guest.ok(
+        f"kexec -s -l {RESUME_IN_GUEST} --initrd=/inside/hello.efi --command-line='plain tools'"
+    )
+    guest.send("kexec -e")
+    guest.payload_ran("plain tools")
+    came_back(guest, 6)
+
+    guest.send("reboot -f")
+    assert guest.vm.wait_exit(30) == "guest-reset"
+
+
+def test_twenty_round_trips_leave_the_firmware_equal(boot: Boot, tmp_path: Path) -> None:
+    machine = machine_with(tmp_path, firmware("2025.02"), image(), pit=False, hpet=False)
+    guest = Guest(boot(machine, limit_s=400)).ready()
+    first = guest.json("pykexec status --json")["firmware"]
+
+    for number in range(1, NR_ROUND_TRIPS + 1):
+        route = "leave" if number % 4 == 0 else "kexec"
+        guest.send(f"{EXEC} --via {route} --options 'trip {number}'")
+        guest.payload_ran(f"trip {number}")
+        came_back(guest, number)
+
+    last = guest.json("pykexec status --json")
+    assert last["firmware"]["arena_peak"] == first["arena_peak"]
+    assert last["firmware"]["nr_handles"] == first["nr_handles"]
+    trace = last["handoff"]["trace"]
+    numbers = [entry["sequence"] for entry in trace]
+    assert numbers == list(range(numbers[0], numbers[0] + 64))
+    assert [entry["tsc"] for entry in trace] == sorted(entry["tsc"] for entry in trace)
+    assert [entry["stage"] for entry in trace[-10:]] == [
+        "firmware", "load", "started", "returned", "kernel", "linux", "exit-bs"
+    ][-10:]  # fmt: skip
+    assert guest.script("self_test")["firmware_ticks"] >= 10
+
+
+def test_payload_of_12_mib_arrives_whole(boot: Boot, tmp_path: Path) -> None:
+    big = {"EFI/big.efi": hello().read_bytes() + bytes(12 << 20)}
+    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), image(), files=big))).ready()
+    guest.send(r"pykexec exec '\EFI\big.efi' --via kexec")
+    guest.payload_ran()
+    came_back(guest, 1)
