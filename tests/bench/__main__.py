@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m tests.bench: measure, print a table, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from pykexec.cli.output import print_table, to_plain
+from tests.bench import guest_side, inputs, report, start
+
+
+def main() -> None:
+    """Run all benchmarks; goals that are missed are shown, not failed."""
+    parser = argparse.ArgumentParser(prog="tests.bench", description=main.__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each boot and hand-over")
+    parser.add_argument("--kernel", default="6.1-cloud")
+    parser.add_argument("--ovmf", default="2025.02")
+    parser.add_argument("--keep", type=Path, help="directory for consoles and disks")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pykexec-bench-") as temporary:
+        directory = (args.keep or Path(temporary)).absolute()
+        load_before = os.getloadavg()[0]
+        made = inputs.prepare(directory, args.kernel, args.ovmf)
+        inside = guest_side.measure(made, args.repetitions)
+        boots = start.measure(made, args.repetitions)
+    results = report.Results(
+        kernel=made.kernel.release,
+        ovmf=args.ovmf,
+        repetitions=args.repetitions,
+        host_load=(load_before, os.getloadavg()[0]),
+        hand_over=inside.hand_over,
+        start=boots,
+        mailbox=inside.mailbox,
+        blocks=inside.blocks,
+        memory=inside.memory,
+        sizes=report.sizes(made.plain),
+    )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(to_plain(results), indent=2) + "\n")
+    print_table(report.rows(results))
+    print()
+    print_table(report.stage_rows(results))
+    print(f"\nhost load {results.host_load[0]:.1f} -> {results.host_load[1]:.1f}; {args.output}")
+
+
+if __name__ == "__main__":
+    main()
