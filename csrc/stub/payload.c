@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The payload: what Linux staged, the firmware's own LoadImage and StartImage, and what became of it. */
 #include "stub.h"
+#include "test.h"
 #include <asm/bootparam.h>
 #include <common/device_path.h>
 
@@ -9,7 +10,7 @@ struct pk_leave pk_leave;
 /* What PAYLOAD_STAGE brought. */
 static struct {
 	struct pk_payload_request request;
-	u8 device_path[PK_DEVICE_PATH_MAX];
+	u8 device_path[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
 	u16 options[PK_OPTIONS_MAX / 2];
 	u64 pages;	/* firmware memory for PAYLOAD_DATA, 0 if none */
 	u64 received;
@@ -20,6 +21,7 @@ struct payload {
 	u64 data;
 	u64 size;
 	void *device_path;
+	bool from_memory;	/* the path is ours, not root's */
 	const u16 *options;
 	u32 options_size;
 	u32 failure_action;
@@ -33,8 +35,33 @@ static void release_pages(void)
 	staged.received = 0;
 }
 
+/* Is there a handle with protocol whose path this path begins with? */
+static bool comes_from(const efi_guid_t *protocol, const void *path)
+{
+	struct efi_device_path *rest = (void *)path;
+	efi_handle_t handle;
+
+	return !EFI_ERROR(pk_bs->locate_device_path(protocol, &rest, &handle));
+}
+
+/*
+ * LoadImage verifies a payload according to where its path says it comes from,
+ * and trusts what comes out of the firmware's own volumes unseen (EDK II, say).
+ * The bytes are root's, and so is the path: it may name a file system or a
+ * network, nothing else.
+ */
+static efi_status_t check_origin(const void *path)
+{
+	if (comes_from(&efi_guid_firmware_volume2, path) || comes_from(&efi_guid_firmware_volume, path))
+		return EFI_ACCESS_DENIED;
+	if (comes_from(&efi_guid_simple_file_system, path) || comes_from(&efi_guid_load_file, path))
+		return EFI_SUCCESS;
+	return EFI_ACCESS_DENIED;
+}
+
 efi_status_t pk_payload_stage(const void *body, u64 size)
 {
+	static u8 candidate[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
 	const struct pk_payload_request *request = body;
 	const u8 *path, *options;
 	u64 pages = 0;
@@ -55,6 +82,12 @@ efi_status_t pk_payload_stage(const void *body, u64 size)
 	if (request->options_size && (request->options_size < 2 || request->options_size % 2 ||
 				      options[request->options_size - 1] || options[request->options_size - 2]))
 		return EFI_INVALID_PARAMETER;
+	if (request->device_path_size) {
+		memcpy(candidate, path, request->device_path_size);
+		status = pk_test_origin(check_origin(candidate));
+		if (EFI_ERROR(status))
+			return status;
+	}
 	if (request->payload_size) {
 		status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_DATA,
 					       (request->payload_size + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE, &pages);
@@ -122,11 +155,23 @@ static u32 options_from_command_line(const char *line, u64 capacity)
 }
 
 /* A path that says truthfully that the payload came out of memory. */
-static void *memory_path(const struct payload *payload)
+static void use_memory_path(struct payload *payload)
 {
 	pk_device_path_memory(EFI_LOADER_DATA, payload->data, payload->data + payload->size - 1, staged.device_path,
 			      sizeof(staged.device_path));
-	return staged.device_path;
+	payload->device_path = staged.device_path;
+	payload->from_memory = true;
+}
+
+static void use_staged_request(struct payload *payload)
+{
+	payload->options = staged.options;
+	payload->options_size = staged.request.options_size;
+	payload->failure_action = staged.request.failure_action;
+	if (staged.request.device_path_size)
+		payload->device_path = staged.device_path;
+	else
+		use_memory_path(payload);
 }
 
 /* kexec brought the payload as initrd; the command line names what was staged, or is the options. */
@@ -147,15 +192,12 @@ static bool payload_of_kexec(struct payload *ret)
 	if (linux_memory_behind(line))
 		token = pk_option((const char *)line, "pykexec.payload");
 	if (token && staged.request.token && pk_parse_decimal(token) == staged.request.token) {
-		ret->options = staged.options;
-		ret->options_size = staged.request.options_size;
-		ret->failure_action = staged.request.failure_action;
-		ret->device_path = staged.request.device_path_size ? staged.device_path : memory_path(ret);
+		use_staged_request(ret);
 		return true;
 	}
 	ret->options_size = options_from_command_line((const char *)line, linux_memory_behind(line));
 	ret->options = staged.options;
-	ret->device_path = memory_path(ret);
+	use_memory_path(ret);
 	return true;
 }
 
@@ -166,11 +208,8 @@ static bool payload_of_mailbox(struct payload *ret)
 	*ret = (struct payload){
 		.data = staged.pages,
 		.size = staged.request.payload_size,
-		.options = staged.options,
-		.options_size = staged.request.options_size,
-		.failure_action = staged.request.failure_action,
 	};
-	ret->device_path = staged.request.device_path_size ? staged.device_path : memory_path(ret);
+	use_staged_request(ret);
 	return true;
 }
 
@@ -188,6 +227,12 @@ static void load_and_start(const struct payload *payload)
 	u64 exit_data_size = 0;
 	efi_status_t status;
 
+	/* Again: handles may have come since it was staged. */
+	status = payload->from_memory ? EFI_SUCCESS : pk_test_origin(check_origin(payload->device_path));
+	if (EFI_ERROR(status)) {
+		outcome(PK_STAGE_LOAD, status);
+		return;
+	}
 	status = pk_bs->load_image(false, pk_image, payload->device_path, (void *)payload->data, payload->size,
 				   &handle);
 	if (EFI_ERROR(status)) {

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware trusts its own volumes unseen: root must not be able to claim one as its source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pykexec.image import SigningKey
+from pykexec.image.sign import sign
+from pykexec.vm import ovmf
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import image
+
+FIRMWARE = ovmf.firmware("2025.02", "snakeoil")
+ANY_FILE = "/FvFile(11111111-2222-4333-8444-555555555555)"
+UNSIGNED = "/inside/hello.efi"
+
+
+def start(boot: Boot, directory: Path, *defines: str) -> Guest:
+    """A machine that enforces Secure Boot, in the shell of our signed image."""
+    key, certificate = ovmf.snakeoil_key(FIRMWARE.version)
+    signed = directory / "pykexec.efi"
+    data = image(defines=defines).read_bytes()
+    signed.write_bytes(sign(data, SigningKey(key, certificate)))
+    return Guest(boot(machine_with(directory, FIRMWARE, signed))).ready()
+
+
+def firmware_volume(guest: Guest) -> str:
+    """The device path of one of the firmware's volumes."""
+    found = re.search(r"Fv\([0-9A-Fa-f-]+\)", guest.ok("pykexec devices --all | grep -m1 'Fv('"))
+    assert found
+    return found[0]
+
+
+def test_a_path_into_the_firmware_is_refused(boot: Boot, tmp_path: Path) -> None:
+    guest = start(boot, tmp_path)
+    path = firmware_volume(guest) + ANY_FILE
+
+    refused = guest.run(f"pykexec exec {UNSIGNED} --device-path '{path}' --via leave")
+    assert refused.status == 8
+    assert "Permission denied" in refused.output
+
+    nowhere = guest.run(
+        f"pykexec exec {UNSIGNED} --device-path 'PciRoot(0x9)/Pci(0x1,0x0)' --via leave"
+    )
+    assert nowhere.status == 8
+
+    # Without a path it is what it is, memory, and has no signature.
+    guest.send(f"pykexec exec {UNSIGNED} --via leave")
+    guest.vm.expect("PK:stub:load:0x8[0-9a-f]{15}$", within=60)
+
+
+def test_without_the_check_unsigned_code_runs_under_secure_boot(boot: Boot, tmp_path: Path) -> None:
+    guest = start(boot, tmp_path, "PK_TEST_NO_ORIGIN_CHECK")
+    path = firmware_volume(guest) + ANY_FILE
+
+    guest.send(f"pykexec exec {UNSIGNED} --device-path '{path}' --via leave")
+    guest.vm.expect_stage("payload", "started", within=60)
