@@ -205,9 +205,12 @@ def leave_for(mailbox: Mailbox | None, action: str) -> None:
 
 
 def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = False) -> None:
-    """Shell, and the menu whenever the shell ends."""
+    """Shell, and the menu whenever the shell ends; without a terminal nobody can be asked."""
     from pykexec.guest.menu import menu, shell
 
+    if not os.isatty(0):
+        leave_for(mailbox, final_action(config))
+        return
     if not menu_first:
         shell()
     while True:
@@ -221,7 +224,7 @@ def rescue() -> None:
         config = AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
     except PykexecError:
         config = AgentConfig(failure_action="boot-next", shell=False)
-    if config.shell:
+    if config.shell and os.isatty(0):
         from pykexec.guest.menu import shell
 
         shell()
