@@ -15,15 +15,10 @@ from pathlib import Path
 
 import zstandard
 
-from pykexec.config import EMBEDDED_PATH
+from pykexec.config import EMBEDDED_PATH, MODULES_PATH
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import cpio, files, interpreter
 from pykexec.image.modules import Module
-
-MODULE_LIST = "/etc/pykexec/modules"
-"""Paths of the kernel modules in the initramfs, one a line, in the order in which they are to be
-loaded.
-"""
 
 _LEVEL = 19
 _ARCHIVE_MAGICS = (
@@ -101,7 +96,7 @@ def _modules(version: str, modules: Sequence[Module]) -> Iterator[cpio.Entry]:
     paths = [f"/lib/modules/{version}/{module.name}.ko" for module in modules]
     for path, module in zip(paths, modules, strict=True):
         yield cpio.file(path, module.data)
-    yield cpio.file(MODULE_LIST, "".join(f"{path}\n" for path in paths).encode())
+    yield cpio.file(MODULES_PATH, "".join(f"{path}\n" for path in paths).encode())
 
 
 def _addition(path: Path) -> bytes:
