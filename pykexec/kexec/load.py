@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import NoReturn
 
@@ -37,8 +38,14 @@ def kexec_file_load(payload: Payload, cmdline: str, resume: StrPath = RESUME_IMA
     finally:
         os.close(fd)
     if result:
-        fault = f"kexec_file_load: {os.strerror(-result)}"
-        raise KexecError(-result, fault, payload.source)
+        raise KexecError(-result, f"kexec_file_load: {_fault(-result)}", payload.source)
+
+
+def _fault(code: int) -> str:
+    """What the kernel means; with Secure Boot it passes on what its check of signatures said."""
+    if code in (errno.ELIBBAD, errno.ENODATA, errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG):
+        return f"the kernel is locked down and takes signed images only ({errno.errorcode[code]})"
+    return os.strerror(code)
 
 
 def execute(source: str) -> NoReturn:

@@ -70,17 +70,26 @@ def add_variables(
     vendor: uuid.UUID = _GLOBAL,
     attributes: int = _NON_VOLATILE_BOOT_RUNTIME,
 ) -> bytes:
-    """The variable store with variables of vendor appended; FormatError if there is no room."""
+    """The variable store with variables of vendor added or replaced; FormatError if it is full."""
     header = store.find(_AUTHENTICATED_STORE)
     if header < 0:
         raise FormatError("variable store: no authenticated variables in it")
     (size,) = struct.unpack_from("<I", store, header + 16)
     end = header + size
-    position = _end_of_variables(store, header + _STORE_HEADER_SIZE, end)
+    result = bytearray(store)
+    position = header + _STORE_HEADER_SIZE
+    names = {vendor.bytes_le + _ucs2(name) for name in variables}
+    for start, last in _spans(store, position, end):
+        _, state, _, _, _, _, name_size, _, owner = _VARIABLE_HEADER.unpack_from(store, start)
+        name = start + _VARIABLE_HEADER.size
+        if owner + store[name : name + name_size] in names:
+            result[start + _STATE_OFFSET] = state & _VARIABLE_DELETED
+        position = _aligned(last)
     added = b"".join(_variable(name, data, vendor, attributes) for name, data in variables.items())
     if position + len(added) > end:
         raise FormatError("variable store: full")
-    return store[:position] + added + store[position + len(added) :]
+    result[position : position + len(added)] = added
+    return bytes(result)
 
 
 def read_variables(store: bytes, vendor: uuid.UUID = _GLOBAL) -> dict[str, bytes]:
@@ -95,12 +104,6 @@ def read_variables(store: bytes, vendor: uuid.UUID = _GLOBAL) -> dict[str, bytes
             name = store[data - name_size : data - 2].decode("utf-16-le")
             found[name] = store[data:end]
     return found
-
-
-def _end_of_variables(store: bytes, position: int, end: int) -> int:
-    for _, last in _spans(store, position, end):
-        position = _aligned(last)
-    return position
 
 
 def _spans(store: bytes, position: int, end: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Under Secure Boot Linux is locked down, kexec is refused, and the firmware checks payloads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pykexec.efi import pe
+from pykexec.image import SigningKey
+from pykexec.image.sign import sign
+from pykexec.vm import ovmf
+from pykexec.vm.ovmf import VERSIONS, Firmware, snakeoil_key
+from tests.vm import images
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.payloads import PAYLOADS
+from tests.vm.through import agent_toml
+
+REFUSAL = "kexec_file_load: the kernel is locked down and takes signed images only"
+ACCESS_DENIED = 0x800000000000000F
+SWITCHES = ("SecureBootEnable", "CustomMode")
+BAD_PATH = r"\EFI\bad\bad.efi"
+
+
+@pytest.fixture(params=VERSIONS)
+def enforcing(request: pytest.FixtureRequest) -> Firmware:
+    """Firmware that starts only what the package's test key has signed."""
+    return ovmf.firmware(request.param, "snakeoil")
+
+
+def _signed(path: Path, firmware: Firmware) -> bytes:
+    key, certificate = snakeoil_key(firmware.version)
+    return sign(path.read_bytes(), SigningKey(key, certificate))
+
+
+def _signed_image(firmware: Firmware, directory: Path, kernel: str = "6.1-cloud") -> Path:
+    image = directory / "pykexec.efi"
+    image.write_bytes(_signed(images.image(kernel), firmware))
+    return image
+
+
+def _tampered(signed: bytes) -> bytes:
+    """One bit of the code is another."""
+    section = pe.parse(signed, "signed").section(".text")
+    assert section
+    at = section.file_offset + section.file_size - 1
+    return signed[:at] + bytes([signed[at] ^ 1]) + signed[at + 1 :]
+
+
+def _expect_fallback(guest: Guest) -> None:
+    vm = guest.vm
+    vm.expect_stage("agent", "ready", within=120)
+    vm.expect(rf"{REFUSAL} \(\w+\); leaving through the mailbox instead$")
+    vm.expect_stage("agent", "leave")
+    vm.expect_stage("stub", "firmware")
+
+
+@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
+def test_refused_kexec_falls_back_to_leaving(
+    kernel: str, enforcing: Firmware, boot: Boot, tmp_path: Path
+) -> None:
+    files = {
+        "EFI/hello/hello.efi": _signed(images.hello(), enforcing),
+        "EFI/pykexec/agent.toml": agent_toml(HELLO_PATH, "by mailbox"),
+    }
+    image = _signed_image(enforcing, tmp_path, kernel)
+    guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files)))
+    _expect_fallback(guest)
+    guest.vm.expect_stage("stub", "started")
+    guest.payload_ran("by mailbox")
+
+
+def test_signed_linux_is_started_and_sees_secure_boot(
+    enforcing: Firmware, boot: Boot, tmp_path: Path
+) -> None:
+    linux = PAYLOADS["linux-6.1-cloud"]
+    files = dict(linux.files())
+    kernel = files["vmlinuz"]
+    assert isinstance(kernel, Path)
+    files["vmlinuz"] = _signed(kernel, enforcing)
+    files["EFI/pykexec/agent.toml"] = agent_toml(
+        linux.path, linux.options.replace("os.checks=disk,efivar", "os.checks=efivar")
+    )
+    image = _signed_image(enforcing, tmp_path)
+    guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files)))
+    _expect_fallback(guest)
+    guest.vm.expect("UEFI Secure Boot is enabled")
+    guest.vm.expect("^OS:DONE$", within=120)
+    assert guest.vm.wait_exit(60) == "guest-shutdown"
+
+
+@pytest.mark.parametrize("fault", ["unsigned", "tampered"])
+def test_payload_without_a_good_signature_is_refused_by_the_firmware(
+    fault: str, enforcing: Firmware, boot: Boot, tmp_path: Path
+) -> None:
+    signed = _signed(images.hello(), enforcing)
+    files: dict[str, bytes | Path] = {
+        "EFI/hello/hello.efi": signed,
+        "EFI/bad/bad.efi": images.hello() if fault == "unsigned" else _tampered(signed),
+        "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="boot-next"),
+    }
+    image = _signed_image(enforcing, tmp_path)
+    machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
+    guest = Guest(boot(machine))
+    _expect_fallback(guest)
+    guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
+    guest.vm.expect_stage("stub", "action", 2)
+    guest.payload_ran("next entry")
+
+
+def test_refused_payload_comes_back_to_the_agent(boot: Boot, tmp_path: Path) -> None:
+    firmware = ovmf.firmware("2025.02", "snakeoil")
+    files: dict[str, bytes | Path] = {
+        "EFI/bad/bad.efi": images.hello(),
+        "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="agent", shell=True),
+    }
+    guest = Guest(
+        boot(machine_with(tmp_path, firmware, _signed_image(firmware, tmp_path), files=files))
+    )
+    _expect_fallback(guest)
+    guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
+    guest.vm.expect_stage("agent", "ready", within=120)
+    guest.vm.expect("last end: load: .*ACCESS_DENIED, action agent$")
+    guest.prompt()
+
+
+def test_image_without_a_good_signature_is_refused(
+    enforcing: Firmware, boot: Boot, tmp_path: Path
+) -> None:
+    image = tmp_path / "tampered.efi"
+    image.write_bytes(_tampered(_signed_image(enforcing, tmp_path).read_bytes()))
+    files = {"EFI/hello/hello.efi": _signed(images.hello(), enforcing)}
+    machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
+    guest = Guest(boot(machine))
+    guest.vm.expect("failed to load Boot0001.*Access Denied", within=120)
+    guest.payload_ran("next entry")
+    assert "PK:stub:start" not in guest.vm.console.text
+
+
+def test_root_gains_nothing(enforcing: Firmware, boot: Boot, tmp_path: Path) -> None:
+    image = _signed_image(enforcing, tmp_path)
+    guest = Guest(boot(machine_with(tmp_path, enforcing, image))).ready()
+    results = guest.script("secure_boot_attacks")
+    assert results == {
+        "lockdown": "integrity",
+        "own variable": "written",
+        **{f"{key} unsigned": "EACCES" for key in ("PK", "KEK", "db")},
+        **{f"{key} plain": "EINVAL" for key in ("PK", "KEK", "db")},
+        **{f"{key} deleted": "EINVAL" for key in ("PK", "KEK", "db", "SecureBoot")},
+        **{f"SecureBoot {way}": "EROFS" for way in ("unsigned", "plain")},
+        **{f"{switch} read": "ENOENT" for switch in SWITCHES},
+        **{f"{switch} {way}": "EINVAL" for switch in SWITCHES for way in ("written", "made ours")},
+        "hidden variables shown": 0,
+        "kexec_file_load": "ELIBBAD",  # its signature is checked before lockdown is asked
+        "kexec_load": "EACCES",  # there is no file whose signature could be checked
+        "unchanged": True,
+    }
+
+
+def test_reset_starts_what_was_staged(enforcing: Firmware, boot: Boot, tmp_path: Path) -> None:
+    files = {"EFI/hello/hello.efi": _signed(images.hello(), enforcing)}
+    image = _signed_image(enforcing, tmp_path)
+    guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files))).ready()
+    refused = guest.run(f"pykexec exec --via kexec '{HELLO_PATH}'")
+    assert refused.status == 5
+    assert re.search(REFUSAL, refused.output)
+    guest.send(f"/inside/stage_and_reset '{HELLO_PATH}'")
+    guest.vm.expect_stage("stub", "started")
+    guest.payload_ran()
