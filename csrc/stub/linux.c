@@ -10,6 +10,10 @@ enum {
 	COMMAND_LINE_MAX = 4096,
 	KERNEL_ALIGNMENT = 2 * 1024 * 1024,
 	LOADED_IMAGE_REVISION = 0x1000,
+	SELECTOR_LOCAL = 4,
+	TSS_DESCRIPTOR_SIZE = 16,
+	TSS_MASK = 0x9d,	/* all of the type but busy */
+	TSS_PRESENT = 0x89,
 };
 
 /*
@@ -96,6 +100,20 @@ efi_status_t pk_linux_prepare(void)
 	return EFI_SUCCESS;
 }
 
+/* Does TR name a task state segment of the firmware's own (SDM 3, 7.2.3)? */
+static bool has_task(const struct pk_cpu_context *cpu)
+{
+	u32 offset = cpu->tr & ~7u;
+	const u8 *gdt;
+	u16 limit;
+
+	memcpy(&limit, cpu->gdtr, sizeof(limit));
+	memcpy(&gdt, cpu->gdtr + 2, sizeof(gdt));
+	if (!offset || cpu->tr & SELECTOR_LOCAL || offset + TSS_DESCRIPTOR_SIZE - 1 > limit)
+		return false;
+	return (gdt[offset + 5] & TSS_MASK) == TSS_PRESENT;
+}
+
 void pk_linux_run(void)
 {
 	static u16 firmware_tr;
@@ -103,9 +121,12 @@ void pk_linux_run(void)
 
 	if (pk_context_save(&pk_handoff.cpu))
 		return;
-	/* Nothing loads a null TR: where the firmware had none, Linux' stays and must not be taken for its own. */
+	/*
+	 * Nothing loads a null TR: where the firmware had none, Linux' stays, that of an
+	 * earlier boot entry's image too, and must not be taken for its own.
+	 */
 	if (!pk_handoff.outcome.nr_runs)
-		firmware_tr = pk_handoff.cpu.tr;
+		firmware_tr = has_task(&pk_handoff.cpu) ? pk_handoff.cpu.tr : 0;
 	pk_handoff.cpu.tr = firmware_tr;
 	/* The context is sealed as it is now, this return address included. */
 	pk_handoff_seal(&pk_handoff);

@@ -40,7 +40,7 @@ def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_pat
         (r"\EFI\empty.efi", 3, r"\EFI\empty.efi: "),
         (r"\EFI\short.efi", 3, r"\EFI\short.efi: "),
         (r"\EFI\arm.efi", 3, r"\EFI\arm.efi: "),
-        (r"\EFI\none.efi", 8, r"\EFI\none.efi: NOT_FOUND"),
+        (r"\EFI\none.efi", 8, r"\EFI\none.efi: No such file"),
         (r"\EFI", 8, r"\EFI: is a directory"),
         ("/none.efi", 3, "/none.efi: No such file or directory"),
         ("/dev/zero", 3, "/dev/zero: not a regular file"),
@@ -63,7 +63,6 @@ def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_pat
 
 
 def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path: Path) -> None:
-    files = {name: data for name, data in BAD_FILES.items() if data}
     machine = machine_with(tmp_path, firmware("2022.11"), image())
     guest = Guest(boot(machine)).ready()
 
@@ -71,13 +70,13 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path
         found = guest.json("pykexec status --json")["firmware"]["outcome"]
         return tuple(found[key] for key in ("nr_runs", "stage", "status", "action"))
 
-    guest.ok("head -c 3000 /inside/hello.efi >/tmp/short.efi; echo no program >/tmp/text.efi")
+    guest.ok("head -c 5000 /inside/hello.efi >/tmp/short.efi")
     guest.send("/inside/stage /tmp/short.efi agent kexec ''")
     guest.vm.expect_stage("stub", "load", LOAD_ERROR)
     guest.ready()
     assert outcome() == (1, "load", LOAD_ERROR, "agent")
 
-    guest.ok("kexec --version >/dev/null; echo no program >/tmp/text.efi")
+    guest.ok("echo no program >/tmp/text.efi")
     guest.ok(f"kexec -s -l {RESUME_IN_GUEST} --initrd=/tmp/text.efi")
     guest.send("kexec -e")
     guest.vm.expect_stage("stub", "load", UNSUPPORTED)
@@ -95,7 +94,6 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path
     guest.ready()
     assert outcome() == (4, "returned", 0, "shell")
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
-    assert files
 
 
 def test_every_action_leads_where_it_says(boot: Boot, tmp_path: Path) -> None:

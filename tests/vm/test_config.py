@@ -63,7 +63,7 @@ FAULTS = {
         "/etc/pykexec/agent.toml: agent.timeout_s: must be a number, 0 or more",
     ),
     "syntax": ("[payload\n", "/etc/pykexec/agent.toml: not TOML: .*"),
-    "missing": (payload("", r"\EFI\none.efi"), r"\\EFI\\none.efi: NOT_FOUND"),
+    "missing": (payload("", r"\EFI\none.efi"), r"\\EFI\\none.efi: No such file or directory.*"),
     "volume": (payload("") + "volume = 'NOPE'\n", ".*NOPE.*"),
 }
 
