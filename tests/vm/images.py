@@ -8,7 +8,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +27,7 @@ INSIDE = Path(__file__).parent / "inside"
 KEXEC_TOOLS = Path("/sbin/kexec")
 RESUME_IN_GUEST = interpreter.library_path("pykexec/data/resume.bin")
 ARENA_MIB = 256
+KEPT_S = 24 * 3600
 
 _CACHE = ROOT / "build" / "images"
 _SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
@@ -136,6 +139,7 @@ def _kept(name: str, suffix: str, make: Callable[[Path], None], *key: str) -> Pa
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     path = _CACHE / f"{name}-{digest}{suffix}"
     if path.exists():
+        os.utime(path)
         return path
     _CACHE.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
@@ -144,7 +148,16 @@ def _kept(name: str, suffix: str, make: Callable[[Path], None], *key: str) -> Pa
             partial = path.with_suffix(f".{os.getpid()}")
             make(partial)
             partial.rename(path)
+            _forget_old()
     return path
+
+
+def _forget_old() -> None:
+    """Each change of the sources makes new files: those of yesterday are of no use."""
+    for path in _CACHE.iterdir():
+        with suppress(FileNotFoundError):  # Others clean up, too.
+            if path.stat().st_mtime < time.time() - KEPT_S:
+                path.unlink()
 
 
 @cache
