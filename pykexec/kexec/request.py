@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pykexec.abi import Action, Limit
 from pykexec.efi.device_path import DevicePath, encode_ucs2
 from pykexec.errors import FirmwareError, FormatError, UsageError
-from pykexec.firmware.devices import CHUNK_SIZE, file_chunks
+from pykexec.firmware.devices import CHUNK_SIZE, connect_all, file_chunks
 from pykexec.firmware.handles import Handle, find_volume, list_handles, volume_labels
 from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.info import read_info
@@ -107,7 +107,19 @@ def boot_volume(mailbox: Mailbox) -> Handle:
 
 
 def named_volume(mailbox: Mailbox, name: str) -> Handle:
-    """The volume that a GPT partition GUID, label or device path text means."""
+    """The volume that a GPT partition GUID, label or device path text means.
+
+    A firmware in a hurry, after a network boot for one, has connected only what it booted from: a
+    volume that is not there is looked for again with everything connected.
+    """
+    try:
+        return _volume_now(mailbox, name)
+    except UsageError:
+        connect_all(mailbox)
+        return _volume_now(mailbox, name)
+
+
+def _volume_now(mailbox: Mailbox, name: str) -> Handle:
     handles = list_handles(mailbox)
     volumes = [handle for handle in handles if handle.has("simple_file_system")]
     return find_volume(volumes, volume_labels(mailbox, volumes), name)
