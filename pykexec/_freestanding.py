@@ -96,10 +96,9 @@ def build_resume(csrc: Path, output: Path) -> None:
     """Build resume.bin, the image that kexec_file_load(2) takes for a kernel."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "resume.elf"
-        common = [
-            csrc / "common" / name for name in ("guids.c", "handoff.c", "crc32.c", "page_table.c")
-        ]
-        sources = [*sorted((csrc / "resume").glob("*.[cS]")), *common]
+        names = ("guids.c", "handoff.c", "crc32.c", "page_table.c")
+        shared = [csrc / "stub" / "mem.c", *(csrc / "common" / name for name in names)]
+        sources = [*sorted((csrc / "resume").glob("*.[cS]")), *shared]
         _link(csrc, sources, csrc / "resume" / "resume.lds", elf)
         run(["objcopy", "-O", "binary", elf, output])
 

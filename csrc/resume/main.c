@@ -6,9 +6,11 @@
  */
 #include <asm/bootparam.h>
 #include <common/handoff.h>
+#include <common/mem.h>
 #include <common/page_table.h>
 #include <efi/guids.h>
 #include <efi/tables.h>
+#include <stub/io.h>
 
 enum {
 	POOL_SIZE	= 16 * PK_PAGE_SIZE,
@@ -28,54 +30,15 @@ extern u8 __resume_base[];
 static u8 pool[POOL_SIZE] __attribute__((aligned(PK_PAGE_SIZE)));
 static u8 handoff_copy[sizeof(struct pk_handoff)];
 
-void *memcpy(void *destination, const void *source, size_t size)
-{
-	void *d = destination;
-
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(source), "+c"(size) : : "memory");
-	return destination;
-}
-
-void *memset(void *buffer, int value, size_t size)
-{
-	void *d = buffer;
-
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(size) : "a"(value) : "memory");
-	return buffer;
-}
-
-int memcmp(const void *a, const void *b, size_t size)
-{
-	const u8 *x = a, *y = b;
-
-	for (; size; size--, x++, y++)
-		if (*x != *y)
-			return *x - *y;
-	return 0;
-}
-
-static u8 in(u16 port)
-{
-	u8 value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static void out(u16 port, u8 value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
 /* Straight to the UART, which Linux left initialised; silence where there is none. */
 static void put(const char *text)
 {
-	if (in(UART_LSR) == 0xff)
+	if (pk_inb(UART_LSR) == 0xff)
 		return;
 	for (; *text; text++) {
-		for (u32 i = 0; i < 100000 && !(in(UART_LSR) & UART_EMPTY); i++)
+		for (u32 i = 0; i < 100000 && !(pk_inb(UART_LSR) & UART_EMPTY); i++)
 			;
-		out(UART, (u8)*text);
+		pk_outb(UART, (u8)*text);
 	}
 }
 
@@ -89,7 +52,7 @@ static __attribute__((noreturn)) void fail(const char *stage, u32 fault)
 	digits[0] = (char)('0' + fault / 10 % 10);
 	digits[1] = (char)('0' + fault % 10);
 	put(digits);
-	out(RESET_PORT, RESET_FULL);
+	pk_outb(RESET_PORT, RESET_FULL);
 	for (;;)
 		__asm__ volatile("lidt %0; int3" : : "m"((const u8[10]){ 0 }));
 }

@@ -38,22 +38,72 @@
 	mov	%rax, %cr4
 .endm
 
-.macro load_segments base
+/*
+ * Everything of a world but the general registers, from and to a struct
+ * pk_cpu_context at \base. Clobbers rax, rcx, rdx.
+ */
+.macro save_world base
+	mov	%cr0, %rax
+	mov	%rax, CPU_CR0(\base)
+	mov	%cr3, %rax
+	mov	%rax, CPU_CR3(\base)
+	mov	%cr4, %rax
+	mov	%rax, CPU_CR4(\base)
+	mov	%cr8, %rax
+	mov	%rax, CPU_CR8(\base)
+	sgdt	CPU_GDTR(\base)
+	sidt	CPU_IDTR(\base)
+	mov	%cs, CPU_CS(\base)
+	mov	%ds, CPU_DS(\base)
+	mov	%es, CPU_ES(\base)
+	mov	%fs, CPU_FS(\base)
+	mov	%gs, CPU_GS(\base)
+	mov	%ss, CPU_SS(\base)
+	stmxcsr	CPU_MXCSR(\base)
+	fnstcw	CPU_FCW(\base)
+	save_msr MSR_PAT, CPU_PAT, \base
+	save_msr MSR_FS_BASE, CPU_FS_BASE, \base
+	save_msr MSR_GS_BASE, CPU_GS_BASE, \base
+	save_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, \base
+.endm
+
+/*
+ * \stack: where rsp comes from. CR3 twice, since PCIDE may only be set while the
+ * PCID bits are zero; CR0 before CR4, since CET wants WP; FS and GS bases after
+ * the selectors, whose loading clears them.
+ */
+.macro load_world base, stack
+	load_msr MSR_PAT, CPU_PAT, \base
+	mov	CPU_CR3(\base), %rax
+	and	$~0xfff, %rax
+	mov	%rax, %cr3
+	mov	CPU_CR0(\base), %rax
+	mov	%rax, %cr0
+	mov	CPU_CR4(\base), %rax
+	mov	%rax, %cr4
+	mov	CPU_CR3(\base), %rax
+	mov	%rax, %cr3
+	lgdt	CPU_GDTR(\base)
+	lidt	CPU_IDTR(\base)
+	mov	\stack, %rsp
 	mov	CPU_DS(\base), %ds
 	mov	CPU_ES(\base), %es
 	mov	CPU_FS(\base), %fs
 	mov	CPU_GS(\base), %gs
 	mov	CPU_SS(\base), %ss
-.endm
-
-/* The stack pointer must already be the world's own. Clobbers rax. */
-.macro load_cs base
 	movzwl	CPU_CS(\base), %eax
 	push	%rax
 	lea	.Lcs\@(%rip), %rax
 	push	%rax
 	lretq
 .Lcs\@:
+	load_msr MSR_FS_BASE, CPU_FS_BASE, \base
+	load_msr MSR_GS_BASE, CPU_GS_BASE, \base
+	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, \base
+	fldcw	CPU_FCW(\base)
+	ldmxcsr	CPU_MXCSR(\base)
+	mov	CPU_CR8(\base), %rax
+	mov	%rax, %cr8
 .endm
 
 	.text
@@ -61,19 +111,8 @@
 /* u64 pk_context_save(struct pk_cpu_context *): 0 now, 1 when the firmware's context comes back. */
 	.globl pk_context_save
 pk_context_save:
-	mov	%cr0, %rax
-	mov	%rax, CPU_CR0(%rdi)
-	mov	%cr3, %rax
-	mov	%rax, CPU_CR3(%rdi)
-	mov	%cr4, %rax
-	mov	%rax, CPU_CR4(%rdi)
-	mov	%cr8, %rax
-	mov	%rax, CPU_CR8(%rdi)
+	save_world %rdi
 	save_msr MSR_EFER, CPU_EFER, %rdi
-	save_msr MSR_PAT, CPU_PAT, %rdi
-	save_msr MSR_FS_BASE, CPU_FS_BASE, %rdi
-	save_msr MSR_GS_BASE, CPU_GS_BASE, %rdi
-	save_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rdi
 	mov	%rbx, CPU_RBX(%rdi)
 	mov	%rbp, CPU_RBP(%rdi)
 	mov	%r12, CPU_R12(%rdi)
@@ -87,20 +126,10 @@ pk_context_save:
 	pushfq
 	pop	%rax
 	mov	%rax, CPU_RFLAGS(%rdi)
-	sgdt	CPU_GDTR(%rdi)
-	sidt	CPU_IDTR(%rdi)
-	mov	%cs, CPU_CS(%rdi)
-	mov	%ds, CPU_DS(%rdi)
-	mov	%es, CPU_ES(%rdi)
-	mov	%fs, CPU_FS(%rdi)
-	mov	%gs, CPU_GS(%rdi)
-	mov	%ss, CPU_SS(%rdi)
 	str	%eax
 	mov	%ax, CPU_TR(%rdi)
 	sldt	%eax
 	mov	%ax, CPU_LDTR(%rdi)
-	stmxcsr	CPU_MXCSR(%rdi)
-	fnstcw	CPU_FCW(%rdi)
 	xor	%eax, %eax
 	ret
 
@@ -115,8 +144,7 @@ pk_resume_entry:
 	cld
 	mov	%rsi, HANDOFF_BOOT_PARAMS(%rdi)
 	lea	HANDOFF_CPU(%rdi), %rbx
-	/* NXE and PAT first: the firmware's tables may set NX, and their cache bits mean the firmware's PAT. */
-	load_msr MSR_PAT, CPU_PAT, %rbx
+	/* NXE first: the firmware's page tables may use it. */
 	mov	$MSR_EFER, %ecx
 	rdmsr
 	mov	CPU_EFER(%rbx), %esi
@@ -125,17 +153,8 @@ pk_resume_entry:
 	or	%esi, %eax
 	wrmsr
 	drop_global_and_tagged
-	mov	CPU_CR3(%rbx), %rax
-	mov	%rax, %cr3
-	mov	CPU_CR4(%rbx), %rax
-	mov	%rax, %cr4
-	mov	CPU_CR0(%rbx), %rax
-	mov	%rax, %cr0
-	lgdt	CPU_GDTR(%rbx)
-	lidt	CPU_IDTR(%rbx)
-	mov	CPU_RSP(%rbx), %rsp
-	load_segments %rbx
-	load_cs	%rbx
+	fninit
+	load_world %rbx, CPU_RSP(%rbx)
 	movzwl	CPU_LDTR(%rbx), %eax
 	lldt	%ax
 	movzwl	CPU_TR(%rbx), %eax
@@ -146,15 +165,7 @@ pk_resume_entry:
 	and	$~7, %ecx
 	andb	$~2, 5(%rdx,%rcx)	/* ltr refuses a busy TSS */
 	ltr	%ax
-1:	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
-	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
-	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
-	mov	CPU_CR8(%rbx), %rax
-	mov	%rax, %cr8
-	fninit
-	fldcw	CPU_FCW(%rbx)
-	ldmxcsr	CPU_MXCSR(%rbx)
-	mov	CPU_RBP(%rbx), %rbp
+1:	mov	CPU_RBP(%rbx), %rbp
 	mov	CPU_R12(%rbx), %r12
 	mov	CPU_R13(%rbx), %r13
 	mov	CPU_R14(%rbx), %r14
@@ -187,78 +198,16 @@ pk_world_switch:
 	mov	%rcx, %r13
 	mov	%r8, %r15
 	mov	%rsp, CPU_RSP(%rbx)
-	mov	%cr0, %rax
-	mov	%rax, CPU_CR0(%rbx)
-	mov	%cr3, %rax
-	mov	%rax, CPU_CR3(%rbx)
-	mov	%cr4, %rax
-	mov	%rax, CPU_CR4(%rbx)
-	mov	%cr8, %rax
-	mov	%rax, CPU_CR8(%rbx)
-	sgdt	CPU_GDTR(%rbx)
-	sidt	CPU_IDTR(%rbx)
-	mov	%cs, CPU_CS(%rbx)
-	mov	%ds, CPU_DS(%rbx)
-	mov	%es, CPU_ES(%rbx)
-	mov	%fs, CPU_FS(%rbx)
-	mov	%gs, CPU_GS(%rbx)
-	mov	%ss, CPU_SS(%rbx)
-	stmxcsr	CPU_MXCSR(%rbx)
-	fnstcw	CPU_FCW(%rbx)
-	save_msr MSR_PAT, CPU_PAT, %rbx
-	save_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
-	save_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
-	save_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
-
+	save_world %rbx
 	drop_global_and_tagged
-	load_msr MSR_PAT, CPU_PAT, %rbp
-	mov	CPU_CR3(%rbp), %rax
-	mov	%rax, %cr3
-	mov	CPU_CR4(%rbp), %rax
-	mov	%rax, %cr4
-	mov	CPU_CR0(%rbp), %rax
-	mov	%rax, %cr0
-	lgdt	CPU_GDTR(%rbp)
-	lidt	CPU_IDTR(%rbp)
-	mov	%r15, %rsp
-	load_segments %rbp
-	load_cs	%rbp
-	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbp
-	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbp
-	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbp
-	fldcw	CPU_FCW(%rbp)
-	ldmxcsr	CPU_MXCSR(%rbp)
-	mov	CPU_CR8(%rbp), %rax
-	mov	%rax, %cr8
+	load_world %rbp, %r15
 	mov	%r13, %rdi
 	call	*%r12
 	cli
 	cld
 	mov	%rax, %r14
 
-	/* Linux' CR3 twice: PCIDE may only be set while its PCID bits are zero. */
-	load_msr MSR_PAT, CPU_PAT, %rbx
-	mov	CPU_CR3(%rbx), %rax
-	and	$~0xfff, %rax
-	mov	%rax, %cr3
-	mov	CPU_CR0(%rbx), %rax
-	mov	%rax, %cr0
-	mov	CPU_CR4(%rbx), %rax
-	mov	%rax, %cr4
-	mov	CPU_CR3(%rbx), %rax
-	mov	%rax, %cr3
-	lgdt	CPU_GDTR(%rbx)
-	lidt	CPU_IDTR(%rbx)
-	mov	CPU_RSP(%rbx), %rsp
-	load_segments %rbx
-	load_cs	%rbx
-	load_msr MSR_FS_BASE, CPU_FS_BASE, %rbx
-	load_msr MSR_GS_BASE, CPU_GS_BASE, %rbx
-	load_msr MSR_KERNEL_GS_BASE, CPU_KERNEL_GS_BASE, %rbx
-	fldcw	CPU_FCW(%rbx)
-	ldmxcsr	CPU_MXCSR(%rbx)
-	mov	CPU_CR8(%rbx), %rax
-	mov	%rax, %cr8
+	load_world %rbx, CPU_RSP(%rbx)
 	mov	%r14, %rax
 	popfq
 	pop	%r15

@@ -1,44 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The few string functions that freestanding code needs; the compiler calls the mem* ones too. */
+/* The few string functions that the stub needs. */
 #include "stub.h"
-
-void *memcpy(void *destination, const void *source, size_t size)
-{
-	void *d = destination;
-
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(source), "+c"(size) : : "memory");
-	return destination;
-}
-
-void *memmove(void *destination, const void *source, size_t size)
-{
-	u8 *d = destination;
-	const u8 *s = source;
-
-	if (d <= s || d >= s + size)
-		return memcpy(destination, source, size);
-	while (size--)
-		d[size] = s[size];
-	return destination;
-}
-
-void *memset(void *buffer, int value, size_t size)
-{
-	void *d = buffer;
-
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(size) : "a"(value) : "memory");
-	return buffer;
-}
-
-int memcmp(const void *a, const void *b, size_t size)
-{
-	const u8 *x = a, *y = b;
-
-	for (; size; size--, x++, y++)
-		if (*x != *y)
-			return *x - *y;
-	return 0;
-}
 
 u64 pk_strlen(const char *text)
 {

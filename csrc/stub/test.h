@@ -42,6 +42,8 @@
 
 /* Hold the windows open in which a tick of Linux may come, so that it does. */
 #ifdef PK_TEST_WINDOW_TSC
+#include "io.h"
+
 static inline void pk_test_window(void)
 {
 	u64 start = pk_rdtsc();

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the compiler calls by itself, for all code that has no C library. */
+#include <common/mem.h>
+#include <pykexec/types.h>
+
+void *memmove(void *destination, const void *source, size_t size);
+
+void *memcpy(void *destination, const void *source, size_t size)
+{
+	void *d = destination;
+
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(source), "+c"(size) : : "memory");
+	return destination;
+}
+
+void *memmove(void *destination, const void *source, size_t size)
+{
+	u8 *d = destination;
+	const u8 *s = source;
+
+	if (d <= s || d >= s + size)
+		return memcpy(destination, source, size);
+	while (size--)
+		d[size] = s[size];
+	return destination;
+}
+
+void *memset(void *buffer, int value, size_t size)
+{
+	void *d = buffer;
+
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(size) : "a"(value) : "memory");
+	return buffer;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+	const u8 *x = a, *y = b;
+
+	for (; size; size--, x++, y++)
+		if (*x != *y)
+			return *x - *y;
+	return 0;
+}
