@@ -61,7 +61,9 @@ control: $(INSTALLED)
 # Every payload by the firmware and by us; then the table, into the README where it has one.
 payloads: $(INSTALLED)
 	$(call FETCH,fetch_for_tests)
-	$(PYTEST) -n $(JOBS) -m 'control or vm' tests/vm/test_payload_direct.py tests/vm/test_payloads.py
+	rm -f build/payloads.json
+	$(PYTEST) -n $(JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
+		tests/vm/test_payloads.py
 	$(PY) -m tests.payload_table $(wildcard README.md)
 
 bench: $(INSTALLED)

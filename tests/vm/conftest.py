@@ -18,25 +18,31 @@ from tests.vm.boot import Boot
 
 _REPORT = pytest.StashKey[pytest.TestReport]()
 _TEST_LIMIT_S = 420
+_ONLY_WHEN_ASKED = (
+    "control: a comparison without us, run only by -m control",
+    "matrix: payload and firmware beyond those of make test, run only by -m matrix",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that only this directory uses."""
-    config.addinivalue_line("markers", "control: a comparison without us, run only by -m control")
+    """Register the markers that only this directory uses."""
+    for marker in _ONLY_WHEN_ASKED:
+        config.addinivalue_line("markers", marker)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark and limit the tests of this directory; leave controls out unless asked for."""
+    """Mark and limit the tests of this directory; leave out what must be asked for."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.vm)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(_TEST_LIMIT_S))
-    if "control" not in (config.option.markexpr or ""):
-        controls = [item for item in items if item.get_closest_marker("control")]
-        config.hook.pytest_deselected(items=controls)
-        items[:] = [item for item in items if item not in controls]
+    for name in (marker.partition(":")[0] for marker in _ONLY_WHEN_ASKED):
+        if name not in (config.option.markexpr or ""):
+            left_out = [item for item in items if item.get_closest_marker(name)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's table is what the payload tests found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.payload_table import replaced, table
+from tests.vm.results import read_results, recorded
+
+
+def _row(file: Path) -> str:
+    return next(line for line in table(read_results(file)) if line.startswith("| GRUB 2.06 |"))
+
+
+def test_row_tells_our_start_and_the_control(tmp_path: Path) -> None:
+    file = tmp_path / "payloads.json"
+    with recorded("grub-2.06", "2022.11", "kexec", "6.1-cloud", file=file):
+        pass
+    with recorded("grub-2.06", "2022.11", "direct", file=file):
+        pass
+    assert _row(file).endswith("| ✓ from 6.1, ✓ directly | not run |")
+
+
+def test_failure_replaces_an_earlier_success(tmp_path: Path) -> None:
+    file = tmp_path / "payloads.json"
+    with recorded("grub-2.06", "2025.02", "kexec", "6.12-cloud", file=file):
+        pass
+    with (
+        pytest.raises(ValueError, match="lost"),
+        recorded("grub-2.06", "2025.02", "kexec", "6.12-cloud", file=file),
+    ):
+        raise ValueError("lost")
+    assert _row(file).endswith("| not run | ✗ from 6.12 |")
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    text = "a\n<!-- payloads: begin -->\nold\n<!-- payloads: end -->\nz\n"
+    expected = "a\n<!-- payloads: begin -->\nnew\n<!-- payloads: end -->\nz\n"
+    assert replaced(text, ["new"]) == expected
+
+
+def test_document_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="substring not found"):
+        replaced("no marks", ["new"])
