@@ -7,6 +7,7 @@ tests/unit/test_abi.py sees to it that no enumerator of the headers is missing h
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykexec._native import ffi, lib
@@ -317,8 +318,20 @@ def text(units: tuple[int, ...]) -> str:
 
 
 def _copy(ctype: CType, cdata: CData) -> Struct:
-    members = {name: _value(field.type, getattr(cdata, name)) for name, field in ctype.fields}
+    members = {
+        name: getattr(cdata, name) if plain else _value(type_, getattr(cdata, name))
+        for name, type_, plain in _fields(ctype)
+    }
     return Struct(ctype.cname, members)
+
+
+@cache
+def _fields(ctype: CType) -> tuple[tuple[str, CType, bool], ...]:
+    """Names and types of members, and whether their values are taken as they are."""
+    return tuple(
+        (name, field.type, field.type.kind not in ("struct", "array"))
+        for name, field in ctype.fields
+    )
 
 
 def _value(ctype: CType, value: Any) -> object:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pykexec.abi import Limit, Op
 from pykexec.efi.device_path import DevicePath, DevicePathError, parse
-from pykexec.efi.guid import GUID_SIZE, Guid, guid_name
+from pykexec.efi.guid import GUID_SIZE, Guid, guid_name, named_guids
 from pykexec.errors import FormatError, UsageError
 from pykexec.firmware.devices import decode_volume_info, volume_info_request
 from pykexec.firmware.mailbox import Mailbox, Request
@@ -56,23 +56,32 @@ class Handle:
         return f"{self.number}: {self.path}" if self.path else str(self.number)
 
 
-def decode_handles(body: bytes) -> tuple[list[Handle], int]:
-    """The entries of one reply and how many handles there are in all."""
+def decode_handles(body: bytes, protocol: str = "") -> tuple[list[Handle], int, int]:
+    """The entries of one reply, how many it has, and how many handles there are in all.
+
+    With protocol only handles that have it are decoded: most callers want few of hundreds.
+    """
     head = unpack("pk_handles_reply", body, 0, _WHAT)
+    wanted = named_guids()[protocol].data if protocol else b""
     handles = []
     offset = struct_size("pk_handles_reply")
+    entry_size = struct_size("pk_handle_entry")
     for _ in range(head.nr_entries):
         entry = unpack("pk_handle_entry", body, offset, _WHAT)
-        start = offset + struct_size("pk_handle_entry")
+        start = offset + entry_size
         path_start = start + entry.nr_protocols * GUID_SIZE
         path_end = path_start + entry.device_path_size
         if not path_end <= offset + entry.size <= len(body):
             raise answer_error(_WHAT, offset, f"entry of {entry.size} bytes")
+        offset += entry.size
+        if wanted not in body[start:path_start]:
+            continue
         guids = (Guid(body[i : i + GUID_SIZE]) for i in range(start, path_start, GUID_SIZE))
         path = _path(body[path_start:path_end])
-        handles.append(Handle(entry.handle, tuple(map(guid_name, guids)), path))
-        offset += entry.size
-    return handles, head.nr_handles
+        handle = Handle(entry.handle, tuple(map(guid_name, guids)), path)
+        if not protocol or handle.has(protocol):
+            handles.append(handle)
+    return handles, head.nr_entries, head.nr_handles
 
 
 def _path(data: bytes) -> DevicePath | None:
@@ -82,14 +91,17 @@ def _path(data: bytes) -> DevicePath | None:
         return None  # A driver's broken path must not hide all other handles.
 
 
-def list_handles(mailbox: Mailbox) -> list[Handle]:
-    """Every handle of the firmware, in its order."""
+def list_handles(mailbox: Mailbox, protocol: str = "") -> list[Handle]:
+    """The firmware's handles in its order: all, or those with the protocol of that name."""
     handles: list[Handle] = []
+    first = 0
     while True:
-        body = pack("pk_handles_request", first=len(handles))
-        more, total = decode_handles(mailbox.ask(Request(Op.HANDLES, _WHAT, body)))
+        body = pack("pk_handles_request", first=first)
+        answer = mailbox.ask(Request(Op.HANDLES, _WHAT, body))
+        more, nr_entries, total = decode_handles(answer, protocol)
         handles += more
-        if len(handles) >= total or not more:
+        first += nr_entries
+        if first >= total or not nr_entries:
             return handles
 
 

@@ -104,6 +104,8 @@ class Mailbox:
     def __init__(self, root: StrPath = EFIVARFS) -> None:
         self._path = os.path.join(root, f"{MAILBOX_NAME}-{named_guids()['pykexec_mailbox']}")
         self._sequence = int.from_bytes(os.urandom(4), "little")
+        # Kept: memory for the longest answer costs more than most calls.
+        self._answer = bytearray(_ATTRIBUTES_SIZE + Limit.MESSAGE_MAX)
         try:
             make_mutable(self._path)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -155,13 +157,14 @@ class Mailbox:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 os.write(self._fd, attributes + message)
-                answer = os.pread(self._fd, _ATTRIBUTES_SIZE + Limit.MESSAGE_MAX, 0)
+                size = os.preadv(self._fd, [self._answer], 0)
+                answer = bytes(memoryview(self._answer)[_ATTRIBUTES_SIZE:size])
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         except OSError as error:
             code = error.errno or errno.EIO
             raise FirmwareError(code, f"mailbox: {os.strerror(code)}", what) from error
-        return answer[_ATTRIBUTES_SIZE:]
+        return answer
 
 
 def _why_absent(root: StrPath) -> str:

@@ -89,7 +89,7 @@ def show(mailbox: Mailbox) -> None:
 
     lines = [f"pykexec: Linux {os.uname().release} under live boot services"]
     lines += [firmware_line(read_info(mailbox)), *memory_lines(read_memory_map(mailbox))]
-    handles = [handle for handle in list_handles(mailbox) if handle.has("block_io")]
+    handles = list_handles(mailbox, "block_io")
     details = describe_devices(mailbox, handles)
     lines.append("block devices:")
     for number, kind, text, path in device_rows(handles, details):

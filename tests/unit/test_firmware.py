@@ -79,8 +79,15 @@ def test_handles_are_decoded_with_names_and_paths() -> None:
             Handle(3, ("device_path", "block_io"), from_text(DISK)),
             Handle(5, ("tcg2",), None),
         ],
+        2,
         9,
     )
+
+
+def test_only_handles_with_a_protocol_are_decoded_when_one_is_named() -> None:
+    body = struct.pack("<II", 9, 2)
+    body += handle_entry(3, ["device_path", "block_io"], DISK) + handle_entry(5, ["tcg2"], "")
+    assert decode_handles(body, "tcg2") == ([Handle(5, ("tcg2",), None)], 2, 9)
 
 
 def test_a_handle_entry_that_overflows_the_answer_is_refused() -> None:
