@@ -135,5 +135,6 @@ def decode_memory_map(body: bytes) -> MemoryMap:
 def read_tpm_info(mailbox: Mailbox) -> TpmInfo:
     """Which TPM the firmware has; FirmwareError (ENOENT) where it has none."""
     raw = unpack("pk_tpm_info", mailbox.ask(Request(Op.TPM_INFO, "TPM")), 0, "TPM")
-    maker = int(raw.manufacturer).to_bytes(4, "big").rstrip(b"\0 ").decode("ascii", "replace")
+    # EDK II hands on the TPM's bytes as they came, whatever the processor's order.
+    maker = int(raw.manufacturer).to_bytes(4, "little").strip(b"\0 ").decode("ascii", "replace")
     return TpmInfo(bool(raw.present), maker, raw.active_banks, raw.supported_banks)
