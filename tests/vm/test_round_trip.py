@@ -17,6 +17,7 @@ EXEC = f"pykexec exec '{HELLO_PATH}'"
 EFI_ERROR = 1 << 63
 NR_ROUND_TRIPS = 20
 BIG = 12 << 20
+LIMIT_S = 800
 
 
 def came_back(guest: Guest, nr_runs: int, status: int = 0, stage: str = "returned") -> None:
@@ -89,10 +90,11 @@ def test_payload_starts_by_every_route(
     assert guest.vm.wait_exit(30) == "guest-reset"
 
 
+@pytest.mark.timeout(LIMIT_S + 60)
 def test_twenty_round_trips_leave_the_firmware_equal(boot: Boot, tmp_path: Path) -> None:
     big = {"EFI/big.efi": hello().read_bytes() + bytes(BIG)}
     machine = machine_with(tmp_path, firmware("2025.02"), image(), files=big, pit=False, hpet=False)
-    guest = Guest(boot(machine, limit_s=400)).ready()
+    guest = Guest(boot(machine, limit_s=LIMIT_S)).ready()
     first = guest.json("pykexec status --json")["firmware"]
 
     for number in range(1, NR_ROUND_TRIPS + 1):
