@@ -19,6 +19,8 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07]{0,80}|[()])?\Z")
 
 OnLine = Callable[[float, str], None]
 
+_SETTLED_S = 0.25  # a line that goes on does so within this time
+
 
 class Console:
     """Reads a connected socket in a thread until it closes.
@@ -65,12 +67,22 @@ class Console:
                 match = pattern.search(self._text, self._position)
                 bad = fatal.search(self._text, self._position) if fatal else None
                 if match and (not bad or match.start() <= bad.start()):
+                    if self._may_grow(match):
+                        continue
                     self._position = match.end()
                     return match
                 remaining = deadline - time.monotonic()
                 if bad or self._closed or remaining <= 0:
                     return None
                 self._changed.wait(remaining)
+
+    def _may_grow(self, match: re.Match[str]) -> bool:
+        """Has more text come that a match at the end, half a number or line, may go on into?"""
+        size = len(self._text)
+        if match.end() < size or self._closed:
+            return False
+        self._changed.wait(_SETTLED_S)
+        return len(self._text) > size
 
     def send(self, text: str) -> None:
         """Type text into the guest's serial port."""
