@@ -161,6 +161,16 @@ class BlockFlag(IntFlag):
     WRITE_CACHING = lib.PK_BLOCK_WRITE_CACHING
 
 
+class TpmBank(IntFlag):
+    """enum pk_tpm_banks."""
+
+    SHA1 = lib.PK_TPM_BANK_SHA1
+    SHA256 = lib.PK_TPM_BANK_SHA256
+    SHA384 = lib.PK_TPM_BANK_SHA384
+    SHA512 = lib.PK_TPM_BANK_SHA512
+    SM3_256 = lib.PK_TPM_BANK_SM3_256
+
+
 class MemoryType(IntEnum):
     """enum efi_memory_type (UEFI 2.10, 7.2)."""
 

@@ -12,26 +12,33 @@ HELP = "say whether this Linux runs under live boot services, and whose (exit co
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--save-handoff", metavar="FILE", help="write the handoff to FILE, for `pykexec inspect`"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the status; 0 on any machine, resident or not."""
     from pykexec.cli.output import print_json
     from pykexec.errors import NotResidentError
-    from pykexec.firmware.handoff import read_handoff
+    from pykexec.firmware.handoff import parse_handoff, read_handoff_bytes
     from pykexec.firmware.info import read_info
     from pykexec.firmware.mailbox import Mailbox
 
     kernel = os.uname().release
     try:
         with Mailbox() as mailbox:
-            info, handoff = read_info(mailbox), read_handoff(mailbox)
+            info, raw = read_info(mailbox), read_handoff_bytes(mailbox)
     except NotResidentError as error:
         if args.json:
             print_json({"resident": False, "reason": error.strerror, "kernel": kernel})
         else:
             print(f"not under live boot services: {error.strerror}")
         return 0
+    handoff = parse_handoff(raw, "handoff")
+    if args.save_handoff:
+        with open(args.save_handoff, "wb") as file:
+            file.write(raw)
     if args.json:
         print_json({"resident": True, "kernel": kernel, "firmware": info, "handoff": handoff})
         return 0

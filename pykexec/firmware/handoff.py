@@ -82,7 +82,7 @@ def _trace(raw: Struct) -> tuple[TraceEntry, ...]:
         TraceEntry(
             sequence=entry.sequence,
             component=enum_word(Component, entry.component),
-            stage=enum_word(Stage, entry.stage),
+            stage=enum_word(Stage, entry.stage).replace("-", "_"),  # as on the console
             tsc=entry.tsc,
             status=entry.status,
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pykexec.abi import TpmBank
 from pykexec.errors import FirmwareError
 from pykexec.firmware.devices import (
     block_info_request,
@@ -112,4 +113,5 @@ def tpm_line(mailbox: Mailbox) -> str:
         return f"TPM: none ({error.strerror})"
     if not tpm.present:
         return "TPM: none"
-    return f"TPM: 2.0, {tpm.manufacturer}, active banks {tpm.active_banks:#x}"
+    banks = " ".join(bank.name.lower() for bank in TpmBank if bank & tpm.active_banks and bank.name)
+    return f"TPM: 2.0, {tpm.manufacturer}, active banks {banks or 'none'}"

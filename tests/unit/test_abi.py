@@ -25,6 +25,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_memory_map_kind": abi.MemoryMapKind,
     "pk_state_flags": abi.StateFlag,
     "pk_block_flags": abi.BlockFlag,
+    "pk_tpm_banks": abi.TpmBank,
     "efi_memory_type": abi.MemoryType,
     "pk_handoff_fault": abi.HandoffFault,
     "pk_pe_fault": abi.PeFault,

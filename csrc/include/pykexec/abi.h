@@ -402,10 +402,19 @@ struct pk_net_info {
 };
 PK_ABI_ASSERT(pk_net_info, 48)
 
+/* EFI_TCG2_EVENT_ALGORITHM_BITMAP (TCG EFI Protocol Specification, 6.4.1). */
+enum pk_tpm_banks {
+	PK_TPM_BANK_SHA1	= 1,
+	PK_TPM_BANK_SHA256	= 2,
+	PK_TPM_BANK_SHA384	= 4,
+	PK_TPM_BANK_SHA512	= 8,
+	PK_TPM_BANK_SM3_256	= 16,
+};
+
 struct pk_tpm_info {
 	u32 present;
 	u32 manufacturer;
-	u32 active_banks;	/* EFI_TCG2_EVENT_ALGORITHM_BITMAP */
+	u32 active_banks;	/* enum pk_tpm_banks */
 	u32 supported_banks;
 };
 PK_ABI_ASSERT(pk_tpm_info, 16)

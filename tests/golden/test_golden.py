@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes that must never change by accident: archives of the initramfs, values of PCR 11."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pykexec.image import cpio, measure
+
+HERE = Path(__file__).parent
+TREE = [
+    cpio.link("bin/sh", "busybox"),
+    cpio.file("etc/a", b"odd"),
+    cpio.file("/init", b"#!/bin/sh\n", 0o755),
+    cpio.file("bin/busybox", b"\x7fELF", 0o755),
+    cpio.directory("tmp", 0o700),
+    cpio.file("bin.d/x", b""),
+    cpio.character_device("dev/console", 5, 1),
+]
+# Made by systemd-measure 254, which knows .uname and .sbat.
+PCR11 = json.loads((HERE / "pcr11.json").read_text())
+SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in measure.SECTION_ORDER}
+
+
+def test_an_archive_is_the_golden_one() -> None:
+    assert cpio.archive(TREE) == (HERE / "tree.cpio").read_bytes()
+
+
+@pytest.mark.parametrize("bank", measure.BANKS)
+def test_all_sections_give_the_golden_value(bank: str) -> None:
+    assert measure.predict(SECTIONS, bank).hex() == PCR11[bank]
