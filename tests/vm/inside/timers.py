@@ -23,6 +23,7 @@ while time.monotonic() - started < 0.5:
 answer = {
     "firmware_ticks": test.nr_ticks,
     "nr_switches": test.nr_switches,
+    "nr_drained": test.nr_drained,
     "linux_ticks": local_timer_interrupts() - before,
 }
 print(json.dumps(answer))
