@@ -51,7 +51,7 @@ fuzz: $(INSTALLED)
 
 vm: $(INSTALLED)
 	$(call FETCH,fetch_for_tests)
-	$(PYTEST) -n $(JOBS) tests/vm
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/vm
 
 # Every payload started by the firmware directly: what the VM tests compare with.
 control: $(INSTALLED)
