@@ -65,6 +65,8 @@ efi_status_t pk_arena_allocate(u64 mib)
 	u64 wanted = mib < ARENA_MIN_MIB ? ARENA_MIN_MIB : mib;
 	efi_status_t status = EFI_OUT_OF_RESOURCES;
 
+	if (mib < wanted)
+		pk_print("pykexec: arena of %d MiB instead of %d, which no kernel starts in\n", wanted, mib);
 	for (mib = wanted; mib >= ARENA_MIN_MIB; mib -= ARENA_STEP_MIB) {
 		status = take(mib);
 		if (!EFI_ERROR(status))
