@@ -160,9 +160,9 @@ def file_chunks(mailbox: Mailbox, volume: int, path: str, limit: int) -> Iterato
         raise FirmwareError(errno.ENAMETOOLONG, "path is too long", path)
     offset = 0
     while True:
-        head = pack(
-            "pk_file_request", handle=volume, path_size=len(name), offset=offset, size=CHUNK_SIZE
-        )
+        # A page tells how large the file is, before memory is asked for it.
+        size = CHUNK_SIZE if offset else Limit.PAGE_SIZE
+        head = pack("pk_file_request", handle=volume, path_size=len(name), offset=offset, size=size)
         answer = mailbox.ask(Request(Op.FILE_READ, path, head + name))
         reply = unpack("pk_file_reply", answer, 0, path)
         chunk = answer[struct_size("pk_file_reply") :]

@@ -19,6 +19,9 @@ from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.info import read_info
 from pykexec.firmware.mailbox import Mailbox
 
+MEMINFO = "/proc/meminfo"
+MEMORY_RESERVE = 12 << 20  # Measured: with less left over, Linux starts to kill processes.
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -80,8 +83,31 @@ def prepare(
 
 
 def payload_limit(mailbox: Mailbox) -> int:
-    """The most bytes that fit: the kernel takes segments up to half of Linux' memory, the arena."""
-    return min(int(Limit.PAYLOAD_MAX), read_handoff(mailbox).arena.size // 2)
+    """The most bytes that fit; beyond, the kernel would end us for want of memory.
+
+    The kernel takes segments up to half of Linux' memory, the arena.
+    """
+    half = read_handoff(mailbox).arena.size // 2
+    return min(int(Limit.PAYLOAD_MAX), half, payload_room(_read_text(MEMINFO)))
+
+
+def payload_room(meminfo: str) -> int:
+    """The largest payload for the memory that proc_meminfo(5) calls available.
+
+    It exists three times while kexec loads it: our memory file, the kernel's copy, the
+    pages that it is moved to.
+    """
+    available = next(
+        int(line.split()[1]) * 1024
+        for line in meminfo.splitlines()
+        if line.startswith("MemAvailable:")
+    )
+    return max(0, available - MEMORY_RESERVE) // 3
+
+
+def _read_text(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def load_payload(source: str, chunks: Iterable[bytes]) -> Payload:
