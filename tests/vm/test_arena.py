@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
-from tests.vm.images import image
+from tests.vm.images import hello, image
 
 MIB = 1 << 20
 GIB = 1 << 30
+# ARENA_MIN_MIB of the stub; a payload of 12 MiB needs 32 more.
+SMALLEST_MIB = 128
 
 
 def test_arena_falls_back_to_smaller_steps(boot: Boot, tmp_path: Path) -> None:
@@ -35,6 +38,22 @@ def test_arena_above_4_gib_is_left_and_entered_again(boot: Boot, tmp_path: Path)
     guest.payload_ran("from-above")
     guest.ready()
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+
+
+def test_smallest_arena_starts_what_fits_and_names_what_does_not(
+    boot: Boot, tmp_path: Path
+) -> None:
+    files = {"EFI/big.efi": hello().read_bytes() + bytes(12 * MIB)}
+    small = image("6.1-generic", arena_mib=SMALLEST_MIB)
+    guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), small, files=files))).ready()
+    refused = guest.run(r"pykexec exec '\EFI\big.efi'")
+    assert refused.status == 8, refused
+    assert re.fullmatch(
+        r"pykexec: \\EFI\\big.efi: \d+ bytes, more than the \d+ that fit.*", refused.output
+    ), refused
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options small")
+    guest.payload_ran("small")
+    guest.ready()
 
 
 @pytest.mark.parametrize("version", ["2022.11", "2025.02"])
