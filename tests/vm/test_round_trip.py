@@ -113,6 +113,6 @@ def test_twenty_round_trips_leave_the_firmware_equal(boot: Boot, tmp_path: Path)
     assert numbers == list(range(numbers[0], numbers[0] + Limit.TRACE_MAX))
     assert [entry["tsc"] for entry in trace] == sorted(entry["tsc"] for entry in trace)
     assert [entry["stage"] for entry in trace[-8:]] == [
-        *("resume", "firmware", "load", "started", "returned", "kernel", "linux", "exit-bs")
+        *("resume", "firmware", "load", "started", "returned", "kernel", "linux", "exit_bs")
     ]
     assert guest.script("timers")["firmware_ticks"] > 0
