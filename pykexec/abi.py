@@ -31,6 +31,8 @@ class Limit(IntEnum):
     STATE_MAX = lib.PK_STATE_MAX
     STATE_NAME_MAX = lib.PK_STATE_NAME_MAX
     PAYLOAD_MAX = lib.PK_PAYLOAD_MAX
+    ARENA_DEFAULT = lib.PK_ARENA_DEFAULT
+    ARENA_MIN = lib.PK_ARENA_MIN
 
 
 class Component(IntEnum):

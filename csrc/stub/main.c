@@ -9,7 +9,7 @@
 #include "state.h"
 
 enum {
-	ARENA_DEFAULT_MIB = 256,
+	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
 	COMMAND_LINE_HEAD = 4096,
 };
 

@@ -7,11 +7,7 @@
 enum {
 	MIB = 1024 * 1024,
 	ARENA_STEP_MIB = 16,
-	/*
-	 * Measured (tests/vm/test_arena.py): stock 6.1 and 6.12 panic below 96 to 112,
-	 * and below 128 the generic one has no memory left to start a payload.
-	 */
-	ARENA_MIN_MIB = 128,
+	ARENA_MIN_MIB = PK_ARENA_MIN / MIB,
 	ARENA_ALIGNMENT = 2 * MIB,
 	/* The real-mode trampoline: up to 24 pages in [64 KiB, 640 KiB). */
 	LOW_PAGES = 32,

@@ -33,7 +33,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--cmdline", metavar="WORDS", help="kernel parameters (default: console=ttyS0,115200 quiet)"
     )
     parser.add_argument(
-        "--arena", type=int, metavar="MIB", help="memory for Linux in MiB (default: 256)"
+        "--arena",
+        type=int,
+        metavar="MIB",
+        help="memory for Linux in MiB (default: 256, at least 128)",
     )
     parser.add_argument(
         "--initrd-add", type=Path, action="append", default=[], metavar="PATH",

@@ -6,11 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.abi import Limit
 from pykexec.errors import UsageError
 from pykexec.image.sign import SigningKey
 
 DEFAULT_CMDLINE = "console=ttyS0,115200 quiet"
-DEFAULT_ARENA_MIB = 256
+DEFAULT_ARENA_MIB = Limit.ARENA_DEFAULT >> 20
+MIN_ARENA_MIB = Limit.ARENA_MIN >> 20
 ARENA_PARAMETER = "pykexec.arena"
 KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
@@ -42,8 +44,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse with UsageError what no file can make right."""
-        if self.arena_mib <= 0:
-            raise UsageError(f"arena of {self.arena_mib} MiB: must be more than 0")
+        if self.arena_mib < MIN_ARENA_MIB:
+            raise UsageError(f"arena of {self.arena_mib} MiB: must be at least {MIN_ARENA_MIB}")
         if not self.cmdline.isprintable() or not self.cmdline.isascii():
             raise UsageError(f"command line {self.cmdline!r}: must be printable ASCII")
         if any(word.partition("=")[0] == ARENA_PARAMETER for word in self.cmdline.split()):

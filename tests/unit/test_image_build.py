@@ -251,7 +251,7 @@ def test_bad_input_is_one_line_with_name_and_fault(
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"arena_mib": 0}, "must be more than 0"),
+        ({"arena_mib": 127}, "must be at least 128"),
         ({"cmdline": "quiet pykexec.arena=1G"}, "is set by the size of the arena"),
         ({"cmdline": "a\nb"}, "must be printable ASCII"),
     ],

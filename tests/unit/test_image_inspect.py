@@ -107,7 +107,7 @@ def test_bad_file_is_named_with_its_fault(tmp_path: Path, data: bytes, fault: st
         (["--kernel", "/nowhere", "--output", "out"], "/nowhere: No such file"),
         (["--kernel", "/nowhere", "--output", "no/out"], "no: no such directory"),
         (["--kernel", "k", "--output", "o", "--sign-key", "k"], "--sign-key and --sign-cert go"),
-        (["--kernel", "k", "--output", "o", "--arena", "0"], "must be more than 0"),
+        (["--kernel", "k", "--output", "o", "--arena", "127"], "must be at least 128"),
     ],
 )
 def test_failing_build_writes_nothing(

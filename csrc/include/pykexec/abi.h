@@ -28,6 +28,12 @@ enum pk_limits {
 	PK_STATE_MAX		= 1024,		/* values in one state snapshot */
 	PK_STATE_NAME_MAX	= 24,
 	PK_PAYLOAD_MAX		= 1073741824,	/* bytes */
+	PK_ARENA_DEFAULT	= 268435456,	/* bytes, unless pykexec.arena=<MiB>M is in .cmdline */
+	/*
+	 * Measured (tests/vm/test_arena.py): stock 6.1 and 6.12 panic below 96 to 112 MiB,
+	 * and below 128 the generic one has no memory left to start a payload.
+	 */
+	PK_ARENA_MIN		= 134217728,
 };
 
 /* A physical interval [start, start + size). */
