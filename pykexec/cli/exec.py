@@ -93,6 +93,10 @@ def _mailbox(path: str) -> Mailbox:
 
 
 def _boot_next(args: argparse.Namespace) -> int:
+    import os
+    import shutil
+
+    from pykexec._native import lib
     from pykexec.errors import UsageError
     from pykexec.kexec.boot_next import boot_next
     from pykexec.run import run
@@ -102,5 +106,9 @@ def _boot_next(args: argparse.Namespace) -> int:
     number = boot_next(args.path, args.options)
     print(f"{args.path}: Boot{number:04X} starts it at the next boot", flush=True)
     if not args.load_only:
-        run(["reboot"])
+        if shutil.which("reboot"):
+            run(["reboot"])
+        else:  # An initramfs has no services to stop.
+            os.sync()
+            lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)
     return 0

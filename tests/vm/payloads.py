@@ -307,7 +307,7 @@ ramdisk=initrd.img
         r"\EFI\xen\xen.efi",
         (rf"Xen version {version}", "EFI memory map", "Building a PV Dom0"),
         ends=None,  # dom0 faults or hangs under TCG
-        cpu="qemu64",
+        cpu="qemu64,-cx16",
         memory_mib=1536,
     )
 
