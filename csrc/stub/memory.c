@@ -22,8 +22,6 @@ static u8 firmware_map[MAP_CAPACITY] __attribute__((aligned(8)));
 /* What the arena took from the firmware, alignment slack included. */
 static struct pk_range taken, taken_low;
 
-extern u8 __image_start[], __resident_end[];
-
 static efi_status_t take(u64 mib)
 {
 	u64 nr_pages = (mib * MIB + ARENA_ALIGNMENT) / PK_PAGE_SIZE;

@@ -11,15 +11,6 @@ u64 pk_strlen(const char *text)
 	return n;
 }
 
-u64 pk_strlen16(const u16 *text)
-{
-	u64 n = 0;
-
-	while (text[n])
-		n++;
-	return n;
-}
-
 const char *pk_option(const char *command_line, const char *name)
 {
 	u64 length = pk_strlen(name);

@@ -19,7 +19,6 @@ void *memcpy(void *destination, const void *source, size_t size);
 void *memset(void *buffer, int value, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
 u64 pk_strlen(const char *text);
-u64 pk_strlen16(const u16 *text);
 void *memmove(void *destination, const void *source, size_t size);
 /* The value behind "name=" in a space-separated command line, or NULL. */
 const char *pk_option(const char *command_line, const char *name);

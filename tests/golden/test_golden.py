@@ -9,17 +9,9 @@ from pathlib import Path
 import pytest
 
 from pykexec.image import cpio, measure
+from tests.unit.image_inputs import TREE
 
 HERE = Path(__file__).parent
-TREE = [
-    cpio.link("bin/sh", "busybox"),
-    cpio.file("etc/a", b"odd"),
-    cpio.file("/init", b"#!/bin/sh\n", 0o755),
-    cpio.file("bin/busybox", b"\x7fELF", 0o755),
-    cpio.directory("tmp", 0o700),
-    cpio.file("bin.d/x", b""),
-    cpio.character_device("dev/console", 5, 1),
-]
 # Made by systemd-measure 254, which knows .uname and .sbat.
 PCR11 = json.loads((HERE / "pcr11.json").read_text())
 SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in measure.SECTION_ORDER}

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pykexec.image import cpio
+
 PE_OFFSET = 0x40
 OPTIONAL_SIZE = 112 + 6 * 8
 SECTION_TABLE = PE_OFFSET + 24 + OPTIONAL_SIZE
@@ -80,3 +82,15 @@ def kernel_bytes(
 def patched(data: bytes, offset: int, change: bytes) -> bytes:
     """data with the bytes at offset replaced."""
     return data[:offset] + change + data[offset + len(change) :]
+
+
+# An archive with one entry of each kind, out of order.
+TREE = [
+    cpio.link("bin/sh", "busybox"),
+    cpio.file("etc/a", b"odd"),
+    cpio.file("/init", b"#!/bin/sh\n", 0o755),
+    cpio.file("bin/busybox", b"\x7fELF", 0o755),
+    cpio.directory("tmp", 0o700),
+    cpio.file("bin.d/x", b""),
+    cpio.character_device("dev/console", 5, 1),
+]

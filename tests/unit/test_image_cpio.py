@@ -8,16 +8,7 @@ import pytest
 from pykexec.errors import UsageError
 from pykexec.image import cpio
 from pykexec.run import run
-
-TREE = [
-    cpio.link("bin/sh", "busybox"),
-    cpio.file("etc/a", b"odd"),
-    cpio.file("/init", b"#!/bin/sh\n", 0o755),
-    cpio.file("bin/busybox", b"\x7fELF", 0o755),
-    cpio.directory("tmp", 0o700),
-    cpio.file("bin.d/x", b""),
-    cpio.character_device("dev/console", 5, 1),
-]
+from tests.unit.image_inputs import TREE
 
 
 def test_order_of_entries_does_not_matter() -> None:
