@@ -8,7 +8,7 @@ from enum import IntEnum, IntFlag
 
 import pytest
 
-from pykexec import _build, abi
+from pykexec import _build, abi, abi_devices
 from pykexec._native import ffi
 from pykexec.errors import FormatError
 
@@ -26,6 +26,10 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_state_flags": abi.StateFlag,
     "pk_block_flags": abi.BlockFlag,
     "pk_tpm_banks": abi.TpmBank,
+    "pk_window_constants": abi_devices.WindowConstant,
+    "pk_net_constants": abi_devices.NetConstant,
+    "pk_pxe_flags": abi_devices.PxeFlag,
+    "pk_ramdisk_flags": abi_devices.RamdiskFlag,
     "efi_memory_type": abi.MemoryType,
     "pk_handoff_fault": abi.HandoffFault,
     "pk_pe_fault": abi.PeFault,

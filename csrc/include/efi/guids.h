@@ -53,4 +53,7 @@ EFI_GUIDS(EFI_GUID_DECLARE)
 /* The mailbox variable's name; its vendor GUID is efi_guid_pykexec_mailbox. */
 #define PK_MAILBOX_NAME "PykexecMailbox"
 
+/* Writing this one, which carries nothing, has the stub look at the window; same vendor GUID. */
+#define PK_BELL_NAME "PykexecBell"
+
 #endif

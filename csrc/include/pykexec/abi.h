@@ -161,7 +161,7 @@ struct pk_handoff {
 	struct pk_range stub;	/* the resident image, page aligned */
 	struct pk_range arena;
 	struct pk_range low;	/* below 640 KiB, for the real-mode trampoline */
-	struct pk_range window;	/* shared memory; size 0 while there is none */
+	struct pk_range window;	/* shared memory, struct pk_window leads it; size 0: none to be had */
 	u64 tsc_khz;
 	struct pk_cpu_context cpu;
 	/* -- not sealed -- */
@@ -204,27 +204,36 @@ enum pk_op {
 	PK_OP_CONSOLE		= 8,	/* UCS-2 text, terminated -> firmware's ConOut */
 	PK_OP_VOLUME_INFO	= 9,	/* pk_handle_request -> pk_volume_info */
 	PK_OP_FILE_READ		= 10,	/* pk_file_request, UCS-2 path -> pk_file_reply, data */
+	PK_OP_BOOT_PATH		= 11,	/* -> device path that our image was loaded from, file path included */
+	PK_OP_TRANSFER		= 12,	/* pk_descriptor, data -> pk_descriptor, data: where there is no window */
 
 	PK_OP_BLOCK_INFO	= 16,	/* pk_handle_request -> pk_block_info */
 	PK_OP_BLOCK_READ	= 17,	/* pk_block_request -> data */
-	PK_OP_BLOCK_WRITE	= 18,	/* pk_block_request, data; not served yet */
-	PK_OP_BLOCK_FLUSH	= 19,	/* pk_handle_request; not served yet */
+	PK_OP_BLOCK_WRITE	= 18,	/* descriptors only */
+	PK_OP_BLOCK_FLUSH	= 19,	/* descriptors only */
+	PK_OP_BLOCK_REFRESH	= 20,	/* reconnect what was written to: firmware reads its partitions anew */
 
 	PK_OP_NET_INFO		= 32,	/* pk_handle_request -> pk_net_info */
-	PK_OP_NET_TRANSMIT	= 33,	/* not served yet, as the rest of the 32s */
-	PK_OP_NET_RECEIVE	= 34,
-	PK_OP_NET_STATUS	= 35,
+	PK_OP_NET_OPEN		= 33,	/* pk_handle_request -> pk_net_info; takes the NIC from the firmware */
+	PK_OP_NET_CLOSE		= 34,	/* pk_handle_request; gives it back */
+	PK_OP_NET_EXCHANGE	= 35,	/* descriptors only; data is struct pk_net_exchange and its frames */
+	PK_OP_NET_STATISTICS	= 36,	/* pk_handle_request -> pk_net_statistics */
+	PK_OP_NET_PXE		= 37,	/* pk_handle_request -> pk_net_pxe, as found before Linux started */
 
 	PK_OP_TPM_INFO		= 48,	/* -> pk_tpm_info */
-	PK_OP_TPM_COMMAND	= 49,	/* not served yet */
-	PK_OP_TPM_EVENT_LOG	= 50,	/* not served yet */
+	PK_OP_TPM_COMMAND	= 49,	/* descriptors only; data is the command, then the response */
+	PK_OP_TPM_EVENT_LOG	= 50,	/* pk_event_log_request -> pk_event_log_reply, bytes of the log */
 
-	PK_OP_RAMDISK_REGISTER	= 64,	/* not served yet */
-	PK_OP_RAMDISK_UNREGISTER = 65,
+	PK_OP_RAMDISK_CREATE	= 64,	/* pk_ramdisk_request -> pk_ramdisk_entry; memory alone */
+	PK_OP_RAMDISK_DATA	= 65,	/* pk_ramdisk_data, bytes */
+	PK_OP_RAMDISK_REGISTER	= 66,	/* pk_ramdisk_number -> pk_ramdisk_entry; now it is a disk */
+	PK_OP_RAMDISK_REMOVE	= 67,	/* pk_ramdisk_number; its memory is wiped and given back */
+	PK_OP_RAMDISK_LIST	= 68,	/* -> pk_ramdisk_entry ... */
 
 	PK_OP_PAYLOAD_STAGE	= 80,	/* pk_payload_request, device path, options */
 	PK_OP_PAYLOAD_DATA	= 81,	/* pk_payload_data, bytes; for leave only, kexec brings its own */
 	PK_OP_LEAVE		= 82,	/* pk_leave_request; does not come back to Linux */
+	PK_OP_IMAGE_START	= 83,	/* -> pk_image_reply; load and start what was staged, then come back */
 };
 
 struct pk_request {
@@ -237,7 +246,7 @@ struct pk_request {
 PK_ABI_ASSERT(pk_request, 16)
 
 enum pk_request_flags {
-	PK_REQUEST_TIMERS	= 1,	/* the firmware's timer must run: full switch (always taken now) */
+	PK_REQUEST_TIMERS	= 1,	/* the firmware's timer must run: a full switch, which messages always take */
 };
 
 struct pk_reply {
@@ -408,6 +417,58 @@ struct pk_net_info {
 };
 PK_ABI_ASSERT(pk_net_info, 48)
 
+enum pk_net_constants {
+	PK_NET_SLOTS		= 64,		/* frames each way in one exchange */
+	PK_NET_SLOT_SIZE	= 2048,		/* bytes; a frame with its media header must fit */
+	PK_NET_FRAMES		= 1024,		/* offset of the first slot: transmit slots, then receive slots */
+	PK_NET_EXCHANGE_SIZE	= 263168,	/* bytes: PK_NET_FRAMES and 2 * PK_NET_SLOTS slots */
+};
+
+/*
+ * Frames out and in by one bell. Linux sets nr_transmit, sizes and frames of the
+ * transmit slots, and how many frames it has room for; the stub copies them
+ * before it looks at them, and sets the rest.
+ */
+struct pk_net_exchange {
+	u32 nr_transmit;	/* in: frames to send; out: how many were taken, the first ones */
+	u32 nr_receive;		/* in: room, at most PK_NET_SLOTS; out: frames that came */
+	u32 media_present;	/* out */
+	u32 nr_in_flight;	/* out: transmit buffers that the NIC still holds */
+	u16 transmit_size[64];	/* whole frames, media header included, FCS not */
+	u16 receive_size[64];
+};
+PK_ABI_ASSERT(pk_net_exchange, 272)
+
+/* Since NET_OPEN. Errors are what Transmit, Receive and GetStatus reported. */
+struct pk_net_statistics {
+	u64 nr_transmitted;
+	u64 nr_received;
+	u64 nr_transmit_errors;
+	u64 nr_receive_errors;
+	u64 nr_dropped;		/* received frames that are larger than a slot */
+};
+PK_ABI_ASSERT(pk_net_statistics, 40)
+
+enum pk_pxe_flags {
+	PK_PXE_STARTED		= 1,
+	PK_PXE_IPV6		= 2,
+	PK_PXE_DHCP_ACK		= 4,	/* dhcp_ack is valid */
+	PK_PXE_PROXY_OFFER	= 8,
+	PK_PXE_REPLY		= 16,	/* of the boot server discovery */
+};
+
+/* EFI_PXE_BASE_CODE_MODE as the firmware's own boot left it (24.3); packets as they came (RFC 951, RFC 8415). */
+struct pk_net_pxe {
+	u32 flags;		/* enum pk_pxe_flags */
+	u32 reserved;
+	u8 station_ip[16];	/* IPv4: the first four bytes */
+	u8 subnet_mask[16];
+	u8 dhcp_ack[1472];
+	u8 proxy_offer[1472];
+	u8 pxe_reply[1472];
+};
+PK_ABI_ASSERT(pk_net_pxe, 4456)
+
 /* EFI_TCG2_EVENT_ALGORITHM_BITMAP (TCG EFI Protocol Specification, 6.4.1). */
 enum pk_tpm_banks {
 	PK_TPM_BANK_SHA1	= 1,
@@ -425,6 +486,56 @@ struct pk_tpm_info {
 };
 PK_ABI_ASSERT(pk_tpm_info, 16)
 
+struct pk_event_log_request {
+	u64 offset;
+	u64 size;	/* bytes wanted */
+};
+PK_ABI_ASSERT(pk_event_log_request, 16)
+
+/* The crypto agile log; SHA-1 format only where the firmware has no other. */
+struct pk_event_log_reply {
+	u64 size;	/* of the whole log, its last entry included */
+	u32 truncated;	/* the firmware ran out of room: entries are missing */
+	u32 format;	/* EFI_TCG2_EVENT_LOG_FORMAT_... */
+};
+PK_ABI_ASSERT(pk_event_log_reply, 16)
+
+enum pk_ramdisk_flags {
+	PK_RAMDISK_PERSIST	= 1,	/* reserved memory: the payload's OS sees it (NFIT) */
+	PK_RAMDISK_REGISTERED	= 2,
+};
+
+struct pk_ramdisk_request {
+	u64 size;	/* bytes */
+	u8 type[16];	/* GUID: virtual disk, virtual CD, persistent ones (10.3.5.9) */
+	u32 flags;	/* enum pk_ramdisk_flags */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_ramdisk_request, 32)
+
+struct pk_ramdisk_number {
+	u32 ramdisk;	/* from 1 */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_ramdisk_number, 8)
+
+struct pk_ramdisk_data {
+	u32 ramdisk;
+	u32 reserved;
+	u64 offset;	/* bytes follow to the end of the record */
+};
+PK_ABI_ASSERT(pk_ramdisk_data, 16)
+
+struct pk_ramdisk_entry {
+	u32 ramdisk;
+	u32 handle;	/* 0 until it is registered */
+	u64 size;
+	u8 type[16];
+	u32 flags;	/* enum pk_ramdisk_flags */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_ramdisk_entry, 40)
+
 /* Followed by the device path and the UCS-2 load options (terminated, may be empty). */
 struct pk_payload_request {
 	u32 token;		/* non-zero; kexec's command line names it as "pykexec.payload=<token>" */
@@ -440,10 +551,71 @@ struct pk_payload_data {
 };
 PK_ABI_ASSERT(pk_payload_data, 8)
 
+struct pk_image_reply {
+	u64 status;	/* what the image returned, or LoadImage's refusal */
+	u32 stage;	/* PK_STAGE_LOAD: refused; PK_STAGE_RETURNED: it came back or stays resident */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_image_reply, 16)
+
 struct pk_leave_request {
 	u32 action;	/* enum pk_action */
 	u32 reserved;
 };
 PK_ABI_ASSERT(pk_leave_request, 8)
+
+/* ---- window: memory shared with Linux' user space, for bulk data ---- */
+
+enum pk_window_constants {
+	PK_WINDOW_MAGIC		= 0x574f444e4957,	/* "WINDOW" */
+	PK_WINDOW_VERSION	= 1,
+	PK_WINDOW_SIZE		= 16777216,
+	PK_WINDOW_ALIGNMENT	= 2097152,	/* Linux maps it by large pages */
+	PK_WINDOW_CHANNELS	= 63,		/* channel n is page n + 1; page 0 is the header */
+	PK_WINDOW_DATA		= 262144,	/* offset of the first byte that is nobody's header */
+	PK_CHANNEL_DEPTH	= 32,
+};
+
+/* The first page; the stub alone writes it. */
+struct pk_window {
+	u64 magic;
+	u32 version;
+	u32 nr_channels;
+	u64 size;
+	u64 data;	/* offset of the data area */
+	u64 nr_bells;	/* that found something posted */
+};
+PK_ABI_ASSERT(pk_window, 40)
+
+/*
+ * One operation on a handle, where data goes from or to [offset, offset + size) of the
+ * window. The stub works on a copy: Linux may change the window at any time.
+ */
+struct pk_descriptor {
+	u16 op;		/* PK_OP_BLOCK_READ, _WRITE, _FLUSH, PK_OP_NET_EXCHANGE, PK_OP_TPM_COMMAND */
+	u16 flags;	/* enum pk_request_flags */
+	u32 handle;
+	u64 offset;
+	u64 size;	/* bytes; a whole number of blocks */
+	u64 capacity;	/* room for what comes back, if it can be more than size */
+	u64 lba;
+	u32 media_id;
+	u32 reserved;
+	u64 status;	/* out: efi_status_t */
+	u64 result;	/* out: bytes that came or went */
+};
+PK_ABI_ASSERT(pk_descriptor, 64)
+
+/*
+ * One client's descriptors, served in order. Linux writes descriptors[posted % PK_CHANNEL_DEPTH],
+ * then counts posted up, then rings; the stub serves until served equals posted.
+ */
+struct pk_channel {
+	u32 posted;
+	u32 served;
+	u64 reserved[7];
+	struct pk_descriptor descriptors[32];
+};
+PK_ABI_ASSERT(pk_channel, 2112)
 
 #endif

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices' part of abi.py: window, network, RAM disks."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from pykexec._native import lib
+
+
+class WindowConstant(IntEnum):
+    """enum pk_window_constants: sizes and offsets in bytes."""
+
+    MAGIC = lib.PK_WINDOW_MAGIC
+    VERSION = lib.PK_WINDOW_VERSION
+    SIZE = lib.PK_WINDOW_SIZE
+    ALIGNMENT = lib.PK_WINDOW_ALIGNMENT
+    CHANNELS = lib.PK_WINDOW_CHANNELS
+    DATA = lib.PK_WINDOW_DATA
+    DEPTH = lib.PK_CHANNEL_DEPTH
+
+
+class NetConstant(IntEnum):
+    """enum pk_net_constants: sizes and offsets in bytes, slots in frames."""
+
+    SLOTS = lib.PK_NET_SLOTS
+    SLOT_SIZE = lib.PK_NET_SLOT_SIZE
+    FRAMES = lib.PK_NET_FRAMES
+    EXCHANGE_SIZE = lib.PK_NET_EXCHANGE_SIZE
+
+
+class PxeFlag(IntFlag):
+    """enum pk_pxe_flags."""
+
+    STARTED = lib.PK_PXE_STARTED
+    IPV6 = lib.PK_PXE_IPV6
+    DHCP_ACK = lib.PK_PXE_DHCP_ACK
+    PROXY_OFFER = lib.PK_PXE_PROXY_OFFER
+    REPLY = lib.PK_PXE_REPLY
+
+
+class RamdiskFlag(IntFlag):
+    """enum pk_ramdisk_flags."""
+
+    PERSIST = lib.PK_RAMDISK_PERSIST
+    REGISTERED = lib.PK_RAMDISK_REGISTERED
