@@ -127,5 +127,7 @@ efi_status_t pk_payload_data(const void *body, u64 size);
 bool pk_payload_ready(void);
 /* Start what Linux left to be started; returns the action to take now. */
 enum pk_action pk_payload_run(void);
+/* Load and start what PAYLOAD_STAGE and PAYLOAD_DATA brought, with Linux waiting. */
+efi_status_t pk_image_start(void *out, u64 capacity, u64 *ret_size);
 
 #endif
