@@ -24,6 +24,7 @@
 #include <common/page_table.h>
 #include <common/pe.h>
 #include <common/variable_filter.h>
+#include <native/port.h>
 #include <native/syscalls.h>
 
 #ifndef PK_CFFI

@@ -6,16 +6,17 @@
 #ifndef PK_NATIVE_PORT_H
 #define PK_NATIVE_PORT_H
 
+#include <efi/types.h>
 #include <pykexec/abi.h>
 
 struct pk_port;
 
 /*
- * dax: the window's character device, or NULL for the mailbox. efivars: where efivarfs
- * is mounted. data_size: bytes of data area wanted, whole pages. 0 or -errno: -EBUSY
- * when all channels or all of the data area is taken by others.
+ * dax: the window's character device, or NULL for the mailbox. bell, mailbox: their
+ * variables' files, mutable. data_size: bytes of data area wanted, whole pages. 0 or
+ * -errno: -EBUSY when all channels or all of the data area is taken by others.
  */
-int pk_port_open(const char *dax, const char *efivars, u64 data_size, struct pk_port **ret);
+int pk_port_open(const char *dax, const char *bell, const char *mailbox, u64 data_size, struct pk_port **ret);
 void pk_port_close(struct pk_port *port);
 
 /* The data area, data_size bytes; what is in it is shared with the firmware. */

@@ -4,12 +4,23 @@
 #include "io.h"
 #include "state.h"
 
-enum { GATE_STACK_SIZE = 128 * 1024 };	/* UEFI 2.10, 2.3.4 */
+enum {
+	GATE_STACK_SIZE = 128 * 1024,	/* UEFI 2.10, 2.3.4 */
+	PRIORITY_ALL_HELD = 15,		/* CR8: no vector of the local APIC gets through */
+};
 
 static u8 gate_stack[GATE_STACK_SIZE] __attribute__((aligned(PK_PAGE_SIZE)));
 static struct pk_cpu_context linux_cpu;
 
 struct pk_gate_statistics pk_gate_statistics;
+
+static bool timers_run = true;
+static u64 epoch;
+
+u64 pk_handles_epoch(void)
+{
+	return timers_run ? ++epoch : epoch;
+}
 
 /* Static: the caller's stack is Linux' and not mapped in the firmware's page tables. */
 static struct {
@@ -28,6 +39,37 @@ static u64 gate_body(void *unused)
 	return status;
 }
 
+static u64 lean_body(void *unused)
+{
+	efi_status_t status;
+
+	(void)unused;
+	pk_state_enter_lean();
+	status = call.function(call.argument);
+	pk_state_leave_lean();
+	return status;
+}
+
+efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument)
+{
+	static struct pk_cpu_context lean_cpu;
+	bool interrupts_were_on = pk_interrupts_enabled();
+	efi_status_t status;
+
+	pk_interrupts_off();
+	pk_gate_statistics.nr_lean_switches++;
+	timers_run = false;
+	lean_cpu = pk_handoff.cpu;
+	lean_cpu.cr8 = PRIORITY_ALL_HELD;
+	call.function = function;
+	call.argument = argument;
+	status = pk_world_switch(&lean_cpu, &linux_cpu, lean_body, NULL, gate_stack + GATE_STACK_SIZE);
+	timers_run = true;
+	if (interrupts_were_on)
+		pk_interrupts_on();
+	return status;
+}
+
 efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 {
 	bool interrupts_were_on = pk_interrupts_enabled();
@@ -37,6 +79,7 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 	pk_interrupts_off();
 	pk_state_leave_linux(interrupts_were_on, &drained, &eois);
 	pk_gate_statistics.nr_switches++;
+	epoch++;
 	pk_gate_statistics.nr_drained += drained;
 	pk_gate_statistics.nr_stale_eois += eois;
 

@@ -20,6 +20,11 @@ u32 pk_handle_number(efi_handle_t handle)
 	return nr_handles;
 }
 
+efi_handle_t pk_handle_of(u32 number)
+{
+	return number && number <= nr_handles ? handles[number - 1] : NULL;
+}
+
 efi_status_t pk_handle_lookup(u32 number, const efi_guid_t *protocol, void **ret)
 {
 	efi_status_t status = EFI_NOT_FOUND;

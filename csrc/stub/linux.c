@@ -84,7 +84,7 @@ efi_status_t pk_linux_prepare(void)
 	image = (struct efi_loaded_image){
 		.revision = LOADED_IMAGE_REVISION,
 		.parent_handle = pk_image,
-		.device_handle = pk_loaded_image->device_handle,
+		.device_handle = pk_boot_device(),
 		.image_base = (void *)base,
 		.image_size = pe.size_of_image,
 		.image_code_type = EFI_LOADER_CODE,

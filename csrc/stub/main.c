@@ -4,7 +4,7 @@
  * image, it runs Linux inside an arena with boot services alive, and stays
  * resident to start what Linux leaves behind.
  */
-#include "stub.h"
+#include "devices.h"
 #include "hardware.h"
 #include "state.h"
 
@@ -54,9 +54,12 @@ static efi_status_t prepare(void)
 	status = pk_stage(PK_STAGE_ARENA, pk_arena_allocate(wanted_arena_mib()));
 	if (EFI_ERROR(status))
 		return status;
+	pk_window_allocate();
 	pk_print("pykexec: arena [%x, %x), resident [%x, %x)\n", pk_handoff.arena.start,
 		 pk_handoff.arena.start + pk_handoff.arena.size, pk_handoff.stub.start,
 		 pk_handoff.stub.start + pk_handoff.stub.size);
+	pk_boot_device_init();
+	pk_net_init();
 	pk_state_save();
 	pk_mailbox_init();
 	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
@@ -79,6 +82,9 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	pk_state_restore();
 	__asm__ volatile("sti");
 	pk_stage(PK_STAGE_FIRMWARE, EFI_SUCCESS);
+	/* The payload gets the devices as Linux found them. */
+	pk_net_release();
+	pk_block_refresh();
 	*ret_action = pk_payload_run();
 	return EFI_SUCCESS;
 }
@@ -113,6 +119,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	pk_stage(PK_STAGE_ACTION, action);
 	if (action == PK_ACTION_RESET)
 		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
+	pk_window_release();
 	pk_arena_release();
 	return status;
 }

@@ -254,7 +254,7 @@ static void load_and_start(const struct payload *payload)
 	}
 	/* A payload out of memory still finds a volume to look for its files on. */
 	if (!image->device_handle)
-		image->device_handle = pk_loaded_image->device_handle;
+		image->device_handle = pk_boot_device();
 	pk_stage(PK_STAGE_LOAD, EFI_SUCCESS);
 	pk_stage(PK_STAGE_STARTED, EFI_SUCCESS);
 	/* The firmware's default for a started boot option (3.1.2): a payload that hangs is not for ever. */

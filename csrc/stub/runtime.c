@@ -3,7 +3,7 @@
  * The runtime services that Linux sees: each passes through the gate, copying
  * what the caller's page tables alone can reach. Linux serialises these calls.
  */
-#include "stub.h"
+#include "devices.h"
 #include "test.h"
 #include <common/variable_filter.h>
 
@@ -17,6 +17,7 @@ static efi_guid_t vendor;
 static u8 scratch[ATTRIBUTE_SCRATCH];
 
 static const u16 mailbox_name[] = u"" PK_MAILBOX_NAME;
+static const u16 bell_name[] = u"" PK_BELL_NAME;
 
 static struct efi_runtime_services *firmware(void)
 {
@@ -27,6 +28,11 @@ static bool is_mailbox(const u16 *candidate, const efi_guid_t *guid)
 {
 	return pk_guid_equal(guid, &efi_guid_pykexec_mailbox) &&
 	       !memcmp(candidate, mailbox_name, sizeof(mailbox_name));
+}
+
+static bool is_bell(const u16 *candidate, const efi_guid_t *guid)
+{
+	return pk_guid_equal(guid, &efi_guid_pykexec_mailbox) && !memcmp(candidate, bell_name, sizeof(bell_name));
 }
 
 /* False: too long for any variable that exists. */
@@ -90,6 +96,20 @@ static efi_status_t mailbox_read(u32 *attributes, u64 *size, void *data)
 	return EFI_SUCCESS;
 }
 
+/* It exists, so that it can be written to; what was written is nobody's business. */
+static efi_status_t bell_read(u32 *attributes, u64 *size, void *data)
+{
+	u64 capacity = *size;
+
+	*size = 1;
+	if (attributes)
+		*attributes = PK_MAILBOX_ATTRIBUTES;
+	if (!data || !capacity)
+		return EFI_BUFFER_TOO_SMALL;
+	*(u8 *)data = 0;
+	return EFI_SUCCESS;
+}
+
 static efi_status_t EFIAPI get_variable(efi_char16_t *variable, efi_guid_t *guid, u32 *attributes, u64 *size,
 					void *data)
 {
@@ -98,6 +118,8 @@ static efi_status_t EFIAPI get_variable(efi_char16_t *variable, efi_guid_t *guid
 
 	if (is_mailbox(variable, guid))
 		return mailbox_read(attributes, size, data);
+	if (is_bell(variable, guid))
+		return bell_read(attributes, size, data);
 	if (!copy_name(variable, guid))
 		return EFI_NOT_FOUND;
 	variable_call = (struct variable_call){ .size = capacity < PK_MESSAGE_MAX ? capacity : PK_MESSAGE_MAX };
@@ -150,6 +172,10 @@ static efi_status_t EFIAPI set_variable(efi_char16_t *variable, efi_guid_t *guid
 {
 	if (is_mailbox(variable, guid))
 		return mailbox_write(size, data);
+	if (is_bell(variable, guid)) {
+		pk_window_bell();
+		return EFI_SUCCESS;
+	}
 	if (size > PK_MESSAGE_MAX)
 		return EFI_OUT_OF_RESOURCES;
 	if (!copy_name(variable, guid))
@@ -176,28 +202,34 @@ static efi_status_t in_get_next(void *argument)
 	return status;
 }
 
-/* The mailbox comes last, after the firmware's own. */
+static efi_status_t put_own_name(const u16 *own, u64 own_size, u64 *size, efi_char16_t *variable, efi_guid_t *guid)
+{
+	u64 capacity = *size;
+
+	*size = own_size;
+	if (capacity < own_size)
+		return EFI_BUFFER_TOO_SMALL;
+	memcpy(variable, own, own_size);
+	*guid = efi_guid_pykexec_mailbox;
+	return EFI_SUCCESS;
+}
+
+/* The mailbox comes last, after the firmware's own, and then the bell. */
 static efi_status_t EFIAPI get_next_variable_name(u64 *size, efi_char16_t *variable, efi_guid_t *guid)
 {
 	static u64 name_size;
 	efi_status_t status;
 
-	if (is_mailbox(variable, guid))
+	if (is_bell(variable, guid) || (is_mailbox(variable, guid) && !pk_handoff.window.size))
 		return EFI_NOT_FOUND;
+	if (is_mailbox(variable, guid))
+		return put_own_name(bell_name, sizeof(bell_name), size, variable, guid);
 	if (!copy_name(variable, guid))
 		return EFI_INVALID_PARAMETER;
 	name_size = *size < sizeof(name) ? *size : sizeof(name);
 	status = pk_gate_call(in_get_next, &name_size);
-	if (status == EFI_NOT_FOUND) {
-		if (*size < sizeof(mailbox_name)) {
-			*size = sizeof(mailbox_name);
-			return EFI_BUFFER_TOO_SMALL;
-		}
-		memcpy(variable, mailbox_name, sizeof(mailbox_name));
-		*guid = efi_guid_pykexec_mailbox;
-		*size = sizeof(mailbox_name);
-		return EFI_SUCCESS;
-	}
+	if (status == EFI_NOT_FOUND)
+		return put_own_name(mailbox_name, sizeof(mailbox_name), size, variable, guid);
 	if (status == EFI_SUCCESS) {
 		memcpy(variable, name, name_size);
 		*guid = vendor;
@@ -220,12 +252,20 @@ static efi_status_t in_query(void *argument)
 					       &query_call.max_size);
 }
 
+/*
+ * Linux calls it for fstatfs() on efivarfs, which is the cheapest bell that it has:
+ * then the answer is that of the last time nothing was posted.
+ */
 static efi_status_t EFIAPI query_variable_info(u32 attributes, u64 *max, u64 *remaining, u64 *max_size)
 {
-	efi_status_t status;
+	static bool known;
+	static efi_status_t status;
 
-	query_call.attributes = attributes;
-	status = pk_gate_call(in_query, NULL);
+	if (!pk_window_bell() || !known || query_call.attributes != attributes) {
+		query_call.attributes = attributes;
+		status = pk_gate_call(in_query, NULL);
+		known = true;
+	}
 	if (status == EFI_SUCCESS) {
 		*max = query_call.max;
 		*remaining = query_call.remaining;

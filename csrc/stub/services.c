@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the mailbox serves. Bodies are copies that Linux cannot change any more; every size is checked here. */
-#include "stub.h"
+#include "devices.h"
 #include "state.h"
 #include "volume.h"
 
@@ -31,7 +31,7 @@ static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
 		.tsc_khz = pk_handoff.tsc_khz,
 		.nr_switches = pk_gate_statistics.nr_switches,
 		.arena_peak = pk_arena_peak(),
-		.boot_volume = pk_handle_number(pk_loaded_image->device_handle),
+		.boot_volume = pk_handle_number(pk_boot_device()),
 		.nr_handles = pk_handles_count(),
 		.outcome = pk_handoff.outcome,
 	};
@@ -135,91 +135,21 @@ static efi_status_t console(const u16 *text, u64 size)
 	return pk_st->con_out->output_string(pk_st->con_out, (u16 *)text);
 }
 
-static efi_status_t block_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
+/* A descriptor and its data as one message: where there is no window. */
+static efi_status_t transfer(const struct pk_descriptor *request, u64 body_size, u8 *out, u64 capacity, u64 *ret_size)
 {
-	struct pk_block_info reply;
-	struct efi_block_io *block;
-	efi_status_t status;
+	struct pk_descriptor descriptor = *request;
+	u64 room = descriptor.size > descriptor.capacity ? descriptor.size : descriptor.capacity;
+	u64 given = body_size - sizeof(descriptor);
 
-	status = pk_handle_lookup(handle, &efi_guid_block_io, (void **)&block);
-	if (EFI_ERROR(status))
-		return status;
-	reply = (struct pk_block_info){
-		.last_lba = block->media->last_block,
-		.block_size = block->media->block_size,
-		.media_id = block->media->media_id,
-		.io_align = block->media->io_align,
-		.flags = (block->media->media_present ? PK_BLOCK_PRESENT : 0) |
-			 (block->media->logical_partition ? PK_BLOCK_LOGICAL : 0) |
-			 (block->media->read_only ? PK_BLOCK_READ_ONLY : 0) |
-			 (block->media->removable_media ? PK_BLOCK_REMOVABLE : 0) |
-			 (block->media->write_caching ? PK_BLOCK_WRITE_CACHING : 0),
-	};
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
-}
-
-static efi_status_t block_read(const struct pk_block_request *request, void *out, u64 capacity, u64 *ret_size)
-{
-	struct efi_block_io *block;
-	efi_status_t status;
-	u64 align;
-
-	if (request->size > capacity)
+	if (capacity < sizeof(descriptor) || room > capacity - sizeof(descriptor) || given > room)
 		return EFI_BAD_BUFFER_SIZE;
-	status = pk_handle_lookup(request->handle, &efi_guid_block_io, (void **)&block);
-	if (EFI_ERROR(status))
-		return status;
-	align = block->media->io_align > 1 ? block->media->io_align : 1;
-	if ((u64)out % align) {
-		/* The reply's place in the message is not the medium's: read at the next boundary, then move. */
-		u64 shift = align - (u64)out % align;
-
-		if (request->size + shift > capacity)
-			return EFI_BAD_BUFFER_SIZE;
-		status = block->read_blocks(block, request->media_id, request->lba, request->size, (u8 *)out + shift);
-		if (!EFI_ERROR(status))
-			memmove(out, (u8 *)out + shift, request->size);
-	} else {
-		status = block->read_blocks(block, request->media_id, request->lba, request->size, out);
-	}
-	if (!EFI_ERROR(status))
-		*ret_size = request->size;
-	return status;
-}
-
-static efi_status_t net_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
-{
-	struct efi_simple_network *network;
-	struct pk_net_info reply;
-	efi_status_t status;
-
-	status = pk_handle_lookup(handle, &efi_guid_simple_network, (void **)&network);
-	if (EFI_ERROR(status))
-		return status;
-	reply = (struct pk_net_info){
-		.state = network->mode->state,
-		.media_present = network->mode->media_present,
-		.address_size = network->mode->hw_address_size <= 32 ? network->mode->hw_address_size : 0,
-		.max_packet_size = network->mode->max_packet_size,
-	};
-	memcpy(reply.address, network->mode->current_address, reply.address_size);
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
-}
-
-static efi_status_t tpm_info(void *out, u64 capacity, u64 *ret_size)
-{
-	struct efi_tcg2_capability capability;
-	struct pk_tpm_info reply = { 0 };
-	struct efi_tcg2 *tcg2;
-
-	if (!EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
-		reply = (struct pk_tpm_info){
-			.present = 1,
-			.manufacturer = capability.manufacturer_id,
-			.active_banks = capability.active_pcr_banks,
-			.supported_banks = capability.hash_algorithm_bitmap,
-		};
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
+	memset(out, 0, sizeof(descriptor) + room);
+	memcpy(out + sizeof(descriptor), request + 1, given);
+	pk_transfer(&descriptor, out + sizeof(descriptor));
+	memcpy(out, &descriptor, sizeof(descriptor));
+	*ret_size = sizeof(descriptor) + (descriptor.op == PK_OP_BLOCK_WRITE ? 0 : room);
+	return EFI_SUCCESS;
 }
 
 static efi_status_t leave(const struct pk_leave_request *request)
@@ -244,12 +174,63 @@ static u64 smallest_body(u16 op)
 	case PK_OP_MEMORY_MAP: return sizeof(struct pk_memory_map_request);
 	case PK_OP_SELF_TEST: return sizeof(struct pk_self_test_request);
 	case PK_OP_FILE_READ: return sizeof(struct pk_file_request);
+	case PK_OP_TRANSFER: return sizeof(struct pk_descriptor);
 	case PK_OP_BLOCK_READ: return sizeof(struct pk_block_request);
 	case PK_OP_VOLUME_INFO:
 	case PK_OP_BLOCK_INFO:
-	case PK_OP_NET_INFO: return sizeof(struct pk_handle_request);
+	case PK_OP_NET_INFO:
+	case PK_OP_NET_OPEN:
+	case PK_OP_NET_CLOSE:
+	case PK_OP_NET_STATISTICS:
+	case PK_OP_NET_PXE: return sizeof(struct pk_handle_request);
+	case PK_OP_TPM_EVENT_LOG: return sizeof(struct pk_event_log_request);
+	case PK_OP_RAMDISK_CREATE: return sizeof(struct pk_ramdisk_request);
+	case PK_OP_RAMDISK_DATA: return sizeof(struct pk_ramdisk_data);
+	case PK_OP_RAMDISK_REGISTER:
+	case PK_OP_RAMDISK_REMOVE: return sizeof(struct pk_ramdisk_number);
 	case PK_OP_LEAVE: return sizeof(struct pk_leave_request);
 	default: return 0;
+	}
+}
+
+static efi_status_t device_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size)
+{
+	/* The first word of every request that has no other form. */
+	u32 number = body_size >= sizeof(number) ? *(const u32 *)body : 0;
+
+	switch (op) {
+	case PK_OP_BLOCK_INFO:
+		return pk_block_info(number, out, capacity, ret_size);
+	case PK_OP_BLOCK_READ:
+		return pk_block_read(body, out, capacity, ret_size);
+	case PK_OP_BLOCK_REFRESH:
+		return pk_block_refresh();
+	case PK_OP_NET_INFO:
+		return pk_net_info(number, out, capacity, ret_size);
+	case PK_OP_NET_OPEN:
+		return pk_net_open(number, out, capacity, ret_size);
+	case PK_OP_NET_CLOSE:
+		return pk_net_close(number);
+	case PK_OP_NET_STATISTICS:
+		return pk_net_statistics(number, out, capacity, ret_size);
+	case PK_OP_NET_PXE:
+		return pk_net_pxe(number, out, capacity, ret_size);
+	case PK_OP_TPM_INFO:
+		return pk_tpm_info(out, capacity, ret_size);
+	case PK_OP_TPM_EVENT_LOG:
+		return pk_tpm_event_log(body, out, capacity, ret_size);
+	case PK_OP_RAMDISK_CREATE:
+		return pk_ramdisk_create(body, out, capacity, ret_size);
+	case PK_OP_RAMDISK_DATA:
+		return pk_ramdisk_data(body, body_size);
+	case PK_OP_RAMDISK_REGISTER:
+		return pk_ramdisk_register(number, out, capacity, ret_size);
+	case PK_OP_RAMDISK_REMOVE:
+		return pk_ramdisk_remove(number);
+	case PK_OP_RAMDISK_LIST:
+		return pk_ramdisk_list(out, capacity, ret_size);
+	default:
+		return EFI_UNSUPPORTED;
 	}
 }
 
@@ -279,21 +260,19 @@ efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 
 		return pk_volume_info(((const struct pk_handle_request *)body)->handle, out, capacity, ret_size);
 	case PK_OP_FILE_READ:
 		return pk_file_read(body, body_size, out, capacity, ret_size);
-	case PK_OP_BLOCK_INFO:
-		return block_info(((const struct pk_handle_request *)body)->handle, out, capacity, ret_size);
-	case PK_OP_BLOCK_READ:
-		return block_read(body, out, capacity, ret_size);
-	case PK_OP_NET_INFO:
-		return net_info(((const struct pk_handle_request *)body)->handle, out, capacity, ret_size);
-	case PK_OP_TPM_INFO:
-		return tpm_info(out, capacity, ret_size);
+	case PK_OP_BOOT_PATH:
+		return pk_boot_path(out, capacity, ret_size);
+	case PK_OP_TRANSFER:
+		return transfer(body, body_size, out, capacity, ret_size);
 	case PK_OP_PAYLOAD_STAGE:
 		return pk_payload_stage(body, body_size);
 	case PK_OP_PAYLOAD_DATA:
 		return pk_payload_data(body, body_size);
 	case PK_OP_LEAVE:
 		return leave(body);
+	case PK_OP_IMAGE_START:
+		return pk_image_start(out, capacity, ret_size);
 	default:
-		return EFI_UNSUPPORTED;
+		return device_service(op, body, body_size, out, capacity, ret_size);
 	}
 }

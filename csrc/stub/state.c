@@ -183,6 +183,32 @@ void pk_state_enter_linux(void)
 	write_values(&linux_values, PK_ITEM_EXTERNAL);
 }
 
+static u8 linux_imr1, linux_imr2;
+
+void pk_state_enter_lean(void)
+{
+	read_values(&linux_values, PK_ITEM_LEAN);
+	write_values(&before, PK_ITEM_LEAN);
+	linux_imr1 = pk_inb(PK_PIC_IMR1);
+	linux_imr2 = pk_inb(PK_PIC_IMR2);
+	if (linux_imr1 != 0xff)
+		pk_outb(PK_PIC_IMR1, 0xff);
+	if (linux_imr2 != 0xff)
+		pk_outb(PK_PIC_IMR2, 0xff);
+	/* Drivers expect it so: those that switch interrupts off put back what they found. */
+	pk_interrupts_on();
+}
+
+void pk_state_leave_lean(void)
+{
+	pk_interrupts_off();
+	if (linux_imr1 != 0xff)
+		pk_outb(PK_PIC_IMR1, linux_imr1);
+	if (linux_imr2 != 0xff)
+		pk_outb(PK_PIC_IMR2, linux_imr2);
+	write_values(&linux_values, PK_ITEM_LEAN);
+}
+
 static void put_name(u8 *out, const struct pk_state_item *item, u32 index)
 {
 	static const char digits[] = "0123456789abcdef";

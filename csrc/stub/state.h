@@ -27,6 +27,14 @@ void pk_state_enter_linux(void);
 void pk_state_enter_firmware(void);
 void pk_state_leave_firmware(void);
 
+/*
+ * The same for a lean switch, in the firmware's world but with its task priority
+ * at 15: the interrupt controllers stay Linux' but for the 8259, whose requests
+ * no task priority holds back.
+ */
+void pk_state_enter_lean(void);
+void pk_state_leave_lean(void);
+
 /* struct pk_state_entry for every value; in the firmware's world. EFI_BUFFER_TOO_SMALL if they do not fit. */
 efi_status_t pk_state_report(void *out, u64 capacity, u64 *ret_size);
 

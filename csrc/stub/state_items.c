@@ -265,7 +265,7 @@ void pk_state_scan_pci(void)
 #define MSR(name, which, present) { name, read_msr, write_msr, which, 0, ALL, present, NULL, NULL }
 /* What root's perf or debugger set for Linux' code must not fire in the firmware's. */
 #define MSR_GATE(name, which, present) \
-	{ name, read_msr, write_msr, which, GATE | PK_ITEM_LOCAL, ALL, present, NULL, NULL }
+	{ name, read_msr, write_msr, which, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, present, NULL, NULL }
 #define LAPIC(name, which, bits) { name, read_lapic, write_lapic, which, GATE | PK_ITEM_LOCAL, bits, NULL, NULL, NULL }
 #define PORT(name, which, flags, bits, present) { name, read_port, write_port, which, flags, bits, present, NULL, NULL }
 
@@ -304,7 +304,7 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("tsc_adjust", MSR_TSC_ADJUST, has_tsc_adjust),
 	MSR("misc_enable", MSR_MISC_ENABLE, is_intel),
 	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, has_mtrr),
-	{ "dr7", read_dr7, write_dr7, 0, GATE | PK_ITEM_LOCAL, ALL, NULL, NULL, NULL },
+	{ "dr7", read_dr7, write_dr7, 0, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
 	MSR_GATE("debugctl", MSR_DEBUGCTL, is_intel),
 	MSR_GATE("perf_global_ctrl", MSR_PERF_GLOBAL_CTRL, has_perf_global),
 	MSR("spec_ctrl", MSR_SPEC_CTRL, has_spec_ctrl),

@@ -84,12 +84,26 @@ u64 pk_world_switch(const struct pk_cpu_context *firmware, struct pk_cpu_context
 /* ---- gate.c ---- */
 /* Run function(argument) in the firmware's world, its timer alive; argument must not be on Linux' stack. */
 efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument);
+/*
+ * The same, its timer standing still: half the price, for drivers that poll. What
+ * waits for a timer event waits for ever here. Handles cannot come or go meanwhile
+ * but by what function does.
+ */
+efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument);
 struct pk_gate_statistics {
-	u64 nr_switches;
+	u64 nr_switches;	/* full ones */
+	u64 nr_lean_switches;
 	u64 nr_stale_eois;
 	u64 nr_drained;
 };
 extern struct pk_gate_statistics pk_gate_statistics;
+
+/*
+ * Interfaces that were found at one epoch are good as long as it stays the same: the
+ * firmware's timers, which may drop handles, have not run. Inside a full switch every
+ * call begins a new one.
+ */
+u64 pk_handles_epoch(void);
 
 /* ---- runtime.c: the private runtime services ---- */
 void pk_runtime_fill(struct efi_runtime_services *services);
@@ -111,8 +125,16 @@ efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 
 u32 pk_handle_number(efi_handle_t handle);
 /* EFI_NOT_FOUND also when the firmware has dropped the handle since. */
 efi_status_t pk_handle_lookup(u32 number, const efi_guid_t *protocol, void **ret);
+/* NULL for a number that was never given out; the handle may be gone. */
+efi_handle_t pk_handle_of(u32 number);
 efi_status_t pk_handles_list(u32 first, void *out, u64 capacity, u64 *ret_size);
 u32 pk_handles_count(void);
+
+/* ---- boot_device.c: where our image came from ---- */
+void pk_boot_device_init(void);
+/* NULL when it has gone; reconnecting a driver makes a new handle for the same path. */
+efi_handle_t pk_boot_device(void);
+efi_status_t pk_boot_path(void *out, u64 capacity, u64 *ret_size);
 
 /* ---- payload.c ---- */
 /* How this Linux ended, and what is to be done about it. */

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The window: descriptors that Linux' user space posts in shared memory, served when the bell rings. */
+#include "devices.h"
+
+/* What the firmware gave, alignment slack included. */
+static struct pk_range taken;
+/* Ours: Linux could set channel->served back and have a descriptor served twice. */
+static u32 served[PK_WINDOW_CHANNELS];
+
+void pk_window_allocate(void)
+{
+	u64 nr_pages = (PK_WINDOW_SIZE + PK_WINDOW_ALIGNMENT) / PK_PAGE_SIZE;
+	u64 address = 0xffffffff;	/* DMA of old devices */
+	struct pk_window *window;
+
+	if (EFI_ERROR(pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_DATA, nr_pages, &address))) {
+		pk_print("pykexec: no %d MiB for the window: data goes by the mailbox\n", (u64)PK_WINDOW_SIZE >> 20);
+		return;
+	}
+	taken = (struct pk_range){ address, nr_pages * PK_PAGE_SIZE };
+	address = (address + PK_WINDOW_ALIGNMENT - 1) & ~(u64)(PK_WINDOW_ALIGNMENT - 1);
+	pk_handoff.window = (struct pk_range){ address, PK_WINDOW_SIZE };
+	/* What lies here is the firmware's, and Linux reads it. */
+	memset((void *)address, 0, PK_WINDOW_SIZE);
+	window = (struct pk_window *)address;
+	*window = (struct pk_window){
+		.magic = PK_WINDOW_MAGIC,
+		.version = PK_WINDOW_VERSION,
+		.nr_channels = PK_WINDOW_CHANNELS,
+		.size = PK_WINDOW_SIZE,
+		.data = PK_WINDOW_DATA,
+	};
+}
+
+void pk_window_release(void)
+{
+	if (!taken.size)
+		return;
+	/* Sectors and frames that passed through are nobody's business now. */
+	memset((void *)pk_handoff.window.start, 0, pk_handoff.window.size);
+	pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
+	taken = (struct pk_range){ 0, 0 };
+	pk_handoff.window = taken;
+}
+
+static struct pk_channel *channel_at(u32 number)
+{
+	return (struct pk_channel *)(pk_handoff.window.start + (number + 1) * PK_PAGE_SIZE);
+}
+
+static bool data_is_inside(const struct pk_descriptor *descriptor)
+{
+	u64 size = descriptor->size > descriptor->capacity ? descriptor->size : descriptor->capacity;
+
+	return descriptor->offset >= PK_WINDOW_DATA && descriptor->offset <= PK_WINDOW_SIZE &&
+	       size <= PK_WINDOW_SIZE - descriptor->offset;
+}
+
+static struct {
+	bool have_timers;	/* in */
+	bool served;		/* out: something was */
+	bool left;		/* out: something waits for timers */
+	bool needed_timers;	/* out: something that was served */
+} round;
+
+/* False: this one waits for a switch with timers. */
+static bool serve(struct pk_descriptor *shared)
+{
+	struct pk_descriptor descriptor = *(volatile struct pk_descriptor *)shared;
+
+	if (descriptor.flags & PK_REQUEST_TIMERS || pk_handle_needs_timers(descriptor.handle)) {
+		if (!round.have_timers)
+			return false;
+		round.needed_timers = true;
+	}
+	if (data_is_inside(&descriptor)) {
+		pk_transfer(&descriptor, (u8 *)pk_handoff.window.start + descriptor.offset);
+	} else {
+		descriptor.status = EFI_INVALID_PARAMETER;
+		descriptor.result = 0;
+	}
+	shared->result = descriptor.result;
+	shared->status = descriptor.status;
+	return true;
+}
+
+static efi_status_t serve_channels(void *unused)
+{
+	(void)unused;
+	round.served = false;
+	round.left = false;
+	round.needed_timers = false;
+	for (u32 number = 0; number < PK_WINDOW_CHANNELS; number++) {
+		struct pk_channel *channel = channel_at(number);
+		u32 posted = *(volatile u32 *)&channel->posted;
+
+		/* More than there is room for: nothing of it can be believed. */
+		if (posted - served[number] > PK_CHANNEL_DEPTH)
+			served[number] = posted;
+		while (served[number] != posted) {
+			if (!serve(&channel->descriptors[served[number] % PK_CHANNEL_DEPTH])) {
+				round.left = true;
+				break;
+			}
+			served[number]++;
+			round.served = true;
+		}
+		if (channel->served != served[number])
+			channel->served = served[number];
+	}
+	if (round.served)
+		((struct pk_window *)pk_handoff.window.start)->nr_bells++;
+	return EFI_SUCCESS;
+}
+
+static void run(bool have_timers)
+{
+	round.have_timers = have_timers;
+	if (have_timers)
+		pk_gate_call(serve_channels, NULL);
+	else
+		pk_gate_call_lean(serve_channels, NULL);
+}
+
+bool pk_window_bell(void)
+{
+	/* Who needed timers rings again soon: then one switch does instead of two. */
+	static bool expect_timers;
+	bool any;
+
+	if (!pk_handoff.window.size)
+		return false;
+	run(expect_timers);
+	any = round.served;
+	if (round.left) {
+		run(true);
+		any |= round.served;
+	}
+	expect_timers = round.needed_timers;
+	return any;
+}
