@@ -64,3 +64,13 @@ class FirmwareError(PykexecError, OSError):
 
 class NotResidentError(FirmwareError):
     """This machine does not run under live boot services: there is no mailbox."""
+
+
+class NetworkError(PykexecError):
+    """A server cannot be reached, refuses, breaks off, or gives what is not wanted."""
+
+    exit_code = 9
+
+
+class NotOnServerError(NetworkError):
+    """The server answers, but does not have the file."""
