@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The payload: what Linux staged, the firmware's own LoadImage and StartImage, and what became of it. */
-#include "stub.h"
+#include "payload.h"
 #include "test.h"
 #include <asm/bootparam.h>
 #include <common/device_path.h>
@@ -15,17 +15,6 @@ static struct {
 	u64 pages;	/* firmware memory for PAYLOAD_DATA, 0 if none */
 	u64 received;
 } staged;
-
-/* What is about to be started. */
-struct payload {
-	u64 data;
-	u64 size;
-	void *device_path;
-	bool from_memory;	/* the path is ours, not root's */
-	const u16 *options;
-	u32 options_size;
-	u32 failure_action;
-};
 
 static void release_pages(void)
 {
@@ -120,6 +109,12 @@ efi_status_t pk_payload_data(const void *body, u64 size)
 	return EFI_SUCCESS;
 }
 
+void pk_payload_forget(void)
+{
+	release_pages();
+	staged.request.token = 0;
+}
+
 bool pk_payload_ready(void)
 {
 	return staged.pages && staged.received == staged.request.payload_size;
@@ -155,7 +150,7 @@ static u32 options_from_command_line(const char *line, u64 capacity)
 }
 
 /* A path that says truthfully that the payload came out of memory. */
-static void use_memory_path(struct payload *payload)
+static void use_memory_path(struct pk_payload *payload)
 {
 	pk_device_path_memory(EFI_LOADER_DATA, payload->data, payload->data + payload->size - 1, staged.device_path,
 			      sizeof(staged.device_path));
@@ -163,7 +158,7 @@ static void use_memory_path(struct payload *payload)
 	payload->from_memory = true;
 }
 
-static void use_staged_request(struct payload *payload)
+static void use_staged_request(struct pk_payload *payload)
 {
 	payload->options = staged.options;
 	payload->options_size = staged.request.options_size;
@@ -175,13 +170,13 @@ static void use_staged_request(struct payload *payload)
 }
 
 /* kexec brought the payload as initrd; the command line names what was staged, or is the options. */
-static bool payload_of_kexec(struct payload *ret)
+static bool payload_of_kexec(struct pk_payload *ret)
 {
 	const struct boot_params *boot_params = (const void *)pk_handoff.boot_params;
 	u64 line = pair(boot_params->hdr.cmd_line_ptr, boot_params->ext_cmd_line_ptr);
 	const char *token = NULL;
 
-	*ret = (struct payload){
+	*ret = (struct pk_payload){
 		.data = pair(boot_params->hdr.ramdisk_image, boot_params->ext_ramdisk_image),
 		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),
 		.failure_action = PK_ACTION_AGENT,
@@ -201,11 +196,11 @@ static bool payload_of_kexec(struct payload *ret)
 	return true;
 }
 
-static bool payload_of_mailbox(struct payload *ret)
+bool pk_payload_of_mailbox(struct pk_payload *ret)
 {
 	if (!pk_payload_ready())
 		return false;
-	*ret = (struct payload){
+	*ret = (struct pk_payload){
 		.data = staged.pages,
 		.size = staged.request.payload_size,
 	};
@@ -219,34 +214,29 @@ static void outcome(enum pk_stage stage, efi_status_t status)
 	pk_handoff.outcome.status = pk_stage(stage, status);
 }
 
-static void load_and_start(const struct payload *payload)
+efi_status_t pk_payload_load(const struct pk_payload *payload, efi_handle_t *ret_handle,
+			     struct efi_loaded_image **ret_image)
 {
 	struct efi_loaded_image *image;
 	efi_handle_t handle = NULL;
-	efi_char16_t *exit_data = NULL;
-	u64 exit_data_size = 0;
 	efi_status_t status;
 
 	/* Again: handles may have come since it was staged. */
 	status = payload->from_memory ? EFI_SUCCESS : pk_test_origin(check_origin(payload->device_path));
-	if (EFI_ERROR(status)) {
-		outcome(PK_STAGE_LOAD, status);
-		return;
-	}
+	if (EFI_ERROR(status))
+		return status;
 	status = pk_bs->load_image(false, pk_image, payload->device_path, (void *)payload->data, payload->size,
 				   &handle);
 	if (EFI_ERROR(status)) {
-		outcome(PK_STAGE_LOAD, status);
 		/* A security violation leaves an image that only waits to be unloaded (7.4.1). */
 		if (status == EFI_SECURITY_VIOLATION && handle)
 			pk_bs->unload_image(handle);
-		return;
+		return status;
 	}
 	status = pk_bs->handle_protocol(handle, &efi_guid_loaded_image, (void **)&image);
 	if (EFI_ERROR(status)) {
-		outcome(PK_STAGE_LOAD, status);
 		pk_bs->unload_image(handle);
-		return;
+		return status;
 	}
 	if (payload->options_size) {
 		image->load_options = (void *)payload->options;
@@ -255,10 +245,27 @@ static void load_and_start(const struct payload *payload)
 	/* A payload out of memory still finds a volume to look for its files on. */
 	if (!image->device_handle)
 		image->device_handle = pk_boot_device();
+	*ret_handle = handle;
+	*ret_image = image;
+	return EFI_SUCCESS;
+}
+
+static void load_and_start(const struct pk_payload *payload)
+{
+	struct efi_loaded_image *image;
+	efi_handle_t handle;
+	efi_char16_t *exit_data = NULL;
+	u64 exit_data_size = 0;
+	efi_status_t status;
+
+	status = pk_payload_load(payload, &handle, &image);
+	if (EFI_ERROR(status)) {
+		outcome(PK_STAGE_LOAD, status);
+		return;
+	}
 	pk_stage(PK_STAGE_LOAD, EFI_SUCCESS);
 	pk_stage(PK_STAGE_STARTED, EFI_SUCCESS);
-	/* The firmware's default for a started boot option (3.1.2): a payload that hangs is not for ever. */
-	pk_bs->set_watchdog_timer(5 * 60, 0, 0, NULL);
+	pk_bs->set_watchdog_timer(PK_IMAGE_WATCHDOG_S, 0, 0, NULL);
 	status = pk_bs->start_image(handle, &exit_data_size, &exit_data);
 	pk_bs->set_watchdog_timer(0, 0, 0, NULL);
 	if (exit_data)
@@ -268,7 +275,7 @@ static void load_and_start(const struct payload *payload)
 
 enum pk_action pk_payload_run(void)
 {
-	struct payload payload = { .failure_action = PK_ACTION_AGENT };
+	struct pk_payload payload = { .failure_action = PK_ACTION_AGENT };
 	bool found;
 
 	pk_handoff.outcome.nr_runs++;
@@ -277,13 +284,12 @@ enum pk_action pk_payload_run(void)
 		pk_handoff.outcome.action = pk_leave.action;
 		return pk_leave.action;
 	}
-	found = pk_leave.requested ? payload_of_mailbox(&payload) : payload_of_kexec(&payload);
+	found = pk_leave.requested ? pk_payload_of_mailbox(&payload) : payload_of_kexec(&payload);
 	if (found)
 		load_and_start(&payload);
 	else
 		outcome(PK_STAGE_LOAD, EFI_NOT_FOUND);
-	release_pages();
-	staged.request.token = 0;
+	pk_payload_forget();
 	pk_handoff.outcome.action = payload.failure_action;
 	return payload.failure_action;
 }

@@ -102,6 +102,13 @@ struct efi_block_io {
 	efi_status_t (EFIAPI *flush_blocks)(struct efi_block_io *);
 };
 
+/* 13.17 */
+struct efi_ram_disk {
+	efi_status_t (EFIAPI *register_disk)(u64 start, u64 size, const efi_guid_t *type,
+					     struct efi_device_path *parent, struct efi_device_path **ret);
+	efi_status_t (EFIAPI *unregister)(struct efi_device_path *);
+};
+
 /* 24.1 */
 struct efi_simple_network_mode {
 	u32 state;
@@ -125,6 +132,20 @@ struct efi_simple_network_mode {
 	u8 media_present;
 };
 
+enum efi_simple_network_state {
+	EFI_SIMPLE_NETWORK_STOPPED,
+	EFI_SIMPLE_NETWORK_STARTED,
+	EFI_SIMPLE_NETWORK_INITIALIZED,
+};
+
+enum efi_simple_network_receive {
+	EFI_SIMPLE_NETWORK_RECEIVE_UNICAST		= 0x01,
+	EFI_SIMPLE_NETWORK_RECEIVE_MULTICAST		= 0x02,
+	EFI_SIMPLE_NETWORK_RECEIVE_BROADCAST		= 0x04,
+	EFI_SIMPLE_NETWORK_RECEIVE_PROMISCUOUS		= 0x08,
+	EFI_SIMPLE_NETWORK_RECEIVE_PROMISCUOUS_MULTICAST = 0x10,
+};
+
 struct efi_simple_network {
 	u64 revision;
 	efi_status_t (EFIAPI *start)(struct efi_simple_network *);
@@ -132,10 +153,93 @@ struct efi_simple_network {
 	efi_status_t (EFIAPI *initialize)(struct efi_simple_network *, u64 extra_rx, u64 extra_tx);
 	efi_status_t (EFIAPI *reset)(struct efi_simple_network *, u8 extended);
 	efi_status_t (EFIAPI *shutdown)(struct efi_simple_network *);
-	void *calls[8];		/* ReceiveFilters ... Receive: not used yet */
+	efi_status_t (EFIAPI *receive_filters)(struct efi_simple_network *, u32 enable, u32 disable,
+					       u8 reset_mcast, u64 nr_mcast, void *mcast);
+	void *station_address;
+	void *statistics;
+	void *mcast_ip_to_mac;
+	void *nv_data;
+	efi_status_t (EFIAPI *get_status)(struct efi_simple_network *, u32 *interrupts, void **transmitted);
+	efi_status_t (EFIAPI *transmit)(struct efi_simple_network *, u64 header_size, u64 size, void *frame,
+					void *source, void *destination, u16 *protocol);
+	efi_status_t (EFIAPI *receive)(struct efi_simple_network *, u64 *header_size, u64 *size, void *frame,
+				       void *source, void *destination, u16 *protocol);
 	efi_event_t wait_for_packet;
 	struct efi_simple_network_mode *mode;
 };
+_Static_assert(offsetof(struct efi_simple_network, mode) == 120, "EFI_SIMPLE_NETWORK_PROTOCOL");
+
+/* 24.3 */
+struct efi_pxe_base_code_packet {
+	u8 bytes[1472];
+} __attribute__((aligned(4)));
+
+struct efi_ip_address {
+	u32 words[4];	/* IPv4: the first, in network byte order */
+};
+
+struct efi_pxe_base_code_mode {
+	u8 started;
+	u8 ipv6_available;
+	u8 ipv6_supported;
+	u8 using_ipv6;
+	u8 bis_supported;
+	u8 bis_detected;
+	u8 auto_arp;
+	u8 send_guid;
+	u8 dhcp_discover_valid;
+	u8 dhcp_ack_received;
+	u8 proxy_offer_received;
+	u8 pxe_discover_valid;
+	u8 pxe_reply_received;
+	u8 pxe_bis_reply_received;
+	u8 icmp_error_received;
+	u8 tftp_error_received;
+	u8 make_callbacks;
+	u8 ttl;
+	u8 tos;
+	u8 pad;
+	struct efi_ip_address station_ip;
+	struct efi_ip_address subnet_mask;
+	struct efi_pxe_base_code_packet dhcp_discover;
+	struct efi_pxe_base_code_packet dhcp_ack;
+	struct efi_pxe_base_code_packet proxy_offer;
+	struct efi_pxe_base_code_packet pxe_discover;
+	struct efi_pxe_base_code_packet pxe_reply;
+	struct efi_pxe_base_code_packet pxe_bis_reply;
+	/* Filters, ARP and route tables, errors follow. */
+};
+_Static_assert(offsetof(struct efi_pxe_base_code_mode, dhcp_discover) == 52, "EFI_PXE_BASE_CODE_MODE");
+
+struct efi_pxe_base_code {
+	u64 revision;
+	efi_status_t (EFIAPI *start)(struct efi_pxe_base_code *, u8 use_ipv6);
+	efi_status_t (EFIAPI *stop)(struct efi_pxe_base_code *);
+	efi_status_t (EFIAPI *dhcp)(struct efi_pxe_base_code *, u8 sort_offers);
+	void *discover;
+	efi_status_t (EFIAPI *mtftp)(struct efi_pxe_base_code *, u32 operation, void *buffer, u8 overwrite,
+				     u64 *size, u64 *block_size, const struct efi_ip_address *server,
+				     const u8 *file, void *info, u8 no_buffer);
+	void *udp_write;
+	void *udp_read;
+	void *set_ip_filter;
+	void *arp;
+	void *set_parameters;
+	efi_status_t (EFIAPI *set_station_ip)(struct efi_pxe_base_code *, const struct efi_ip_address *station,
+					      const struct efi_ip_address *mask);
+	efi_status_t (EFIAPI *set_packets)(struct efi_pxe_base_code *,
+					   u8 *dhcp_discover_valid, u8 *dhcp_ack_received,
+					   u8 *proxy_offer_received, u8 *pxe_discover_valid,
+					   u8 *pxe_reply_received, u8 *pxe_bis_reply_received,
+					   struct efi_pxe_base_code_packet *dhcp_discover,
+					   struct efi_pxe_base_code_packet *dhcp_ack,
+					   struct efi_pxe_base_code_packet *proxy_offer,
+					   struct efi_pxe_base_code_packet *pxe_discover,
+					   struct efi_pxe_base_code_packet *pxe_reply,
+					   struct efi_pxe_base_code_packet *pxe_bis_reply);
+	struct efi_pxe_base_code_mode *mode;
+};
+_Static_assert(offsetof(struct efi_pxe_base_code, mode) == 104, "EFI_PXE_BASE_CODE_PROTOCOL");
 
 /* TCG EFI Protocol Specification 1.00 rev 0.13, 6 */
 struct efi_tcg2_capability {

@@ -20,6 +20,23 @@ enum efi_tpl {
 enum efi_event_type {
 	EFI_EVT_TIMER		= (int)0x80000000,
 	EFI_EVT_NOTIFY_SIGNAL	= 0x00000200,
+	EFI_EVT_SIGNAL_EXIT_BOOT_SERVICES = 0x00000201,
+};
+
+/* 7.3.11 */
+enum efi_open_protocol_attributes {
+	EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL	= 0x01,
+	EFI_OPEN_PROTOCOL_GET_PROTOCOL		= 0x02,
+	EFI_OPEN_PROTOCOL_BY_DRIVER		= 0x10,
+	EFI_OPEN_PROTOCOL_EXCLUSIVE		= 0x20,
+};
+
+/* 7.3.13 */
+struct efi_open_protocol_information {
+	efi_handle_t agent;
+	efi_handle_t controller;
+	u32 attributes;
+	u32 open_count;
 };
 
 enum efi_timer_delay { EFI_TIMER_CANCEL, EFI_TIMER_PERIODIC, EFI_TIMER_RELATIVE };
