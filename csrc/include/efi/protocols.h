@@ -275,6 +275,9 @@ enum {
 	EFI_TCG2_EVENT_HEADER_SIZE	= 14,
 	EFI_TCG2_EVENT_HEADER_VERSION	= 1,
 	EFI_TCG2_EV_IPL			= 0x0000000d,
+	/* 6.4: bits of supported_event_logs, and what GetEventLog is asked for */
+	EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2	= 1,
+	EFI_TCG2_EVENT_LOG_FORMAT_TCG_2		= 2,
 };
 
 struct efi_tcg2 {
