@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pykexec.errors import ConfigError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
-MODULES_PATH = "/etc/pykexec/modules"  # what PID 1 loads: a path a line, in order
+MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/guest/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
 

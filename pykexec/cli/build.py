@@ -26,6 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="its modules (default: /lib/modules/<version of the kernel>)",
     )  # fmt: skip
     parser.add_argument(
+        "--module", action="append", default=[], metavar="NAME",
+        help="ship this kernel module, too, and what it needs (file systems, say); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
         "--no-modules", action="store_true", help="the kernel has all that is needed built in"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="agent.toml to embed")
@@ -51,12 +55,17 @@ def main(args: argparse.Namespace) -> int:
     """Build, write, print what was built."""
     from pykexec.image import Recipe, SigningKey, build
     from pykexec.image.files import check_writable, write_atomically
-    from pykexec.image.recipe import DEFAULT_ARENA_MIB, DEFAULT_CMDLINE, KERNEL_MODULES
+    from pykexec.image.recipe import (
+        BRIDGE_MODULES,
+        DEFAULT_ARENA_MIB,
+        DEFAULT_CMDLINE,
+        KERNEL_MODULES,
+    )
 
     if (args.sign_key is None) != (args.sign_cert is None):
         raise UsageError("--sign-key and --sign-cert go together")
-    if args.no_modules and args.modules:
-        raise UsageError("--modules and --no-modules exclude each other")
+    if args.no_modules and (args.modules or args.module):
+        raise UsageError("--no-modules excludes --modules and --module")
     recipe = Recipe(
         kernel=args.kernel,
         modules=args.modules,
@@ -66,6 +75,8 @@ def main(args: argparse.Namespace) -> int:
         initrd_add=tuple(args.initrd_add),
         signing=SigningKey(args.sign_key, args.sign_cert) if args.sign_key else None,
         kernel_modules=() if args.no_modules else KERNEL_MODULES,
+        optional_modules=() if args.no_modules else BRIDGE_MODULES,
+        more_modules=tuple(args.module),
     )
     check_writable(args.output)
     built = build(recipe)

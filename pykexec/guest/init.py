@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
-from pykexec.config import MODULES_PATH
+from pykexec.guest.modules import load_at_boot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def main() -> NoReturn:
 def set_up() -> None:
     """Everything up to a console that can be written to; faults are said on it afterwards."""
     faults = [fault for mount in _MOUNTS if (fault := _mount(*mount))]
-    faults += load_modules(MODULES_PATH)
+    faults += load_at_boot()
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])) and (fault := _mount(*_EFIVARFS)):
         faults.append(fault)
     os.environ.update(ENVIRONMENT)
@@ -75,29 +75,6 @@ def _mount(source: str, target: str, fstype: str, flags: int) -> str:
     if result in (0, -errno.EBUSY):  # EBUSY: the kernel has mounted it already.
         return ""
     return f"mount {fstype} on {target}: {os.strerror(-result)}"
-
-
-def load_modules(path: str) -> list[str]:
-    """Load the kernel modules that the file lists, one path a line, in order; the faults."""
-    import errno
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            names = file.read().split()
-    except FileNotFoundError:
-        return []
-    faults = []
-    for name in names:
-        try:
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            faults.append(f"{name}: {error.strerror}")
-            continue
-        result = lib.pk_finit_module(fd, b"", 0)
-        os.close(fd)
-        if result not in (0, -errno.EEXIST):
-            faults.append(f"{name}: {os.strerror(-result)}")
-    return faults
 
 
 def _cpu_time_s() -> float:

@@ -89,12 +89,20 @@ def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Ini
     directory = recipe.modules or Path("/lib/modules", kernel.version)
     return initrd.compose(
         kernel_version=kernel.version,
-        modules=modules.load(directory, recipe.kernel_modules) if recipe.kernel_modules else [],
+        modules=_modules(recipe, directory),
+        at_boot=recipe.kernel_modules,
         config=config,
         resume=files.read(recipe.resume),
         busybox=files.read(recipe.busybox),
         additions=recipe.initrd_add,
     )
+
+
+def _modules(recipe: Recipe, directory: Path) -> dict[str, list[modules.Module]]:
+    names = recipe.kernel_modules + recipe.more_modules
+    if not names and not recipe.optional_modules:
+        return {}  # A kernel without modules has no directory of them.
+    return modules.load(directory, names, recipe.optional_modules)
 
 
 def _check_arena(

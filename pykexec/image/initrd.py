@@ -9,7 +9,7 @@ processor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +47,23 @@ class Initrd:
 def compose(
     *,
     kernel_version: str,
-    modules: Sequence[Module],
+    modules: Mapping[str, Sequence[Module]],
+    at_boot: Collection[str],
     config: bytes,
     resume: bytes,
     busybox: bytes,
     additions: Sequence[Path] = (),
 ) -> Initrd:
-    """The initramfs for one kernel; additions are archives (put behind ours) or directories
+    """The initramfs for one kernel.
+
+    modules gives for each name what is to be loaded, in order; PID 1 loads those of at_boot, the
+    others wait until somebody asks. additions are archives (put behind ours) or directories
     (packed).
     """
     archive = cpio.archive(
         [
             *_base(config, resume, busybox),
-            *_modules(kernel_version, modules),
+            *_modules(kernel_version, modules, at_boot),
             *interpreter.entries(),
         ]
     )
@@ -92,11 +96,19 @@ def _script(module: str) -> bytes:
     return f"{first_line}from {module} import main; raise SystemExit(main())\n".encode()
 
 
-def _modules(version: str, modules: Sequence[Module]) -> Iterator[cpio.Entry]:
-    paths = [f"/lib/modules/{version}/{module.name}.ko" for module in modules]
-    for path, module in zip(paths, modules, strict=True):
-        yield cpio.file(path, module.data)
-    yield cpio.file(MODULES_PATH, "".join(f"{path}\n" for path in paths).encode())
+def _modules(
+    version: str, modules: Mapping[str, Sequence[Module]], at_boot: Collection[str]
+) -> Iterator[cpio.Entry]:
+    """The modules' files, each once, and the list that guest/modules.py reads."""
+    files = {module.name: module for order in modules.values() for module in order}
+    paths = {name: f"/lib/modules/{version}/{name}.ko" for name in files}
+    for name in sorted(files):
+        yield cpio.file(paths[name], files[name].data)
+    lines = [
+        " ".join(["boot" if name in at_boot else "demand", name, *(paths[m.name] for m in order)])
+        for name, order in modules.items()
+    ]
+    yield cpio.file(MODULES_PATH, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _addition(path: Path) -> bytes:

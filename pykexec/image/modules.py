@@ -28,36 +28,53 @@ _SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A kernel module as insmod takes it: ELF, not compressed."""
+    """A kernel module as insmod takes it: ELF, not compressed; needs names others."""
 
     name: str
     data: bytes
+    needs: tuple[str, ...] = ()
 
 
-def load(directory: Path, names: Iterable[str]) -> list[Module]:
-    """The named modules of directory (/lib/modules/<version>) in load order, dependencies first.
+def load(
+    directory: Path, names: Iterable[str], optional: Iterable[str] = ()
+) -> dict[str, list[Module]]:
+    """For each name the modules of directory (/lib/modules/<version>) to be loaded, in order.
 
-    What the kernel has built in (modules.builtin) is left out. FormatError if a module is missing
-    or broken, UsageError if directory is.
+    What the kernel has built in (modules.builtin) needs none. Of optional, those that this kernel
+    does not have are left out. FormatError if a module is missing or broken, UsageError if
+    directory is.
     """
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such directory of kernel modules")
     available, builtin = _index(directory), _builtin(directory)
-    loaded: dict[str, Module] = {}
+    found: dict[str, Module] = {}
 
     def visit(name: str, needed_by: str) -> None:
-        if name in loaded or name in builtin:
+        if name in found or name in builtin:
             return
         if name not in available:
             raise FormatError(f"{directory}: no kernel module {name}{needed_by}")
         data = _unpack(available[name])
-        for dependency in _dependencies(data, available[name]):
+        needs = tuple(_dependencies(data, available[name]))
+        for dependency in needs:
             visit(dependency, f", which {name} needs")
-        loaded[name] = Module(name, data)
+        found[name] = Module(name, data, needs)
 
-    for name in names:
-        visit(_canonical(name), "")
-    return list(loaded.values())
+    wanted = [_canonical(name) for name in names]
+    wanted += [name for name in map(_canonical, optional) if name in available or name in builtin]
+    for name in wanted:
+        visit(name, "")
+    return {name: _order(name, found) for name in wanted}
+
+
+def _order(name: str, found: dict[str, Module]) -> list[Module]:
+    """name and what it needs, dependencies first."""
+    if name not in found:
+        return []
+    ordered: dict[str, Module] = {}
+    for needed in found[name].needs:
+        ordered |= {module.name: module for module in _order(needed, found)}
+    return [*ordered.values(), found[name]]
 
 
 def _canonical(name: str) -> str:

@@ -16,6 +16,8 @@ MIN_ARENA_MIB = Limit.ARENA_MIN >> 20
 ARENA_PARAMETER = "pykexec.arena"
 KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
+BRIDGE_MODULES = ("device_dax", "dax_hmem", "ublk_drv", "nbd", "tun", "tpm_vtpm_proxy")
+"""What bridges need, loaded when they start; a kernel may lack some."""
 DATA = Path(__file__).resolve().parent.parent / "data"
 BUSYBOX = Path("/usr/bin/busybox")
 
@@ -27,7 +29,8 @@ class Recipe:
     modules is the directory of the kernel's modules, by default /lib/modules/<version>. initrd_add
     names further initramfs archives, or directories to be packed into one. stub, resume and busybox
     (which must be linked statically) are what the package and the machine have unless said
-    otherwise.
+    otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel has them,
+    and more_modules wait until something asks for them.
     """
 
     kernel: Path
@@ -38,6 +41,8 @@ class Recipe:
     initrd_add: tuple[Path, ...] = ()
     signing: SigningKey | None = None
     kernel_modules: tuple[str, ...] = KERNEL_MODULES
+    optional_modules: tuple[str, ...] = BRIDGE_MODULES
+    more_modules: tuple[str, ...] = ()
     stub: Path = DATA / "stub.efi"
     resume: Path = DATA / "resume.bin"
     busybox: Path = BUSYBOX

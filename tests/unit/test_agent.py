@@ -15,7 +15,7 @@ from pykexec.config import AgentConfig, PayloadConfig
 from pykexec.errors import FirmwareError, FormatError, KexecError
 from pykexec.firmware.info import FirmwareInfo, decode_info
 from pykexec.guest.agent import decide, final_action
-from pykexec.guest.init import load_modules
+from pykexec.guest.modules import load, load_at_boot
 from pykexec.log import describe, marker
 
 PAYLOAD = PayloadConfig("\\EFI\\a.efi")
@@ -55,14 +55,21 @@ def test_modules_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.ko"
     broken.write_bytes(b"no module")
     listed = tmp_path / "modules"
-    listed.write_text(f"/nonexistent.ko\n{broken}\n")
-    first, second = load_modules(str(listed))
+    listed.write_text(f"boot two /nonexistent.ko {broken}\ndemand other {broken}\n")
+    first, second = load_at_boot(str(listed))
     assert first == "/nonexistent.ko: No such file or directory"
     assert second.startswith(f"{broken}: ")
 
 
 def test_no_list_of_modules_means_none(tmp_path: Path) -> None:
-    assert load_modules(str(tmp_path / "modules")) == []
+    assert load_at_boot(str(tmp_path / "modules")) == []
+
+
+def test_a_module_that_the_image_lacks_is_named(tmp_path: Path) -> None:
+    listed = tmp_path / "modules"
+    listed.write_text("demand builtin\n")
+    assert load("builtin", str(listed)) == []
+    assert load("tun", str(listed)) == ["tun: this image has no such kernel module"]
 
 
 def test_a_marker_has_three_parts_behind_its_prefix() -> None:

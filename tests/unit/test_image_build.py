@@ -141,7 +141,7 @@ def test_initramfs_has_what_the_agent_looks_for(root: Path) -> None:
     assert (root / "init").read_text().startswith(f"#!{interpreter.executable()} -ISB\n")
     assert (root / "init").stat().st_mode & 0o777 == 0o755
     assert (root / "bin/sh").readlink() == Path("busybox")
-    assert (root / "etc/pykexec/modules").read_text() == ""
+    assert (root / "etc/pykexec/modules").read_text() == "boot efivarfs\n"
     assert (root / "etc/pykexec/agent.toml").read_bytes() == b""
     resume = interpreter.library_path("pykexec/data/resume.bin").lstrip("/")
     assert (root / resume).read_bytes() == b"resume" * 100

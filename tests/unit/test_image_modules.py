@@ -49,17 +49,25 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["top_most", "top-most"])
 def test_dependencies_come_first(tree: Path, name: str) -> None:
-    assert [each.name for each in modules.load(tree, [name])] == ["core", "mid", "top_most"]
+    ((key, order),) = modules.load(tree, [name]).items()
+    assert key == "top_most"
+    assert [each.name for each in order] == ["core", "mid", "top_most"]
+
+
+def test_what_a_kernel_lacks_may_be_optional(tree: Path) -> None:
+    assert modules.load(tree, ["core"], ["base", "nonsense"]).keys() == {"core", "base"}
 
 
 def test_built_in_module_needs_nothing(tree: Path) -> None:
-    assert modules.load(tree, ["base"]) == []
+    assert modules.load(tree, ["base"]) == {"base": []}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_compressed_modules_are_unpacked(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"one{suffix}").write_bytes(FORMATS[suffix](module("")))
-    assert modules.load(tmp_path, ["one"]) == [modules.Module("one", module(""))]
+    assert modules.load(tmp_path, ["one"]) == {
+        "one": [modules.Module("one", module(""))]
+    }
 
 
 @pytest.mark.parametrize(

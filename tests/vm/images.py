@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -63,12 +64,15 @@ def image(
     cmdline: str = DEFAULT_CMDLINE,
     arena_mib: int = ARENA_MIB,
     defines: tuple[str, ...] = (),
+    modules: tuple[str, ...] = (),
+    additions: tuple[Path, ...] = (),
 ) -> Path:
     """An image with the scripts of tests/vm/inside, hello.efi and kexec-tools in its initramfs.
 
-    One whole image a kernel is built by the builder; the others are made of its sections.
+    One whole image a kernel (and set of modules and of added directories or archives) is built by
+    the builder; the others are made of its sections.
     """
-    whole = _whole_image(kernel_name)
+    whole = _whole_image(kernel_name, modules, additions)
 
     def make(path: Path) -> None:
         parts = sections(whole)
@@ -95,12 +99,29 @@ def sections(path: Path) -> dict[str, bytes]:
     return parts
 
 
-def _whole_image(kernel_name: str) -> Path:
+def _whole_image(
+    kernel_name: str, modules: tuple[str, ...], additions: tuple[Path, ...]
+) -> Path:
     def make(path: Path) -> None:
         with tempfile.TemporaryDirectory() as directory:
-            path.write_bytes(build(_recipe(kernel_name, Path(directory))).data)
+            recipe = _recipe(kernel_name, Path(directory))
+            recipe = replace(
+                recipe, more_modules=modules, initrd_add=(*recipe.initrd_add, *additions)
+            )
+            path.write_bytes(build(recipe).data)
 
-    return _kept("whole", ".efi", make, _sources(), kernel_name, kernel(kernel_name).release)
+    words = (kernel_name, kernel(kernel_name).release, *modules, *map(_content, additions))
+    return _kept("whole", ".efi", make, _sources(), *words)
+
+
+def _content(addition: Path) -> str:
+    files = sorted(addition.rglob("*")) if addition.is_dir() else [addition]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(addition)}\0{path.stat().st_mode}\0".encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _recipe(kernel_name: str, directory: Path) -> Recipe:

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bridges: processes that turn the firmware's devices into Linux' own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("block", "net", "tpm")
+"""Each is a module beside this one with discover(mailbox) and serve(bridge, stop_fd)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A device of the firmware that is, or is to be, Linux' too; name is the same at each boot."""
+
+    kind: str
+    handle: int
+    name: str

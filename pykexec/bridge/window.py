@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port to the firmware's devices: by the window where Linux can map it, else by the mailbox."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pykexec._native import ffi, lib
+from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
+from pykexec.efi.guid import named_guids
+from pykexec.errors import FirmwareError
+from pykexec.firmware.handoff import parse_handoff, read_handoff_bytes
+from pykexec.firmware.mailbox import MAILBOX_NAME, Mailbox
+
+if TYPE_CHECKING:
+    from pykexec._native import CData
+
+BELL_NAME = bytes(ffi.string(lib.PK_BELL_NAME)).decode()
+_DAX_DEVICES = "/sys/bus/dax/devices"
+_DEVICE_DAX = "/sys/bus/dax/drivers/device_dax/new_id"
+
+
+@dataclass(slots=True)
+class Port:
+    """An open port; data_size bytes at data are shared with the firmware."""
+
+    pointer: CData
+    data_size: int
+
+    @property
+    def data(self) -> CData:
+        """The data area, u8 *."""
+        return lib.pk_port_data(self.pointer)
+
+    @property
+    def is_window(self) -> bool:
+        """False: all goes by the mailbox, an order of magnitude slower."""
+        return bool(lib.pk_port_is_window(self.pointer))
+
+    def close(self) -> None:
+        """Give channel and data area back; the object is of no use afterwards."""
+        lib.pk_port_close(self.pointer)
+
+    def __enter__(self) -> Port:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_port(data_size: int, by_mailbox: bool = False) -> Port:
+    """A port with data_size bytes of data area, whole pages.
+
+    FirmwareError (EBUSY) when others have taken the whole window.
+    """
+    dax = None if by_mailbox else find_window()
+    mailbox, bell = variable_path(MAILBOX_NAME), variable_path(BELL_NAME)
+    make_mutable(bell if dax else mailbox)
+    pointer = ffi.new("struct pk_port **")
+    paths = [ffi.NULL if dax is None else dax.encode(), bell.encode(), mailbox.encode()]
+    result = lib.pk_port_open(*paths, data_size, pointer)
+    if result == -errno.EBUSY:
+        fault = f"other bridges have taken too much for {data_size >> 10} KiB more"
+        raise FirmwareError(errno.EBUSY, fault, "window")
+    if result:
+        raise FirmwareError(-result, os.strerror(-result), dax or mailbox)
+    return Port(pointer[0], data_size)
+
+
+def variable_path(name: str, root: StrPath = EFIVARFS) -> str:
+    """The efivarfs file of one of our variables."""
+    return os.path.join(root, f"{name}-{named_guids()['pykexec_mailbox']}")
+
+
+@cache
+def find_window() -> str | None:
+    """The window's device ("/dev/dax0.0"); None where there is no window or no driver for it."""
+    from pykexec.guest.modules import load
+
+    with Mailbox() as mailbox:
+        window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
+    if window.start == window.end:
+        return None
+    for name in ("device_dax", "dax_hmem"):
+        load(name)
+    name = _device_at(window.start)
+    if name is None:
+        return None
+    if not os.path.exists(f"{_DAX_DEVICES}/{name}/driver"):
+        _bind(name)
+    node = f"/dev/{name}"
+    return node if os.path.exists(node) else None
+
+
+def _device_at(address: int) -> str | None:
+    """By address, since numbers depend on what other soft-reserved memory the machine has."""
+    try:
+        names = sorted(os.listdir(_DAX_DEVICES))
+    except FileNotFoundError:
+        return None
+    for name in names:
+        with open(f"{_DAX_DEVICES}/{name}/resource", encoding="ascii") as file:
+            if int(file.read(), 16) == address:
+                return name
+    return None
+
+
+def _bind(name: str) -> None:
+    """Linux 6.12 keeps such memory for its kmem driver, which would make it system RAM."""
+    try:
+        with open(_DEVICE_DAX, "w", encoding="ascii") as file:
+            file.write(name)
+    except OSError:
+        pass  # It exists, or it will not: the node tells.
