@@ -17,15 +17,18 @@
 #include <common/bzimage.h>
 #include <common/crc32.h>
 #include <common/device_path.h>
+#include <common/event_log.h>
 #include <common/exit_boot_services.h>
 #include <common/handoff.h>
 #include <common/memory_map.h>
 #include <common/message.h>
 #include <common/page_table.h>
 #include <common/pe.h>
+#include <common/tpm_filter.h>
 #include <common/variable_filter.h>
 #include <native/port.h>
 #include <native/syscalls.h>
+#include <native/vtpm.h>
 
 #ifndef PK_CFFI
 #include <linux/kexec.h>
