@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP and HTTPS: one GET, redirects followed, everything bounded."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pykexec import __version__
+from pykexec.errors import NetworkError, NotOnServerError, UsageError
+from pykexec.net.transfer import Deadline, Limits, Sink, resolve
+from pykexec.net.url import Url
+
+CHUNK_SIZE = 1 << 18
+MAX_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MISSING = (404, 410)
+
+
+class Transient(NetworkError):
+    """What may be gone at the next attempt."""
+
+
+def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
+    """Write what url names to sink; the address that it came from in the end.
+
+    Transient, NotOnServerError or NetworkError say what went wrong. A redirect away from HTTPS is
+    refused: what HTTPS has vouched for must not come from elsewhere.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        target = _get_once(url, sink, limits, deadline)
+        if target is None:
+            return url
+        try:
+            following = url.join(target)
+        except UsageError as error:
+            raise NetworkError(f"{url}: redirects to an address that is none: {error}") from None
+        if following.scheme not in ("http", "https"):
+            raise NetworkError(f"{url}: redirects to {following}, which is not HTTP")
+        if url.scheme == "https" != following.scheme:
+            raise NetworkError(f"{url}: redirects to {following}, away from HTTPS")
+        url = following
+    raise NetworkError(f"{url}: more than {MAX_REDIRECTS} redirects")
+
+
+def _get_once(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> str | None:
+    """Fill sink, or say where the server points instead."""
+    with _connection(url, limits, deadline) as connection:
+        try:
+            connection.putrequest("GET", url.path, skip_host=True, skip_accept_encoding=True)
+            connection.putheader("Host", _host(url))
+            connection.putheader("User-Agent", f"pykexec/{__version__}")
+            connection.putheader("Accept-Encoding", "identity")
+            connection.putheader("Connection", "close")
+            connection.endheaders()
+            response = connection.getresponse()
+            if response.status in _REDIRECTS:
+                return _location(url, response)
+            _check_status(url, response)
+            _receive(url, response, sink, deadline)
+        except TimeoutError:
+            raise Transient(f"{url}: no answer within {limits.timeout_s:g} s") from None
+        except http.client.IncompleteRead:
+            deadline.silence_s(url)  # We may have closed it ourselves, at the end of all patience.
+            raise Transient(_cut_off(url, sink.size)) from None
+        except http.client.HTTPException as error:
+            deadline.silence_s(url)
+            raise NetworkError(f"{url}: not HTTP: {error!r}") from None
+        except OSError as error:
+            deadline.silence_s(url)
+            raise Transient(f"{url}: {error.strerror or error}") from None
+    return None
+
+
+def _host(url: Url) -> str:
+    """The Host field: without the scope, which means nothing elsewhere (RFC 6874, 4)."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    default = {"http": 80, "https": 443}[url.scheme]
+    return host if url.port == default else f"{host}:{url.port}"
+
+
+def _location(url: Url, response: http.client.HTTPResponse) -> str:
+    target = response.headers.get("Location")
+    if not target:
+        raise NetworkError(f"{url}: {response.status} without a Location")
+    return target.partition("#")[0]
+
+
+def _check_status(url: Url, response: http.client.HTTPResponse) -> None:
+    if response.status == 200:
+        return
+    fault = f"{url}: {response.status} {response.reason}".rstrip()
+    if response.status in _MISSING:
+        raise NotOnServerError(fault)
+    raise (Transient if response.status >= 500 else NetworkError)(fault)
+
+
+def _receive(url: Url, response: http.client.HTTPResponse, sink: Sink, deadline: Deadline) -> None:
+    size = response.length  # None: until the end of chunks, or of the connection
+    if size is not None:
+        sink.expect(size)
+    # Not read(): it waits until all of the chunk has come, however slowly.
+    while data := response.read1(CHUNK_SIZE):
+        sink.write(data)
+        deadline.silence_s(url)
+    deadline.silence_s(url)
+    if size is not None and sink.size != size:
+        raise Transient(f"{_cut_off(url, sink.size)} of {size}")
+
+
+def _cut_off(url: Url, size: int) -> str:
+    return f"{url}: cut off after {size} bytes"
+
+
+@contextmanager
+def _connection(
+    url: Url, limits: Limits, deadline: Deadline
+) -> Iterator[http.client.HTTPConnection]:
+    """A connection that does not outlive the deadline, whatever it is doing then."""
+    connection = http.client.HTTPConnection("")
+    plain = _connect(url, deadline)
+    # The time limit of a socket is for one call; a server that sends byte by byte has many.
+    watch = threading.Timer(deadline.left_s, _cut, (plain,))
+    watch.daemon = True
+    watch.start()
+    try:
+        connection.sock = _tls(url, plain, limits, deadline) if url.scheme == "https" else plain
+        yield connection
+    finally:
+        watch.cancel()
+        connection.close()
+        plain.close()
+
+
+def _cut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # It has ended by itself.
+
+
+def _connect(url: Url, deadline: Deadline) -> socket.socket:
+    fault = ""
+    for family, address in resolve(url, socket.SOCK_STREAM):
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        connection.settimeout(deadline.silence_s(url))
+        try:
+            connection.connect(address)
+            return connection
+        except TimeoutError:
+            fault = "no answer"
+        except OSError as error:
+            fault = error.strerror or str(error)
+        connection.close()
+    raise Transient(f"{url}: cannot connect: {fault}")
+
+
+def _tls(url: Url, plain: socket.socket, limits: Limits, deadline: Deadline) -> socket.socket:
+    """plain with TLS on it, once the server has proven its name to the authorities."""
+    import ssl
+
+    if not limits.authorities:
+        raise NetworkError(f"{url}: no certificate authority is configured, nobody is trusted")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=limits.authorities)
+    except (ssl.SSLError, ValueError) as error:
+        raise NetworkError(f"{url}: the configured certificate authority: {error}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    plain.settimeout(deadline.silence_s(url))
+    try:
+        # Its detach would take plain from the watch: a copy of the descriptor goes to TLS.
+        return context.wrap_socket(plain.dup(), server_hostname=url.host.encode())
+    except ssl.SSLCertVerificationError as error:
+        raise NetworkError(f"{url}: certificate refused: {error.verify_message}") from None
+    except TimeoutError:
+        raise Transient(f"{url}: no TLS within {limits.timeout_s:g} s") from None
+    except ssl.SSLError as error:
+        raise NetworkError(f"{url}: no TLS: {error.reason or error}") from None
+    except OSError as error:
+        deadline.silence_s(url)
+        raise Transient(f"{url}: no TLS: {error.strerror or error}") from None
