@@ -248,7 +248,7 @@ def test_a_dead_server_costs_no_more_than_its_timeout() -> None:
         mute.bind(("127.0.0.1", 0))
         url = parse_url(f"tftp://127.0.0.1:{mute.getsockname()[1]}/a")
         started = time.monotonic()
-        with pytest.raises(NetworkError, match=rr"no answer within 1\.5 s"):
+        with pytest.raises(NetworkError, match=r"no answer within 1\.5 s"):
             fetch_bytes(url, Limits(timeout_s=1.5))
         assert time.monotonic() - started < 3
 
