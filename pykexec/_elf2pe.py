@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a static-pie ELF that was linked with stub.lds into a PE32+ EFI application.
+"""Turn a static-pie ELF that was linked with stub.lds into a PE32+ EFI application or driver.
 
 Debian's gcc has no PE target; ld's i386pep emulation drops absolute relocations of ELF objects,
 and tables of function pointers need them. Layout follows PE/COFF 8.3; the headers fill one page,
@@ -31,7 +31,8 @@ _SECTIONS: Final = {
     ".sbat": _DATA | _READ,
 }
 _DLL_CHARACTERISTICS: Final = 0x0160  # NX_COMPAT | DYNAMIC_BASE | HIGH_ENTROPY_VA
-_EFI_APPLICATION: Final = 10
+EFI_APPLICATION: Final = 10
+EFI_BOOT_SERVICE_DRIVER: Final = 11
 
 
 def _align(value: int, alignment: int) -> int:
@@ -50,7 +51,7 @@ def _relocation_blocks(addresses: list[int]) -> bytes:
     return blocks
 
 
-def elf2pe(source: Path, destination: Path) -> None:
+def elf2pe(source: Path, destination: Path, subsystem: int = EFI_APPLICATION) -> None:
     """Write the PE made of the ELF source to destination; ValueError for foreign relocations."""
     with source.open("rb") as stream:
         elf = ELFFile(stream)
@@ -116,7 +117,7 @@ def elf2pe(source: Path, destination: Path) -> None:
         "<QIIHHHHHHI", 0, _SECTION_ALIGNMENT, _FILE_ALIGNMENT, 0, 0, 0, 0, 1, 0, 0
     )
     optional += struct.pack(
-        "<IIIHHQQQQII", image_size, _HEADERS_SIZE, 0, _EFI_APPLICATION, _DLL_CHARACTERISTICS,
+        "<IIIHHQQQQII", image_size, _HEADERS_SIZE, 0, subsystem, _DLL_CHARACTERISTICS,
         0x100000, 0x1000, 0x100000, 0x1000, 0, 16,
     )  # fmt: skip
     directories = [(0, 0)] * 16

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pykexec._elf2pe import elf2pe
+from pykexec._elf2pe import EFI_APPLICATION, EFI_BOOT_SERVICE_DRIVER, elf2pe
 from pykexec.run import run
 
 _CFLAGS: Final = (
@@ -83,13 +83,23 @@ def build_stub(csrc: Path, output: Path, defines: Sequence[str] = ()) -> None:
         elf2pe(elf, output)
 
 
-def build_payload(csrc: Path, name: str, output: Path) -> None:
-    """Build the test application csrc/payload/<name>.c."""
+def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPLICATION) -> None:
+    """Build the test application, or driver, csrc/payload/<name>.c."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
         sources = [csrc / "payload" / f"{name}.c", csrc / "common" / "guids.c"]
         _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
-        elf2pe(elf, output)
+        elf2pe(elf, output, subsystem)
+
+
+def build_ramdisk(csrc: Path, output: Path) -> None:
+    """Build ramdisk.efi, the driver for firmware that has no RAM disks."""
+    with TemporaryDirectory() as directory:
+        elf = Path(directory) / "ramdisk.elf"
+        shared = [csrc / "stub" / "mem.c", csrc / "common" / "guids.c"]
+        sources = [*sorted((csrc / "ramdisk").glob("*.c")), *shared]
+        _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
+        elf2pe(elf, output, EFI_BOOT_SERVICE_DRIVER)
 
 
 def build_resume(csrc: Path, output: Path) -> None:
@@ -109,3 +119,4 @@ def build(source_root: Path, output_dir: Path) -> None:
     csrc = source_root / "csrc"
     build_stub(csrc, output_dir / "stub.efi")
     build_resume(csrc, output_dir / "resume.bin")
+    build_ramdisk(csrc, output_dir / "ramdisk.efi")

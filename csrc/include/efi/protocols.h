@@ -102,6 +102,12 @@ struct efi_block_io {
 	efi_status_t (EFIAPI *flush_blocks)(struct efi_block_io *);
 };
 
+/* 20.2 */
+struct efi_acpi_table {
+	efi_status_t (EFIAPI *install)(struct efi_acpi_table *, const void *table, u64 size, u64 *key);
+	efi_status_t (EFIAPI *uninstall)(struct efi_acpi_table *, u64 key);
+};
+
 /* 13.17 */
 struct efi_ram_disk {
 	efi_status_t (EFIAPI *register_disk)(u64 start, u64 size, const efi_guid_t *type,

@@ -102,6 +102,7 @@ enum efi_device_path_subtype {
 	EFI_DP_HARDWARE_MEMORY	= 0x03,
 	EFI_DP_MEDIA_VENDOR	= 0x03,
 	EFI_DP_MEDIA_FILE	= 0x04,
+	EFI_DP_MEDIA_RAM_DISK	= 0x09,
 	EFI_DP_END_ENTIRE	= 0xff,
 };
 
