@@ -27,7 +27,9 @@
 #include <common/tpm_filter.h>
 #include <common/variable_filter.h>
 #include <native/port.h>
+#include <native/route.h>
 #include <native/syscalls.h>
+#include <native/tap.h>
 #include <native/vtpm.h>
 
 #ifndef PK_CFFI
