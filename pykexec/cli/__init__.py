@@ -22,6 +22,7 @@ VERBS = (
     "status",
     "memmap",
     "devices",
+    "bridge",
     "exec",
     "leave",
     "verify-firmware",

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking the supervisor of the bridges, which is started when there is none yet."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from pykexec.bridge import KINDS
+from pykexec.errors import FirmwareError
+
+SOCKET = "/run/pykexec/bridges.socket"
+UP, STARTING, FAILED = "up", "starting", "failed"
+WAIT_S = 20.0
+_START_S = 10.0
+_ANSWER_MAX = 1 << 20
+
+
+def ensure(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
+    """Have the bridges of these kinds (all by default) running; what each of them is doing.
+
+    Comes back when all are up or have failed, or after wait_s. A row has kind, name, handle, state
+    (UP, STARTING, FAILED), fault, and what the bridge has published of itself (node ...).
+    """
+    return _ask({"do": "ensure", "kinds": kinds or KINDS, "wait_s": wait_s}, wait_s, start=True)
+
+
+def status() -> list[dict[str, Any]]:
+    """What the bridges are doing; nothing where no supervisor runs."""
+    return _ask({"do": "status"}, 5.0)
+
+
+def stop(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
+    """End the bridges of these kinds, or all and the supervisor with them; what is left over."""
+    return _ask({"do": "stop", "kinds": kinds or KINDS}, wait_s)
+
+
+def missing(rows: Iterable[dict[str, Any]], kinds: Iterable[str] = KINDS) -> list[str]:
+    """A line for each kind of which this machine has no device."""
+    words = {"block": "no disk", "net": "no network device", "tpm": "no TPM"}
+    present = {row["kind"] for row in rows}
+    return [words[kind] for kind in kinds if kind not in present]
+
+
+def _ask(request: dict[str, Any], wait_s: float, start: bool = False) -> list[dict[str, Any]]:
+    connection = _connect(start)
+    if connection is None:
+        return []
+    with connection:
+        connection.settimeout(wait_s + 5)
+        try:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n") and len(answer) < _ANSWER_MAX:
+                part = connection.recv(65536)
+                if not part:
+                    break
+                answer += part
+            rows: list[dict[str, Any]] = json.loads(answer)
+        except (OSError, ValueError) as error:
+            fault = f"the supervisor of the bridges does not answer: {error}"
+            raise FirmwareError(errno.ETIMEDOUT, fault, SOCKET) from error
+    return rows
+
+
+def _connect(start: bool) -> socket.socket | None:
+    deadline = time.monotonic() + _START_S
+    started = False
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            connection.connect(SOCKET)
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+        if not start:
+            return None
+        if not started:
+            _spawn()
+            started = True
+        if time.monotonic() > deadline:
+            raise FirmwareError(errno.ETIMEDOUT, "the supervisor does not start", SOCKET)
+        time.sleep(0.02)
+
+
+def _spawn() -> None:
+    """Start the supervisor as nobody's child: it outlives whoever asked first."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    code = 1
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            from pykexec.bridge.daemon import run
+
+            run(SOCKET)
+        code = 0
+    finally:
+        os._exit(code)

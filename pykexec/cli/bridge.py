@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykexec bridge: the firmware's disks, network and TPM as Linux devices."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "start, stop or list the bridges that make the firmware's devices Linux' own"
+_KINDS = ("block", "net", "tpm")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("do", choices=("start", "stop", "status"), help="what to do")
+    parser.add_argument("kind", nargs="*", metavar="KIND", help="block, net, tpm (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do it and list the bridges; 8 when one that was to be started has failed."""
+    from pykexec.bridge import supervisor
+    from pykexec.cli.output import print_json
+    from pykexec.errors import UsageError
+    from pykexec.firmware.mailbox import Mailbox
+
+    unknown = set(args.kind) - set(_KINDS)
+    if unknown:
+        raise UsageError(f"{', '.join(sorted(unknown))}: not one of {', '.join(_KINDS)}")
+    if args.do == "start":
+        Mailbox().close()  # Says why this machine has no such devices.
+        rows = supervisor.ensure(*args.kind)
+    elif args.do == "stop":
+        rows = supervisor.stop(*args.kind)
+    else:
+        rows = supervisor.status()
+    if args.json:
+        print_json(rows)
+    else:
+        for row in rows:
+            what = row["fault"] if row["state"] == supervisor.FAILED else row.get("node", "")
+            print(f"{row['name']:20} {row['state']:9} handle {row['handle']:<4} {what}")
+        if args.do == "start":
+            print("\n".join(supervisor.missing(rows, args.kind or _KINDS)))
+    failed = args.do == "start" and any(row["state"] == supervisor.FAILED for row in rows)
+    return 8 if failed else 0

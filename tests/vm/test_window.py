@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window: what it carries is what the mailbox carries, and what it must not carry is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import image
+
+INVALID_PARAMETER, UNSUPPORTED, BAD_BUFFER_SIZE, MEDIA_CHANGED, NOT_FOUND = 2, 3, 4, 13, 14
+
+
+@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
+def test_the_window_is_checked_by_the_stub(boot: Boot, tmp_path: Path, kernel: str) -> None:
+    machine = machine_with(tmp_path, firmware("2025.02"), image(kernel))
+    guest = Guest(boot(machine)).ready()
+    found = guest.script("window")
+    print(found)
+    assert found["is_window"]
+    assert found["same"]
+    head = (tmp_path / "disk.img").read_bytes()[: 1 << 20]
+    assert found["digest"] == hashlib.sha256(head).hexdigest()
+    assert {name: each["status"] for name, each in found["refused"].items()} == {
+        "no such handle": NOT_FOUND,
+        "half a block": BAD_BUFFER_SIZE,
+        "behind the end": INVALID_PARAMETER,
+        "over the end": INVALID_PARAMETER,
+        "lba wraps": INVALID_PARAMETER,
+        "old medium": MEDIA_CHANGED,
+        "no descriptor's op": UNSUPPORTED,
+    }
+    assert all(each["result"] == each["errno"] == 0 for each in found["refused"].values())
+    assert found["hostile"] == {
+        "header": INVALID_PARAMETER,
+        "channels": INVALID_PARAMETER,
+        "behind": INVALID_PARAMETER,
+        "across the end": INVALID_PARAMETER,
+        "wraps": INVALID_PARAMETER,
+        "served after nonsense": 1,
+    }
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
