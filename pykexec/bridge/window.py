@@ -91,8 +91,8 @@ def find_window() -> str | None:
         window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
     if window.start == window.end:
         return None
-    for name in ("device_dax", "dax_hmem"):
-        load(name)
+    for module in ("device_dax", "dax_hmem"):
+        load(module)
     name = _device_at(window.start)
     if name is None:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The window: what it carries is what the mailbox carries, and what it must not carry is refused."""
+"""The window carries what the mailbox carries; what it must not carry is refused."""
 
 from __future__ import annotations
 
