@@ -22,6 +22,7 @@ VERBS = (
     "status",
     "memmap",
     "devices",
+    "eventlog",
     "bridge",
     "exec",
     "leave",

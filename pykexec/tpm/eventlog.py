@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCG event logs: parsed from bytes that nobody vouches for, and replayed.
+
+TCG PC Client Platform Firmware Profile 1.05, chapter 10: the crypto agile format and the one of
+SHA-1. What the events mean is told by event_text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pykexec._native import lib
+from pykexec.errors import FormatError
+
+NR_PCRS = 24
+NO_PCR = 0xFFFFFFFF  # 10.4.5.1: of EV_NO_ACTION events that belong to no register
+EV_NO_ACTION = 3
+
+_SHA1_ENTRY = "<II20sI"
+_SIGNATURE_AGILE = b"Spec ID Event03\0"
+_SIGNATURES_SHA1 = (b"Spec ID Event00\0", b"Spec ID Event02\0")
+_SIGNATURE_SIZE = 16
+_STARTUP_LOCALITY = b"StartupLocality\0"
+_ALGORITHMS_MAX = 16
+_DIGEST_MAX = 64
+
+
+class HashAlgorithm(IntEnum):
+    """TPM_ALG_ID (TCG Algorithm Registry); names in lower case are those of banks."""
+
+    SHA1 = 0x0004
+    SHA256 = 0x000B
+    SHA384 = 0x000C
+    SHA512 = 0x000D
+    SM3_256 = 0x0012
+    SHA3_256 = 0x0027
+    SHA3_384 = 0x0028
+    SHA3_512 = 0x0029
+
+
+class EventLogError(FormatError):
+    """The bytes are no event log; offset says where."""
+
+    def __init__(self, offset: int, fault: str) -> None:
+        super().__init__(f"event log: offset {offset}: {fault}")
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry: digests by bank ("sha256"), data as the firmware wrote it."""
+
+    offset: int
+    pcr: int
+    type: int
+    digests: dict[str, bytes]
+    data: bytes
+
+    @property
+    def extends(self) -> bool:
+        """Whether a register was extended by it."""
+        return self.type != EV_NO_ACTION
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """All entries in order, the specification ID event included; banks have digests in each."""
+
+    banks: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+def bank_name(algorithm: int) -> str:
+    """ "sha256" for 0x000b; the number in hex for an algorithm without a name."""
+    try:
+        return HashAlgorithm(algorithm).name.lower()
+    except ValueError:
+        return f"{algorithm:#06x}"
+
+
+class _Cursor:
+    """Reads forward; every fault names the offset in the whole log."""
+
+    def __init__(self, data: bytes, offset: int, end: int) -> None:
+        self._data, self.offset, self._end = data, offset, end
+
+    @property
+    def at_end(self) -> bool:
+        return self.offset == self._end
+
+    def take(self, size: int, what: str) -> bytes:
+        if size > self._end - self.offset:
+            raise EventLogError(self.offset, f"{what} is cut off")
+        self.offset += size
+        return self._data[self.offset - size : self.offset]
+
+    def numbers(self, layout: str, what: str) -> tuple[int, ...]:
+        return struct.unpack(layout, self.take(struct.calcsize(layout), what))
+
+
+def parse_event_log(data: bytes) -> EventLog:
+    """Decode a whole log; EventLogError for anything that is not one, down to the last byte."""
+    if len(data) > lib.PK_EVENT_LOG_MAX:
+        raise EventLogError(0, f"{len(data)} bytes are too many")
+    if not data:
+        return EventLog((), ())
+    cursor = _Cursor(data, 0, len(data))
+    first = _sha1_event(cursor)
+    sizes = None
+    if not first.extends and first.data[:_SIGNATURE_SIZE] == _SIGNATURE_AGILE:
+        start = cursor.offset - len(first.data)
+        sizes = _algorithms(_Cursor(data, start + _SIGNATURE_SIZE, cursor.offset))
+    events = [first]
+    while not cursor.at_end:
+        events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
+    banks = ("sha1",) if sizes is None else tuple(map(bank_name, sizes))
+    return EventLog(banks, tuple(events))
+
+
+def _event(
+    cursor: _Cursor, start: int, head: tuple[int, int], digests: dict[str, bytes], size: int
+) -> Event:
+    pcr, type_ = head
+    if pcr >= NR_PCRS and not (pcr == NO_PCR and type_ == EV_NO_ACTION):
+        raise EventLogError(start, f"there is no PCR {pcr}")
+    if size > lib.PK_EVENT_MAX:
+        raise EventLogError(cursor.offset, f"event of {size} bytes")
+    return Event(start, pcr, type_, digests, cursor.take(size, "event"))
+
+
+def _sha1_event(cursor: _Cursor) -> Event:
+    """TCG_PCClientPCREvent."""
+    start = cursor.offset
+    pcr, type_, digest, size = struct.unpack(
+        _SHA1_ENTRY, cursor.take(struct.calcsize(_SHA1_ENTRY), "entry")
+    )
+    return _event(cursor, start, (pcr, type_), {"sha1": digest}, size)
+
+
+def _algorithms(cursor: _Cursor) -> dict[int, int]:
+    """TCG_EfiSpecIDEvent: sizes of the digests by algorithm."""
+    start = cursor.offset
+    *_, count = cursor.numbers("<IBBBBI", "specification ID event")
+    if not 1 <= count <= _ALGORITHMS_MAX:
+        raise EventLogError(start, f"{count} digest algorithms")
+    sizes: dict[int, int] = {}
+    for _ in range(count):
+        algorithm, size = cursor.numbers("<HH", "digest algorithm")
+        if algorithm in sizes or not 1 <= size <= _DIGEST_MAX:
+            raise EventLogError(cursor.offset, f"algorithm {bank_name(algorithm)}: {size} bytes")
+        if (bank := bank_name(algorithm)) in hashlib.algorithms_guaranteed:
+            expected = hashlib.new(bank).digest_size
+            if size != expected:
+                raise EventLogError(cursor.offset, f"{bank} of {size} bytes, not {expected}")
+        sizes[algorithm] = size
+    return sizes
+
+
+def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
+    """TCG_PCR_EVENT2."""
+    start = cursor.offset
+    pcr, type_, count = cursor.numbers("<III", "entry")
+    if count > len(sizes):
+        raise EventLogError(start, f"{count} digests")
+    digests: dict[str, bytes] = {}
+    for _ in range(count):
+        (algorithm,) = cursor.numbers("<H", "digest")
+        bank = bank_name(algorithm)
+        if algorithm not in sizes or bank in digests:
+            raise EventLogError(cursor.offset, f"digest of unknown or repeated kind {bank}")
+        digests[bank] = cursor.take(sizes[algorithm], "digest")
+    (size,) = cursor.numbers("<I", "event")
+    return _event(cursor, start, (pcr, type_), digests, size)
+
+
+def replay(log: EventLog, bank: str) -> dict[int, bytes]:
+    """The registers of one bank that the log explains, by number.
+
+    FormatError for a bank that the log has not, or that this Python cannot compute.
+    """
+    if bank not in log.banks:
+        raise FormatError(f"event log: no digests of {bank}, only of {', '.join(log.banks)}")
+    try:
+        size = hashlib.new(bank).digest_size
+    except ValueError:
+        raise FormatError(f"event log: {bank} cannot be computed here") from None
+    registers: dict[int, bytes] = {}
+    for event in log.events:
+        if not event.extends:
+            if event.data[:-1] == _STARTUP_LOCALITY and not event.pcr and 0 not in registers:
+                # TPM2_Startup at locality 3, or an H-CRTM's at 4, is PCR 0's first value.
+                registers[0] = bytes(size - 1) + event.data[-1:]
+            continue
+        if bank not in event.digests:
+            raise EventLogError(event.offset, f"no digest of {bank}")
+        old = registers.get(event.pcr, bytes(size))
+        registers[event.pcr] = hashlib.new(bank, old + event.digests[bank]).digest()
+    return registers
+
+
+def replayable_banks(log: EventLog) -> tuple[str, ...]:
+    """Those banks of the log that replay() can compute here."""
+    return tuple(bank for bank in log.banks if bank in hashlib.algorithms_available)
