@@ -110,6 +110,8 @@ efi_status_t pk_block_transfer(struct pk_descriptor *d, u8 *data)
 		return block->flush_blocks(block);
 	if (!block->media->media_present || !block->media->block_size)
 		return EFI_NO_MEDIA;
+	if (d->media_id != block->media->media_id)
+		return EFI_MEDIA_CHANGED;
 	/* Not every firmware checks what the specification has it check (13.9). */
 	nr_blocks = d->size / block->media->block_size;
 	if (!d->size || d->size % block->media->block_size)

@@ -67,8 +67,8 @@ def open_port(data_size: int, by_mailbox: bool = False) -> Port:
     mailbox, bell = variable_path(MAILBOX_NAME), variable_path(BELL_NAME)
     make_mutable(bell if dax else mailbox)
     pointer = ffi.new("struct pk_port **")
-    paths = [ffi.NULL if dax is None else dax.encode(), bell.encode(), mailbox.encode()]
-    result = lib.pk_port_open(*paths, data_size, pointer)
+    window = ffi.NULL if dax is None else dax.encode()
+    result = lib.pk_port_open(window, bell.encode(), mailbox.encode(), data_size, pointer)
     if result == -errno.EBUSY:
         fault = f"other bridges have taken too much for {data_size >> 10} KiB more"
         raise FirmwareError(errno.EBUSY, fault, "window")

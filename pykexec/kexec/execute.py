@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from pykexec.abi import Action
+from pykexec.abi import Action, Op
 from pykexec.errors import FirmwareError, KexecError
-from pykexec.firmware.mailbox import Mailbox
+from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.kexec.leave import leave_with
 from pykexec.kexec.load import execute, load
 from pykexec.kexec.request import ExecRequest, prepare
+
+if TYPE_CHECKING:
+    from pykexec.config import NetworkConfig
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,8 @@ def exec_payload(
     failure_action: Action = Action.AGENT,
     via: str | None = None,
     load_only: bool = False,
+    sha256: str = "",
+    network: NetworkConfig | None = None,
     report: Callable[[str], None] = log.warning,
 ) -> None:
     """Start the EFI application at path; returns only with load_only, after kexec_file_load().
@@ -36,6 +43,7 @@ def exec_payload(
     (lockdown, no such system call) falls back to leaving through the mailbox,
     and report is told so. Everything is checked before anything is changed.
     """
+    refresh(mailbox)
     request = prepare(
         mailbox,
         path,
@@ -43,6 +51,8 @@ def exec_payload(
         options=options,
         device_path=device_path,
         failure_action=failure_action,
+        sha256=sha256,
+        network=network,
     )
     if via == "leave":
         leave_with(mailbox, request)
@@ -56,6 +66,12 @@ def exec_payload(
             raise
         report(f"{error.filename}: {error.strerror}; leaving through the mailbox instead")
         _fall_back(mailbox, request, error)
+
+
+def refresh(mailbox: Mailbox) -> None:
+    """Let the firmware read anew what Linux wrote to its disks: the payload may be among it."""
+    os.sync()
+    mailbox.ask(Request(Op.BLOCK_REFRESH, "refresh disks"))
 
 
 def _fall_back(mailbox: Mailbox, request: ExecRequest, refused: KexecError) -> None:

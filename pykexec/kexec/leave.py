@@ -40,12 +40,17 @@ def stage(mailbox: Mailbox, request: ExecRequest, token: int, payload_size: int)
 
 def leave_with(mailbox: Mailbox, request: ExecRequest) -> NoReturn:
     """Hand the payload over through the mailbox, then leave to start it."""
+    hand_over(mailbox, request)
+    leave(mailbox, Action.PAYLOAD)
+
+
+def hand_over(mailbox: Mailbox, request: ExecRequest) -> None:
+    """Give the payload and how it is to be started to the stub."""
     payload = request.payload
     stage(mailbox, request, new_token(), payload.size)
     for offset, chunk in payload.chunks():
         body = pack("pk_payload_data", offset=offset) + chunk
         mailbox.ask(Request(Op.PAYLOAD_DATA, payload.source, body))
-    leave(mailbox, Action.PAYLOAD)
 
 
 def leave(mailbox: Mailbox, action: Action) -> NoReturn:

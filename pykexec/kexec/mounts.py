@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pykexec.errors import UsageError
+from pykexec.errors import FirmwareError, UsageError
+from pykexec.log import describe
+
+log = logging.getLogger(__name__)
 
 MOUNTINFO = "/proc/self/mountinfo"
 _MNT_DETACH = 2  # sys/mount.h
@@ -60,11 +64,19 @@ def find_mount(path: str, mounts: Iterable[Mount]) -> Mount:
 
 
 def settle() -> None:
-    """Write everything out and unmount what lies on devices; what is busy is detached."""
+    """Write everything out, unmount what lies on devices (what is busy is detached), end bridges.
+
+    Nothing is left on its way through a bridge when Linux ends, and every NIC is shut down.
+    """
     from pykexec._native import lib
+    from pykexec.bridge import supervisor
 
     os.sync()
     for mount in reversed(read_mounts()):
         if mount.source.startswith("/dev/") and mount.target != "/":
             lib.pk_umount2(os.fsencode(mount.target), _MNT_DETACH)
     os.sync()
+    try:
+        supervisor.stop()
+    except FirmwareError as error:
+        log.warning("%s", describe(error))  # The stub takes the devices back in any case.

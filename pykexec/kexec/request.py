@@ -6,8 +6,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Action, Limit
@@ -18,6 +19,9 @@ from pykexec.firmware.handles import Handle, find_volume, list_handles, volume_l
 from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.info import read_info
 from pykexec.firmware.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from pykexec.config import NetworkConfig
 
 MEMINFO = "/proc/meminfo"
 MEMORY_RESERVE = 12 << 20  # Measured: with less left over, Linux starts to kill processes.
@@ -60,8 +64,9 @@ def prepare(
     options: str = "",
     device_path: str | None = None,
     failure_action: Action = Action.AGENT,
+    check: Callable[[bytes, str], object] | None = None,
 ) -> ExecRequest:
-    """Read and check what `exec` is to start.
+    """Read and check what `exec` is to start, as an EFI application unless check says otherwise.
 
     A path with a leading backslash is a file on volume, or on the image's own one;
     any other is a file of Linux. FormatError, UsageError or FirmwareError name it.
@@ -72,12 +77,12 @@ def prepare(
     if is_firmware_path(path):
         source = boot_volume(mailbox) if volume is None else named_volume(mailbox, volume)
         chunks = file_chunks(mailbox, source.number, path, limit)
-        payload = load_payload(path, chunks)
+        payload = load_payload(path, chunks, check)
         given = given or (source.path.append_file(path) if source.path else None)
     elif volume is not None:
         raise UsageError(f"{path}: a volume needs a path on it, such as \\EFI\\BOOT\\BOOTX64.EFI")
     else:
-        payload = load_payload(path, linux_chunks(path, limit))
+        payload = load_payload(path, linux_chunks(path, limit), check)
     _check_sizes(options, given)
     return ExecRequest(payload, given, options, failure_action)
 
@@ -115,11 +120,47 @@ def load_payload(source: str, chunks: Iterable[bytes]) -> Payload:
     fd = os.memfd_create("payload", os.MFD_CLOEXEC)
     try:
         size = sum(os.write(fd, chunk) for chunk in chunks)
+    except BaseException:
+        os.close(fd)
+        raise
+    return _checked(source, fd, size)
+
+
+def _checked(source: str, fd: int, size: int) -> Payload:
+    try:
         _check_application(os.pread(fd, size, 0), source)
     except BaseException:
         os.close(fd)
         raise
     return Payload(source, fd, size)
+
+
+def is_remote_path(path: str) -> bool:
+    """Is it the address of a file on a server?"""
+    return "://" in path
+
+
+def _fetch(
+    mailbox: Mailbox, address: str, network: NetworkConfig | None, limit: int, sha256: str
+) -> tuple[int, int]:
+    from pykexec.config import NetworkConfig
+    from pykexec.kexec.remote import fetch_payload
+
+    return fetch_payload(mailbox, address, network or NetworkConfig(), limit, sha256)
+
+
+def _check_digest(payload: Payload, sha256: str) -> None:
+    if not sha256:
+        return
+    import hashlib
+
+    digest = hashlib.sha256()
+    for _, chunk in payload.chunks():
+        digest.update(chunk)
+    if digest.hexdigest() != sha256.lower():
+        os.close(payload.fd)
+        fault = f"its SHA-256 is {digest.hexdigest()}, not {sha256.lower()}"
+        raise FormatError(f"{payload.source}: {fault}")
 
 
 def _check_application(data: bytes, source: str) -> None:
