@@ -26,10 +26,13 @@
 #include <common/pe.h>
 #include <common/tpm_filter.h>
 #include <common/variable_filter.h>
+#include <native/block.h>
+#include <native/nbd.h>
 #include <native/port.h>
 #include <native/route.h>
 #include <native/syscalls.h>
 #include <native/tap.h>
+#include <native/ublk.h>
 #include <native/vtpm.h>
 
 #ifndef PK_CFFI
