@@ -173,20 +173,22 @@ def reap(supervisor: Supervisor, child: Child) -> None:
     _say(f"{child.bridge.name}: {child.fault}; again in {child.again - now:g} s")
 
 
-def end(child: Child) -> None:
-    """Have the bridge end by itself, or by force."""
-    if not child.pid:
-        return
-    os.close(child.stop_fd)
-    child.stop_fd = -1
-    poll = select.poll()
-    poll.register(child.pidfd, select.POLLIN)
-    if not poll.poll(_GRACE_S * 1000):
-        _say(f"{child.bridge.name}: does not end, killed")
-        os.kill(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-    _forget_process(child)
-    state.withdraw(child.bridge)
+def end(*children: Child) -> None:
+    """Have the bridges end by themselves, all at once, or by force."""
+    served = [child for child in children if child.pid]
+    for child in served:
+        os.close(child.stop_fd)
+        child.stop_fd = -1
+    deadline = time.monotonic() + _GRACE_S
+    for child in served:
+        poll = select.poll()
+        poll.register(child.pidfd, select.POLLIN)
+        if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+            _say(f"{child.bridge.name}: does not end, killed")
+            os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        _forget_process(child)
+        state.withdraw(child.bridge)
 
 
 def _forget_process(child: Child) -> None:
@@ -219,10 +221,10 @@ def _accept(supervisor: Supervisor, listener: socket.socket) -> None:
 
 def _stop(supervisor: Supervisor, kinds: tuple[str, ...]) -> None:
     supervisor.wanted -= set(kinds)
-    for name, child in list(supervisor.children.items()):
-        if child.bridge.kind in kinds:
-            end(child)
-            del supervisor.children[name]
+    ending = [child for child in supervisor.children.values() if child.bridge.kind in kinds]
+    end(*ending)
+    for child in ending:
+        del supervisor.children[child.bridge.name]
     supervisor.ended = not supervisor.wanted
 
 
