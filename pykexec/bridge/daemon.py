@@ -34,7 +34,7 @@ class Child:
     bridge: Bridge
     pid: int = 0
     pidfd: int = -1
-    stop_fd: int = -1  # the write end: closing it is the request to end
+    stop_fd: int = -1  # the write end of what it listens to
     fault_fd: int = -1  # what it has to say when it fails
     fault: str = ""
     failures: int = 0
@@ -177,8 +177,7 @@ def end(*children: Child) -> None:
     """Have the bridges end by themselves, all at once, or by force."""
     served = [child for child in children if child.pid]
     for child in served:
-        os.close(child.stop_fd)
-        child.stop_fd = -1
+        os.write(child.stop_fd, b"\0")  # Closing is no word: siblings have inherited the pipe.
     deadline = time.monotonic() + _GRACE_S
     for child in served:
         poll = select.poll()
