@@ -16,6 +16,7 @@ from tests.samples import (
     pe_file,
     request,
 )
+from tests.samples_event_log import AGILE_LOG, LAST, SHA1_LAST, SHA1_LOG
 
 
 def seeds(driver: str) -> list[bytes]:
@@ -37,6 +38,14 @@ def seeds(driver: str) -> list[bytes]:
             b"\x40\x00\x01" + message([request(1, 2, b"12345678")] * 3),
         ],
         "handoff": [_handoff()],
+        "event_log": [
+            b"\x01" + LAST.to_bytes(2, "little") + AGILE_LOG,
+            b"\x00" + SHA1_LAST.to_bytes(2, "little") + SHA1_LOG,
+        ],
+        "tpm_filter": [
+            bytes.fromhex("8001 0000000c 00000145 0000"),
+            bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000"),
+        ],
         "page_table": [_walk(), b"\0\x08" + b"\0\0\x20\0\0\0" + b"\0\0\x40\0"],
     }.get(driver, [])
 
