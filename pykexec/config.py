@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from pykexec.errors import ConfigError
+from pykexec.errors import ConfigError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
 MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/guest/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
+NETWORK_NAME = "agent.toml"  # beside the image, on the server that it came from
 
 # The names of enum pk_action that a configuration may use.
 ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
@@ -18,11 +19,35 @@ ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
 
 @dataclass(frozen=True, slots=True)
 class PayloadConfig:
-    """[payload]: a file on a volume; volume None is the one that the image came from."""
+    """[payload]: a file on a volume, None being the one that the image came from, or on a server.
+
+    path is such a file's path, or the address; a relative address is relative to that of the image.
+    sha256 is what the file must have, in hex; "" is any.
+    """
 
     path: str
     volume: str | None = None
     options: str = ""
+    is_remote: bool = False
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """[network]: whom to trust, which interface, how long to wait.
+
+    authorities is PEM: who may vouch for HTTPS servers. interface is a name or a MAC address, ""
+    any; address ("10.0.0.5/24"), gateway and dns replace DHCP. timeout_s is how long a server may
+    be silent, total_s how long a download may last.
+    """
+
+    authorities: str = ""
+    interface: str = ""
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    timeout_s: int = 10
+    total_s: int = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,7 @@ class AgentConfig:
     failure_action: str = "agent"
     timeout_s: int = 0
     shell: bool = True
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 def parse_config(data: bytes, source: str) -> AgentConfig:
@@ -50,6 +76,7 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         raise ConfigError(f"{source}: not TOML: {error}") from None
     root = _Table(source, "", document)
     payload, failure, agent = root.table("payload"), root.table("failure"), root.table("agent")
+    network = root.table("network")
     attended = payload is None
     config = AgentConfig(
         locked=root.flag("locked", False),
@@ -57,22 +84,91 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         failure_action=_action(failure, "agent" if attended else "boot-next"),
         timeout_s=agent.number("timeout_s", 0) if agent else 0,
         shell=agent.flag("shell", attended) if agent else attended,
+        network=_network(network) if network else NetworkConfig(),
     )
-    for table in (root, payload, failure, agent):
+    for table in (root, payload, failure, agent, network):
         if table:
             table.refuse_rest()
     return config
 
 
 def _payload(table: _Table) -> PayloadConfig:
-    path = table.text("path")
+    path, url = table.text("path"), table.text("url")
+    if path and url:
+        raise table.fault("url", "path and url exclude each other")
+    options = table.text("options") or ""
+    sha256 = (table.text("sha256") or "").lower()
+    if sha256 and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
+        raise table.fault("sha256", "must be 64 hexadecimal digits")
+    if url:
+        _check_url(table, url)
+        return PayloadConfig(url, None, options, True, sha256)
     if path is None:
         raise table.fault("path", "missing")
     if not path.startswith("\\") or "\0" in path:
         raise table.fault(
             "path", f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
         )
-    return PayloadConfig(path, table.text("volume"), table.text("options") or "")
+    return PayloadConfig(path, table.text("volume"), options, False, sha256)
+
+
+def _check_url(table: _Table, url: str) -> None:
+    from pykexec.net.url import parse_url
+
+    try:
+        parse_url("http://server/").join(url)
+    except UsageError as error:
+        raise table.fault("url", str(error)) from None
+
+
+def _network(table: _Table) -> NetworkConfig:
+    default = NetworkConfig()
+    address, gateway, dns = table.text("address"), table.text("gateway"), table.texts("dns")
+    for key, text in (("gateway", gateway), *(("dns", server) for server in dns)):
+        _check_address(table, key, text or "")
+    if address and "/" not in address:
+        raise table.fault("address", f"{address!r} has no prefix length, such as 10.0.0.5/24")
+    _check_address(table, "address", address or "")
+    if (gateway or dns) and not address:
+        raise table.fault("gateway" if gateway else "dns", "needs an address; DHCP brings its own")
+    return NetworkConfig(
+        authorities=_authorities(table),
+        interface=table.text("interface") or "",
+        address=address or "",
+        gateway=gateway or "",
+        dns=dns,
+        timeout_s=table.number("timeout_s", default.timeout_s),
+        total_s=table.number("total_s", default.total_s),
+    )
+
+
+def _authorities(table: _Table) -> str:
+    """PEM, or the absolute path of a file of the initramfs that holds it."""
+    text = table.text("ca") or ""
+    if not text.startswith("/"):
+        if text and "-----BEGIN CERTIFICATE-----" not in text:
+            raise table.fault("ca", "neither PEM certificates nor a path that begins with '/'")
+        return text
+    try:
+        with open(text, encoding="ascii") as file:
+            pem = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise table.fault("ca", f"{text}: {getattr(error, 'strerror', 'not PEM')}") from None
+    if "-----BEGIN CERTIFICATE-----" not in pem:
+        raise table.fault("ca", f"{text}: not PEM")
+    return pem
+
+
+def _check_address(table: _Table, key: str, text: str) -> None:
+    import ipaddress
+
+    try:
+        if text and key == "address":
+            ipaddress.ip_interface(text)
+        elif text:
+            ipaddress.ip_address(text)
+    except ValueError as error:
+        raise table.fault(key, str(error)) from None
 
 
 def _action(table: _Table | None, default: str) -> str:
@@ -82,14 +178,45 @@ def _action(table: _Table | None, default: str) -> str:
     return action or default
 
 
+def read_embedded() -> bytes | None:
+    """The agent.toml that the image was built with."""
+    try:
+        with open(EMBEDDED_PATH, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def resolve_config(
     embedded: bytes | None, override: bytes | None, override_source: str = OVERRIDE_PATH
 ) -> AgentConfig:
-    """The configuration that counts: override, unless it is missing or the embedded one locked."""
+    """The configuration that counts: override, unless it is missing or the embedded one locked.
+
+    Whom to trust is what the embedded one says, whatever the override is.
+    """
     config = parse_config(embedded, EMBEDDED_PATH) if embedded is not None else AgentConfig()
     if override is None or config.locked:
         return config
-    return parse_config(override, override_source)
+    found = parse_config(override, override_source)
+    if found.network.authorities:
+        raise ConfigError(f"{override_source}: network.ca: only the embedded configuration has one")
+    trusted = replace(found.network, authorities=config.network.authorities)
+    return replace(found, network=trusted)
+
+
+def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) -> AgentConfig:
+    """The configuration that counts when the server that our image came from has one.
+
+    Anybody on the wire may have written it, so it opens no shell where the embedded one has none.
+    ConfigError if it tries, or says whom to trust.
+    """
+    found = parse_config(override, source)
+    if found.network.authorities:
+        raise ConfigError(f"{source}: network.ca: only the embedded configuration has one")
+    if not embedded.shell and found.failure_action == "shell":
+        raise ConfigError(f"{source}: failure.action: the embedded configuration allows no shell")
+    trusted = replace(found.network, authorities=embedded.network.authorities)
+    return replace(found, network=trusted, shell=found.shell and embedded.shell)
 
 
 class _Table:
@@ -116,6 +243,12 @@ class _Table:
         if value is not None and not isinstance(value, str):
             raise self.fault(key, "must be a string")
         return value or None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.values.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise self.fault(key, "must be a list of strings")
+        return tuple(value)
 
     def flag(self, key: str, default: bool) -> bool:
         value = self.values.pop(key, default)

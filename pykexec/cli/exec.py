@@ -11,12 +11,15 @@ from pykexec.config import ACTIONS
 from pykexec.errors import NotResidentError
 
 if TYPE_CHECKING:
+    from pykexec.config import NetworkConfig
     from pykexec.firmware.mailbox import Mailbox
 
 HELP = "start an EFI application: Linux ends, the firmware loads, verifies and runs it"
 EPILOG = """\
 A PATH that starts with a backslash is a file on the volume that the image came from, or on
---volume; any other is a file of Linux. The application sees the device path of its file.
+--volume; http://, https:// and tftp:// lead to a server, over the firmware's NICs; any other is a
+file of Linux. The application sees the device path of its file. HTTPS trusts the authority that the
+image's configuration pins, or --ca, and nobody else.
 
 Without --via, kexec is tried first; where the kernel refuses it (lockdown), the payload goes
 through the mailbox instead, and a line says so. On a machine that was booted normally only
@@ -32,6 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volume", metavar="NAME", help="GPT partition GUID, label or device path of PATH's volume"
     )
+    parser.add_argument("--sha256", default="", metavar="HEX", help="what the file must have")
+    parser.add_argument("--ca", metavar="FILE", help="PEM: who may vouch for an HTTPS server")
     parser.add_argument("--device-path", metavar="TEXT", help="say this is where it came from")
     parser.add_argument(
         "--on-failure",
@@ -73,10 +78,25 @@ def main(args: argparse.Namespace) -> int:
             failure_action=Action(enum_member(Action, args.on_failure)),
             via=args.via,
             load_only=args.load_only,
+            sha256=args.sha256,
+            network=_network(args.ca) if "://" in args.path else None,
             report=lambda line: print(f"pykexec: {line}", file=sys.stderr, flush=True),
         )
     print(f"{args.path}: loaded; `kexec -e` or a reboot with kexec starts it")
     return 0
+
+
+def _network(ca: str | None) -> NetworkConfig:
+    """What the image's configuration says of the network, with the authority of --ca."""
+    from dataclasses import replace
+
+    from pykexec.config import read_embedded, resolve_config
+
+    network = resolve_config(read_embedded(), None).network
+    if ca is None:
+        return network
+    with open(ca, encoding="ascii") as file:
+        return replace(network, authorities=file.read())
 
 
 def _mailbox(path: str) -> Mailbox:

@@ -12,7 +12,9 @@ from pykexec.config import (
     OVERRIDE_MAX,
     OVERRIDE_PATH,
     AgentConfig,
+    PayloadConfig,
     parse_config,
+    read_embedded,
     resolve_config,
 )
 from pykexec.errors import NotResidentError, PykexecError
@@ -100,32 +102,32 @@ def show(mailbox: Mailbox) -> None:
 
 
 def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConfig:
-    """The embedded configuration, or the override on the image's own volume.
+    """The embedded configuration, or the override where the image came from: volume or server.
 
     A faulty override is reported and leaves the embedded one in force. A faulty
     embedded one grants nothing: no payload, no shell.
     """
-    embedded = _embedded()
+    embedded = read_embedded()
     try:
         base = resolve_config(embedded, None)
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
         return AgentConfig(failure_action="boot-next", shell=False)
-    if base.locked or not mailbox or not info or not info.boot_volume:
+    if base.locked or not mailbox or not info:
         return base
+    from pykexec.net.boot_server import network_origin
+
     try:
-        return resolve_config(embedded, _override(mailbox, info.boot_volume))
+        # First: what a network boot program shows as a volume came over the wire, too.
+        if origin := network_origin(mailbox):
+            from pykexec.guest.network import network_config
+
+            return network_config(mailbox, info, origin, base)
+        if info.boot_volume:
+            return resolve_config(embedded, _override(mailbox, info.boot_volume))
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
-        return base
-
-
-def _embedded() -> bytes | None:
-    try:
-        with open(EMBEDDED_PATH, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
+    return base
 
 
 def _override(mailbox: Mailbox, volume: int) -> bytes | None:
@@ -165,19 +167,31 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
     if not payload:
         print("no payload is configured")
         return False
-    print(f"starting {payload.path}", flush=True)
     try:
+        path = _absolute(mailbox, payload)
+        print(f"starting {path}", flush=True)
         exec_payload(
             mailbox,
-            payload.path,
+            path,
             volume=payload.volume,
             options=payload.options,
+            sha256=payload.sha256,
+            network=config.network,
             failure_action=Action(enum_member(Action, config.failure_action)),
             report=lambda line: print(f"pykexec: {line}", flush=True),
         )
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
     return False
+
+
+def _absolute(mailbox: Mailbox, payload: PayloadConfig) -> str:
+    """The payload's path; an address relative to the image's own is made absolute."""
+    if not payload.is_remote:
+        return payload.path
+    from pykexec.net.boot_server import absolute_url
+
+    return str(absolute_url(mailbox, payload.path))
 
 
 def fail(mailbox: Mailbox | None, config: AgentConfig) -> None:
@@ -219,7 +233,7 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
 
 def rescue() -> None:
     """After a crash: a shell if the embedded configuration allows one, else the firmware."""
-    embedded = _embedded()
+    embedded = read_embedded()
     try:
         config = AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
     except PykexecError:

@@ -64,12 +64,16 @@ def prepare(
     options: str = "",
     device_path: str | None = None,
     failure_action: Action = Action.AGENT,
+    sha256: str = "",
+    network: NetworkConfig | None = None,
     check: Callable[[bytes, str], object] | None = None,
 ) -> ExecRequest:
     """Read and check what `exec` is to start, as an EFI application unless check says otherwise.
 
-    A path with a leading backslash is a file on volume, or on the image's own one;
-    any other is a file of Linux. FormatError, UsageError or FirmwareError name it.
+    A path with a leading backslash is a file on volume, or on the image's own one; one with a
+    scheme is the address of a file on a server, fetched as network says; any other is a file of
+    Linux. sha256, in hex, is what the file must have. FormatError, UsageError, FirmwareError or
+    NetworkError name it.
     """
     given = _given_path(device_path)
     _check_sizes(options, given)
@@ -81,8 +85,11 @@ def prepare(
         given = given or (source.path.append_file(path) if source.path else None)
     elif volume is not None:
         raise UsageError(f"{path}: a volume needs a path on it, such as \\EFI\\BOOT\\BOOTX64.EFI")
+    elif is_remote_path(path):
+        payload = _checked(path, *_fetch(mailbox, path, network, limit, sha256), check)
     else:
         payload = load_payload(path, linux_chunks(path, limit), check)
+    _check_digest(payload, sha256)
     _check_sizes(options, given)
     return ExecRequest(payload, given, options, failure_action)
 
@@ -115,20 +122,26 @@ def _read_text(path: str) -> str:
         return file.read()
 
 
-def load_payload(source: str, chunks: Iterable[bytes]) -> Payload:
-    """Fill a memory file and check that it is an EFI application; FormatError names source."""
+def load_payload(
+    source: str, chunks: Iterable[bytes], check: Callable[[bytes, str], object] | None = None
+) -> Payload:
+    """Fill a memory file and check it, as an EFI application unless check says otherwise;
+    FormatError names source.
+    """
     fd = os.memfd_create("payload", os.MFD_CLOEXEC)
     try:
         size = sum(os.write(fd, chunk) for chunk in chunks)
     except BaseException:
         os.close(fd)
         raise
-    return _checked(source, fd, size)
+    return _checked(source, fd, size, check)
 
 
-def _checked(source: str, fd: int, size: int) -> Payload:
+def _checked(
+    source: str, fd: int, size: int, check: Callable[[bytes, str], object] | None
+) -> Payload:
     try:
-        _check_application(os.pread(fd, size, 0), source)
+        (check or _check_application)(os.pread(fd, size, 0), source)
     except BaseException:
         os.close(fd)
         raise

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from pykexec.config import AgentConfig, PayloadConfig, parse_config, resolve_config
+from pykexec.config import (
+    AgentConfig,
+    NetworkConfig,
+    PayloadConfig,
+    parse_config,
+    resolve_config,
+    resolve_network_config,
+)
 from pykexec.errors import ConfigError
 
 FULL = rb"""
@@ -27,6 +34,28 @@ def test_every_key_is_read() -> None:
         "\\EFI\\debian\\grubx64.efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "quiet"
     )
     assert parse_config(FULL, "a.toml") == AgentConfig(True, payload, "reset", 5, True)
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+WITH_CA = f'[network]\nca = """{PEM}"""\n'.encode()
+NETWORK = b"""
+interface = "52:54:00:12:34:56"
+address = "10.0.0.5/24"
+gateway = "10.0.0.1"
+dns = ["10.0.0.2", "fd00::2"]
+timeout_s = 5
+total_s = 60
+[payload]
+url = "os/grub.efi"
+sha256 = "%s"
+""" % (b"AB" * 32)
+
+
+def test_every_key_of_the_network_is_read() -> None:
+    config = parse_config(WITH_CA + NETWORK, "a.toml")
+    assert config.payload == PayloadConfig("os/grub.efi", is_remote=True, sha256="ab" * 32)
+    mac, dns = "52:54:00:12:34:56", ("10.0.0.2", "fd00::2")
+    assert config.network == NetworkConfig(PEM, mac, "10.0.0.5/24", "10.0.0.1", dns, 5, 60)
 
 
 def test_an_empty_file_means_a_shell_and_no_payload() -> None:
@@ -60,7 +89,24 @@ def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
         ("[agent]\ntimeout_s = true", "agent.timeout_s: must be a number, 0 or more"),
         ("[agent]\ntimeout_s = 0.5", "agent.timeout_s: must be a number, 0 or more"),
         ("[agent]\nshell = 'yes'", "agent.shell: must be true or false"),
-        ("[network]", "network: unknown key"),
+        ("[nework]", "nework: unknown key"),
+        ("[payload]\nurl = 'ftp://h/a'", "payload.url: ftp://h/a: ftp is none of http"),
+        ("[payload]\nurl = '../../a'", "payload.url: ../../a: leads above"),
+        ("[payload]\nurl = 'a b'", "payload.url: 'a b': an address has printable ASCII"),
+        ("[payload]\nurl = 'a'\npath = '\\a'", "payload.url: path and url exclude each other"),
+        ("[payload]\nurl = 'a'\nvolume = 'x'", "payload.volume: unknown key"),
+        ("[payload]\nurl = 'a'\nsha256 = 'abc'", "payload.sha256: must be 64 hexadecimal"),
+        ("[network]\ntimeout_s = 'x'", "network.timeout_s: must be a number"),
+        ("[network]\nca = 'x'", "network.ca: neither PEM certificates nor a path"),
+        ("[network]\nca = '/none.pem'", "network.ca: /none.pem: No such file"),
+        ("[network]\nca = '/dev/null'", "network.ca: /dev/null: not PEM"),
+        ("[network]\naddress = '10.0.0.5'", "network.address: '10.0.0.5' has no prefix length"),
+        ("[network]\naddress = '10.0.0.500/8'", "network.address: '10.0.0.500/8' does not"),
+        ("[network]\ngateway = '10.0.0.1'", "network.gateway: needs an address"),
+        ("[network]\ngateway = '10.0.0.1/8'", "network.gateway: '10.0.0.1/8' does not"),
+        ("[network]\ndns = '10.0.0.1'", "network.dns: must be a list of strings"),
+        ("[network]\ndns = ['x']", "network.dns: 'x' does not appear"),
+        ("[network]\nmac = 'x'", "network.mac: unknown key"),
         ("= 1", "not TOML: Invalid statement"),
     ],
 )
@@ -95,3 +141,33 @@ def test_without_any_file_the_defaults_count() -> None:
 def test_a_faulty_override_names_itself() -> None:
     with pytest.raises(ConfigError, match=r"^\\EFI\\pykexec\\agent.toml: x: unknown key"):
         resolve_config(None, b"x = 1")
+
+
+ATTENDED = parse_config(b"[agent]\nshell = true", "embedded")
+UNATTENDED = parse_config(b"[payload]\nurl = 'a'", "embedded")
+SHELL = b"[agent]\nshell = true"
+
+
+def test_a_servers_configuration_counts() -> None:
+    config = resolve_network_config(ATTENDED, b"[payload]\nurl = 'b'", "http://s/agent.toml")
+    assert config.payload == PayloadConfig("b", is_remote=True)
+
+
+def test_a_server_opens_no_shell_that_the_embedded_configuration_does_not_allow() -> None:
+    assert resolve_network_config(ATTENDED, SHELL, "s").shell
+    assert not resolve_network_config(UNATTENDED, SHELL, "s").shell
+    with pytest.raises(ConfigError, match=r"s: failure\.action: the embedded configuration allows"):
+        resolve_network_config(UNATTENDED, b"[failure]\naction = 'shell'", "s")
+
+
+def test_only_the_embedded_configuration_says_whom_to_trust() -> None:
+    fault = r"network\.ca: only the embedded configuration"
+    with pytest.raises(ConfigError, match=fault):
+        resolve_network_config(AgentConfig(), WITH_CA, "s")
+    with pytest.raises(ConfigError, match=fault):
+        resolve_config(None, WITH_CA)
+    pinned = parse_config(WITH_CA, "embedded")
+    other = b"[network]\ntimeout_s = 3"
+    kept = NetworkConfig(authorities=PEM, timeout_s=3)
+    assert resolve_network_config(pinned, other, "s").network == kept
+    assert resolve_config(WITH_CA, other).network == kept

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Payloads that lie on a server."""
+
+from __future__ import annotations
+
+import os
+
+from pykexec.config import NetworkConfig
+from pykexec.errors import NetworkError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.net.transfer import Limits
+from pykexec.net.url import Url, parse_url
+
+
+def fetch_payload(
+    mailbox: Mailbox, address: str, network: NetworkConfig, limit: int, sha256: str = ""
+) -> tuple[int, int]:
+    """Download what address names over the firmware's NICs; a memory file and its size."""
+    from pykexec.net.boot_server import network_origin
+    from pykexec.net.fetch import fetch
+    from pykexec.net.online import go_online
+
+    url = parse_url(address)
+    check_trust(url, network, sha256)
+    origin = network_origin(mailbox)
+    go_online(network, origin.mac if origin else b"")
+    fd = os.memfd_create("payload", os.MFD_CLOEXEC)
+    try:
+        return fd, fetch(url, fd, limits(network, limit), sha256).size
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def check_trust(url: Url, network: NetworkConfig, sha256: str = "") -> None:
+    """Refuse with NetworkError what a pinned authority does not vouch for.
+
+    Who pins one wants nothing from the wire that anybody could have put there.
+    """
+    if network.authorities and url.scheme != "https" and not sha256:
+        fault = "a certificate authority is pinned: this needs HTTPS, or a sha256"
+        raise NetworkError(f"{url}: {fault}")
+
+
+def limits(network: NetworkConfig, size: int) -> Limits:
+    """What the configuration allows a download of at most size bytes."""
+    return Limits(size, network.timeout_s, network.total_s, authorities=network.authorities)
