@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GUID partition tables (UEFI 2.10, 5.3), read as carefully as the kernel does."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from pykexec._native import lib
+from pykexec.disk import Reader
+from pykexec.efi.guid import Guid
+from pykexec.errors import FormatError
+
+_MBR = struct.Struct("<440sIH64sH")
+_MBR_SIGNATURE = 0xAA55
+_MBR_RECORD_TYPE = 4
+_PROTECTIVE = 0xEE
+_HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
+_SIGNATURE = b"EFI PART"
+_ENTRY = struct.Struct("<16s16sQQQ72s")
+_TABLE_MAX = 1 << 20
+"""Bytes of entries: 128 of 128 bytes are usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One entry; blocks are those of the disk, numbers count from 1."""
+
+    number: int
+    type: Guid
+    guid: Guid
+    first_lba: int
+    nr_blocks: int
+    attributes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A valid table, of the disk's beginning or, with from_backup, of its end."""
+
+    guid: Guid
+    partitions: tuple[Partition, ...]
+    from_backup: bool
+
+
+def read_gpt(read: Reader, block_size: int, nr_blocks: int) -> Table | None:
+    """The disk's GPT; None when its MBR announces none.
+
+    FormatError, which names both faults, when neither header leads to a valid table.
+    """
+    if not _is_announced(read(0, _MBR.size)):
+        return None
+    faults = []
+    for lba in (1, nr_blocks - 1):
+        try:
+            return _read_table(read, block_size, nr_blocks, lba)
+        except FormatError as error:
+            faults.append(str(error))
+    raise FormatError("; ".join(faults))
+
+
+def _is_announced(mbr: bytes) -> bool:
+    """Does a record of the protective MBR (5.2.3), or of a hybrid one, stand for the GPT?"""
+    if len(mbr) < _MBR.size:
+        return False
+    _, _, _, records, signature = _MBR.unpack(mbr)
+    return signature == _MBR_SIGNATURE and _PROTECTIVE in records[_MBR_RECORD_TYPE::16]
+
+
+def _read_table(read: Reader, block_size: int, nr_blocks: int, lba: int) -> Table:
+    what = f"GPT header at LBA {lba}"
+    header = read(lba * block_size, block_size)
+    if len(header) < _HEADER.size:
+        raise FormatError(f"{what}: cut off")
+    (signature, revision, size, checksum, _, own_lba, _, first, last, guid, entries_lba, nr_entries,
+     entry_size, entries_checksum) = _HEADER.unpack_from(header)  # fmt: skip
+    if signature != _SIGNATURE:
+        raise FormatError(f"{what}: signature {signature.hex()}")
+    if revision >> 16 != 1 or not _HEADER.size <= size <= len(header):
+        raise FormatError(f"{what}: revision {revision:#x}, {size} bytes")
+    if _crc32(header[:16] + bytes(4) + header[20:size]) != checksum:
+        raise FormatError(f"{what}: wrong checksum")
+    if own_lba != lba:
+        raise FormatError(f"{what}: made for LBA {own_lba}")
+    if not first <= last < nr_blocks:
+        raise FormatError(f"{what}: usable blocks {first} to {last} of {nr_blocks}")
+    if entry_size < _ENTRY.size or entry_size % 8 or nr_entries * entry_size > _TABLE_MAX:
+        raise FormatError(f"{what}: {nr_entries} entries of {entry_size} bytes")
+    table = read(entries_lba * block_size, nr_entries * entry_size)
+    if len(table) < nr_entries * entry_size:
+        raise FormatError(f"{what}: entries at LBA {entries_lba} are cut off")
+    if _crc32(table) != entries_checksum:
+        raise FormatError(f"{what}: wrong checksum of entries")
+    partitions = []
+    for index in range(nr_entries):
+        partition = _decode_entry(index + 1, table, index * entry_size)
+        if partition and first <= partition.first_lba <= last - partition.nr_blocks + 1:
+            partitions.append(partition)
+    return Table(Guid(guid), tuple(partitions), from_backup=lba != 1)
+
+
+def _decode_entry(number: int, table: bytes, offset: int) -> Partition | None:
+    """None for an entry that is not in use, or that ends before it starts."""
+    type_, guid, first, last, attributes, name = _ENTRY.unpack_from(table, offset)
+    if not any(type_) or last < first:
+        return None
+    text = name.decode("utf-16-le", "replace").partition("\0")[0]
+    return Partition(number, Guid(type_), Guid(guid), first, last - first + 1, attributes, text)
+
+
+def _crc32(data: bytes) -> int:
+    return lib.pk_crc32(0, data, len(data))
