@@ -45,7 +45,7 @@ static int set(int fd, struct ifreq *request, unsigned long command)
 	return ioctl(fd, command, request) ? -errno : 0;
 }
 
-/* Address and MTU, by any socket. */
+/* Address and MTU, by any socket; an interface that a dead bridge left behind keeps what it has. */
 static int configure(struct ifreq *request, const u8 *address, u32 mtu)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -53,9 +53,12 @@ static int configure(struct ifreq *request, const u8 *address, u32 mtu)
 
 	if (fd < 0)
 		return -errno;
-	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	memcpy(request->ifr_hwaddr.sa_data, address, ADDRESS_SIZE);
-	result = set(fd, request, SIOCSIFHWADDR);
+	result = set(fd, request, SIOCGIFHWADDR);
+	if (!result && memcmp(request->ifr_hwaddr.sa_data, address, ADDRESS_SIZE)) {
+		request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
+		memcpy(request->ifr_hwaddr.sa_data, address, ADDRESS_SIZE);
+		result = set(fd, request, SIOCSIFHWADDR);
+	}
 	request->ifr_mtu = (int)mtu;
 	if (!result)
 		result = set(fd, request, SIOCSIFMTU);
@@ -84,11 +87,19 @@ int pk_tap_open(const char *name, const u8 *address, u32 mtu)
 		result = configure(&request, address, mtu);
 	if (!result)
 		result = set_carrier(fd, 0);
+	if (!result && ioctl(fd, TUNSETPERSIST, 1))
+		result = -errno;
 	if (result) {
 		close(fd);
 		return result;
 	}
 	return fd;
+}
+
+void pk_tap_close(int tap_fd)
+{
+	ioctl(tap_fd, TUNSETPERSIST, 0);
+	close(tap_fd);
 }
 
 static u64 now_ns(void)

@@ -7,9 +7,11 @@
 
 /*
  * Make the TAP interface name, without carrier, with a MAC address of 6 bytes and an
- * MTU. Its file descriptor, with which it goes, or -errno.
+ * MTU. Its file descriptor or -errno. It outlives its bridge, so that the next one
+ * finds addresses and connections; pk_tap_close() ends it.
  */
 int pk_tap_open(const char *name, const u8 *address, u32 mtu);
+void pk_tap_close(int tap_fd);
 
 /*
  * Carry frames between the TAP and the open NIC with number handle, by a port with
