@@ -46,9 +46,9 @@ _LAZY = (
 needed.
 """
 
-_ABSENT = ("_bz2", "_hashlib", "_lzma", "_ssl", "readline")
+_ABSENT = ("_bz2", "_hashlib", "_lzma", "readline")
 """Extensions whose libraries are big and whose absence the standard library copes with; hashlib has
-its own code for all digests besides OpenSSL's.
+its own code for all digests besides OpenSSL's. (_ssl has to be there: HTTPS.)
 """
 
 
