@@ -170,6 +170,8 @@ efi_status_t pk_ramdisk_data(const void *body, u64 size)
 	if (chunk->offset > disk->size || size > disk->size - chunk->offset)
 		return EFI_INVALID_PARAMETER;
 	memcpy((void *)(disk->start + chunk->offset), chunk + 1, size);
+	/* It may be a key: the mailbox outlives the disk. */
+	memset((void *)(chunk + 1), 0, size);
 	return EFI_SUCCESS;
 }
 

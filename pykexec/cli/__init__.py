@@ -32,6 +32,7 @@ VERBS = (
     "verify-firmware",
     "build",
     "inspect",
+    "netboot",
     "demo",
 )
 

@@ -35,6 +35,7 @@ SUBSYSTEMS = {
     12: "EFI runtime driver",
     13: "EFI ROM",
 }
+_STARTED = (SUBSYSTEM_EFI_APPLICATION, 11, 12)
 _DIRECTORY_CERTIFICATES = 4
 _EXECUTE = 0x20000000
 _WRITE = 0x80000000
@@ -177,16 +178,33 @@ def parse(data: bytes, source: str) -> Image:
     )
 
 
-def check_application(data: bytes, source: str) -> Image:
-    """Parse data as an EFI application that x86-64 firmware can load; FormatError names source and
-    fault.
+def check_loadable(data: bytes, source: str) -> Image:
+    """Parse data as an EFI application or driver that x86-64 firmware can load; FormatError names
+    source and fault.
     """
+    image = _parse_native(data, source)
+    if image.subsystem not in _STARTED:
+        name = SUBSYSTEMS.get(image.subsystem, f"subsystem {image.subsystem}")
+        raise FormatError(f"{source}: {name}, neither an EFI application nor a driver")
+    check_sections(data, image, source)
+    return image
+
+
+def _parse_native(data: bytes, source: str) -> Image:
     image = parse(data, source)
     if image.machine != MACHINE_AMD64:
         name = MACHINES.get(image.machine, f"{image.machine:#06x}")
         raise FormatError(f"{source}: wrong machine type: {name}, not x86-64")
     if image.magic != MAGIC_PE32_PLUS:
         raise FormatError(f"{source}: PE32, not PE32+")
+    return image
+
+
+def check_application(data: bytes, source: str) -> Image:
+    """Parse data as an EFI application that x86-64 firmware can load; FormatError names source and
+    fault.
+    """
+    image = _parse_native(data, source)
     if image.subsystem != SUBSYSTEM_EFI_APPLICATION:
         name = SUBSYSTEMS.get(image.subsystem, f"subsystem {image.subsystem}")
         raise FormatError(f"{source}: {name}, not an EFI application")

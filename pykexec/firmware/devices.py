@@ -155,9 +155,7 @@ def file_chunks(mailbox: Mailbox, volume: int, path: str, limit: int) -> Iterato
     FirmwareError, which names path, for directories (EISDIR), for files larger
     than limit (EFBIG) and for files that change their size meanwhile (EIO).
     """
-    name = encode_ucs2(path)
-    if len(name) > Limit.PATH_MAX:
-        raise FirmwareError(errno.ENAMETOOLONG, "path is too long", path)
+    name = _file_name(path)
     offset = 0
     while True:
         # A page tells how large the file is, before memory is asked for it.
@@ -179,6 +177,24 @@ def file_chunks(mailbox: Mailbox, volume: int, path: str, limit: int) -> Iterato
         if not chunk or offset > reply.file_size:
             fault = f"ended at {offset} of {reply.file_size} bytes"
             raise FirmwareError(errno.EIO, fault, path)
+
+
+def _file_name(path: str) -> bytes:
+    name = encode_ucs2(path)
+    if len(name) > Limit.PATH_MAX:
+        raise FirmwareError(errno.ENAMETOOLONG, "path is too long", path)
+    return name
+
+
+def file_size(mailbox: Mailbox, volume: int, path: str) -> int:
+    """Bytes of the file; FirmwareError, which names path, for a directory (EISDIR)."""
+    name = _file_name(path)
+    head = pack("pk_file_request", handle=volume, path_size=len(name))
+    reply = unpack("pk_file_reply", mailbox.ask(Request(Op.FILE_READ, path, head + name)), 0, path)
+    if reply.attributes & _EFI_FILE_DIRECTORY:
+        raise FirmwareError(errno.EISDIR, "is a directory", path)
+    size: int = reply.file_size
+    return size
 
 
 def read_file(mailbox: Mailbox, volume: int, path: str, limit: int) -> bytes:

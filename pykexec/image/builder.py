@@ -93,6 +93,7 @@ def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Ini
         at_boot=recipe.kernel_modules,
         config=config,
         resume=files.read(recipe.resume),
+        ramdisk=_ramdisk(recipe),
         busybox=files.read(recipe.busybox),
         additions=recipe.initrd_add,
     )
@@ -103,6 +104,12 @@ def _modules(recipe: Recipe, directory: Path) -> dict[str, list[modules.Module]]
     if not names and not recipe.optional_modules:
         return {}  # A kernel without modules has no directory of them.
     return modules.load(directory, names, recipe.optional_modules)
+
+
+def _ramdisk(recipe: Recipe) -> bytes:
+    """The driver that the firmware loads as it loads any: under Secure Boot it has to be signed."""
+    data = files.read(recipe.ramdisk)
+    return sign.sign(data, recipe.signing) if recipe.signing else data
 
 
 def _check_arena(

@@ -51,6 +51,7 @@ def compose(
     at_boot: Collection[str],
     config: bytes,
     resume: bytes,
+    ramdisk: bytes,
     busybox: bytes,
     additions: Sequence[Path] = (),
 ) -> Initrd:
@@ -62,7 +63,7 @@ def compose(
     """
     archive = cpio.archive(
         [
-            *_base(config, resume, busybox),
+            *_base(config, resume, ramdisk, busybox),
             *_modules(kernel_version, modules, at_boot),
             *interpreter.entries(),
         ]
@@ -78,7 +79,7 @@ def compress(archive: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, threads=0, write_checksum=False).compress(archive)
 
 
-def _base(config: bytes, resume: bytes, busybox: bytes) -> Iterator[cpio.Entry]:
+def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: bytes) -> Iterator[cpio.Entry]:
     for folder in ("dev", "proc", "sys", "run", "tmp", "root"):
         yield cpio.directory(folder)
     yield cpio.character_device("dev/console", 5, 1)
@@ -86,6 +87,7 @@ def _base(config: bytes, resume: bytes, busybox: bytes) -> Iterator[cpio.Entry]:
     yield cpio.link("bin/sh", "busybox")
     yield cpio.file(EMBEDDED_PATH, config)
     yield cpio.file(interpreter.library_path("pykexec/data/resume.bin"), resume)
+    yield cpio.file(interpreter.library_path("pykexec/data/ramdisk.efi"), ramdisk)
     yield cpio.file("init", _script("pykexec.guest.init"), 0o755)
     yield cpio.file("usr/bin/pykexec", _script("pykexec.cli"), 0o755)
 

@@ -27,10 +27,10 @@ class Recipe:
     """All that goes into an image. Equal recipes over equal files make equal images.
 
     modules is the directory of the kernel's modules, by default /lib/modules/<version>. initrd_add
-    names further initramfs archives, or directories to be packed into one. stub, resume and busybox
-    (which must be linked statically) are what the package and the machine have unless said
-    otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel has them,
-    and more_modules wait until something asks for them.
+    names further initramfs archives, or directories to be packed into one. stub, resume, ramdisk
+    and busybox (which must be linked statically) are what the package and the machine have unless
+    said otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel has
+    them, and more_modules wait until something asks for them.
     """
 
     kernel: Path
@@ -45,6 +45,7 @@ class Recipe:
     more_modules: tuple[str, ...] = ()
     stub: Path = DATA / "stub.efi"
     resume: Path = DATA / "resume.bin"
+    ramdisk: Path = DATA / "ramdisk.efi"
     busybox: Path = BUSYBOX
 
     def __post_init__(self) -> None:

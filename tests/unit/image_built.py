@@ -2,7 +2,7 @@
 """Run by tests in a process and environment of its own: builds an image of the inputs in a
 directory.
 
-Arguments: directory with kernel, modules, stub and resume; file to write.
+Arguments: directory with kernel, modules, stub, resume, ramdisk; file to write.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def recipe(directory: Path) -> Recipe:
         modules=directory / "modules",
         stub=directory / "stub.efi",
         resume=directory / "resume.bin",
+        ramdisk=directory / "ramdisk.efi",
         initrd_add=(directory / "added",),
     )
 

@@ -34,6 +34,7 @@ def write_inputs(directory: Path) -> None:
     (directory / "vmlinuz").write_bytes(kernel_bytes())
     (directory / "stub.efi").write_bytes(pe_bytes())
     (directory / "resume.bin").write_bytes(b"resume" * 100)
+    (directory / "ramdisk.efi").write_bytes(pe_bytes(subsystem=11))
 
 
 def start_build(directory: Path, **environment: str) -> subprocess.Popen[bytes]:

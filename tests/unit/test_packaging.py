@@ -41,6 +41,7 @@ def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
     [
         "pykexec/data/stub.efi",
         "pykexec/data/resume.bin",
+        "pykexec/data/ramdisk.efi",
         "pykexec/_native.abi3.so",
         "pykexec/vm/guest_os.sh",
         "pykexec/py.typed",

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from pykexec import _freestanding
+from pykexec._elf2pe import EFI_BOOT_SERVICE_DRIVER
 from pykexec.efi import pe
 from pykexec.image import Recipe, assemble, build, cpio, elf, interpreter
 from pykexec.image.recipe import DEFAULT_CMDLINE
@@ -55,6 +56,24 @@ def hello() -> Path:
         _freestanding.build_payload(CSRC, "hello", path)
 
     return _kept("hello", ".efi", make, _sources())
+
+
+def ramdisk() -> Path:
+    """The driver for firmware without RAM disks."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_ramdisk(CSRC, path)
+
+    return _kept("ramdisk", ".efi", make, _sources())
+
+
+def driver() -> Path:
+    """The test driver csrc/payload/driver.c."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_payload(CSRC, "driver", path, EFI_BOOT_SERVICE_DRIVER)
+
+    return _kept("driver", ".efi", make, _sources())
 
 
 def image(
@@ -132,6 +151,7 @@ def _recipe(kernel_name: str, directory: Path) -> Recipe:
         modules=chosen.modules,
         stub=stub(),
         resume=resume(),
+        ramdisk=ramdisk(),
         initrd_add=(directory,),
         arena_mib=ARENA_MIB,
     )
@@ -148,6 +168,7 @@ def _fill(directory: Path) -> None:
         flags = ["-O2", "-static", "-mavx", "-Wall", "-Wextra", "-Werror"]
         run([*_freestanding.compiler(), *flags, "-o", inside / source.stem, source])
     shutil.copyfile(hello(), inside / "hello.efi")
+    shutil.copyfile(driver(), inside / "driver.efi")
     tool = elf.Object(KEXEC_TOOLS, str(KEXEC_TOOLS))
     for target, source in elf.closure([tool]).items():
         copy = directory / target.lstrip("/")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EFI drivers and applications that the firmware loads and starts while Linux waits."""
+
+from __future__ import annotations
+
+import os
+
+from pykexec.abi import Op, Stage
+from pykexec.efi.pe import check_loadable
+from pykexec.errors import FirmwareError
+from pykexec.firmware.devices import connect_all
+from pykexec.firmware.info import read_info
+from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.firmware.status import is_error, status_errno, status_name
+from pykexec.firmware.wire import unpack
+from pykexec.kexec.leave import hand_over
+from pykexec.kexec.request import ExecRequest, prepare
+
+_REFUSALS = ("ACCESS_DENIED", "SECURITY_VIOLATION")
+
+
+def start_image(
+    mailbox: Mailbox,
+    path: str,
+    *,
+    volume: str | None = None,
+    options: str = "",
+    connect: bool = True,
+) -> int:
+    """Have the firmware load, verify, measure and start the driver or application at path.
+
+    path and volume are those of kexec.request.prepare(). With connect the firmware's drivers are
+    connected to everything afterwards, which is what makes a new driver's devices appear. The
+    image's status if it is success or a warning; FirmwareError with what the firmware refused
+    it for, or with the error that it returned.
+
+    What was staged for a kexec that is already loaded is forgotten: `exec` comes last.
+    """
+    request = prepare(mailbox, path, volume=volume, options=options, check=check_loadable)
+    try:
+        status = start(mailbox, request)
+    finally:
+        os.close(request.payload.fd)
+    if connect:
+        connect_all(mailbox)
+    return status
+
+
+def start(mailbox: Mailbox, request: ExecRequest) -> int:
+    """start_image() of what has been read and checked; nothing is connected."""
+    source = request.payload.source
+    hand_over(mailbox, request)
+    reply = unpack("pk_image_reply", mailbox.ask(Request(Op.IMAGE_START, source)), 0, source)
+    status: int = reply.status
+    if not is_error(status):
+        return status
+    name, code = status_name(status), status_errno(status)
+    if reply.stage != Stage.LOAD:
+        raise FirmwareError(code, f"was started and returned EFI_{name}", source, status)
+    fault = f"refused by LoadImage: {os.strerror(code)} (EFI_{name})"
+    if name in _REFUSALS and read_info(mailbox).secure_boot:
+        fault += "; Secure Boot is on, and the image has no signature that the firmware trusts"
+    raise FirmwareError(code, fault, source, status)

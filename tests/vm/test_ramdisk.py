@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAM disks: the firmware serves what Linux filled, payloads read it, nothing of it stays behind."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from pykexec.memory import Range
+from pykexec.vm.disk import Esp, make_disk
+from pykexec.vm.ovmf import Firmware
+from pykexec.vm.vm import Vm
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import hello, image
+
+MEMORY_MIB = 640
+IMAGE = r"\ramdisk.img"
+LABEL = "RAMDISK"
+PATTERN = b"nobody must ever read this again."
+ATTACKS = {
+    **dict.fromkeys(
+        ("empty", "half a block", "unknown type", "unknown flag", "registered by flag"),
+        "INVALID_PARAMETER",
+    ),
+    **dict.fromkeys(("all of memory", "larger than memory", "one too many"), "OUT_OF_RESOURCES"),
+    **dict.fromkeys(("cut off", "header alone"), "INVALID_PARAMETER"),
+    **dict.fromkeys(("beyond the end", "far beyond", "around the end"), "INVALID_PARAMETER"),
+    **dict.fromkeys(
+        (
+            "data before there is a disk",
+            "register an unknown one",
+            "register number 0",
+            "remove an unknown one",
+            "remove number 0",
+            "remove twice",
+            "register what was removed",
+        ),
+        "NOT_FOUND",
+    ),
+    **dict.fromkeys(("to the last byte", "register", "remove"), "SUCCESS"),
+    "register twice": "ALREADY_STARTED",
+    "data after it is a disk": "ACCESS_DENIED",
+    "numbers are never reused": "True",
+    "start without an image": "NOT_READY",
+    "left": "0",
+}
+
+
+def volume_image(directory: Path, **files: bytes | Path) -> Path:
+    """A disk image with a FAT volume that holds files and hello.efi."""
+    path = directory / "ramdisk.img"
+    named = {name.replace("_", "."): content for name, content in files.items()}
+    volume = Esp({"hello.efi": hello(), **named}, label=LABEL, guid=uuid.UUID(int=7))
+    return make_disk(path, [volume], guid=uuid.UUID(int=8)).path
+
+
+def memory_outside(vm: Vm, ours: list[Range]) -> bytes:
+    """RAM that Linux cannot have written to, read while the machine stands still."""
+    vm.stop()
+    memory = bytearray(vm.read_memory(0, MEMORY_MIB << 20))
+    vm.cont()
+    for range_ in ours:
+        memory[range_.start : range_.end] = bytes(range_.size)
+    return bytes(memory)
+
+
+def linux_ranges(found: Any) -> list[Range]:
+    """Where Linux keeps copies of what it wrote."""
+    return [Range(*found["ours"][name]) for name in ("arena", "low")]
+
+
+def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
+    boot: Boot, tmp_path: Path, firmware: Firmware
+) -> None:
+    files = {"ramdisk.img": volume_image(tmp_path)}
+    machine = machine_with(
+        tmp_path, firmware, image(), files=files, memory_mib=MEMORY_MIB, memory_file=True
+    )
+    guest = Guest(boot(machine)).ready()
+    assert guest.script("ramdisk_attacks") == ATTACKS
+
+    # What was removed is wiped, and the firmware has its memory back.
+    pattern = f"yes '{PATTERN.decode()}' | head -c 3000001"
+    guest.ok(f"{pattern} | pykexec ramdisk add -; pykexec ramdisk remove 18")
+    before = guest.script("memory")
+    guest.ok(f"{pattern} | pykexec ramdisk add - --type virtual-cd")
+    (disk,) = guest.json("pykexec ramdisk list --json")
+    assert (disk["number"], disk["type"], disk["size"] % 2048) == (19, "virtual-cd", 0)
+    assert PATTERN in memory_outside(guest.vm, linux_ranges(before))
+    guest.ok("pykexec ramdisk remove 19")
+    assert PATTERN not in memory_outside(guest.vm, linux_ranges(before))
+    guest.ok("truncate -s 8G /tmp/large")
+    refused = guest.run("pykexec ramdisk add /tmp/large")
+    assert refused.status == 8
+    assert "8 GiB do not fit into the firmware's memory" in refused.output
+    assert guest.script("memory")["map"] == before["map"]
+
+    # It outlives Linux: the payload comes from it and reads it, the next Linux still knows it.
+    guest.ok(f"pykexec ramdisk add '{IMAGE}'")
+    guest.send(rf"pykexec exec '\hello.efi' --volume {LABEL} --options 'from memory'")
+    guest.payload_ran("from memory")
+    guest.ready()
+    (disk,) = guest.json("pykexec ramdisk list --json")
+    assert disk["number"] == 20
+    assert f"'{LABEL}'" in guest.ok("pykexec devices")
+    guest.ok("pykexec ramdisk remove 20")
+    assert f"'{LABEL}'" not in guest.ok("pykexec devices")
+    assert guest.json("pykexec ramdisk list --json") == []
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
