@@ -13,6 +13,10 @@ OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
 NETWORK_NAME = "agent.toml"  # beside the image, on the server that it came from
 
+# What the agent bridges when a person is expected; "net" waits until something needs it, since
+# it takes the NICs away from the firmware.
+ATTENDED_BRIDGES = ("block", "tpm")
+
 # The names of enum pk_action that a configuration may use.
 ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
 
@@ -59,6 +63,7 @@ class AgentConfig:
     failure_action: str = "agent"
     timeout_s: int = 0
     shell: bool = True
+    bridges: tuple[str, ...] = ATTENDED_BRIDGES
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
@@ -84,6 +89,7 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         failure_action=_action(failure, "agent" if attended else "boot-next"),
         timeout_s=agent.number("timeout_s", 0) if agent else 0,
         shell=agent.flag("shell", attended) if agent else attended,
+        bridges=_bridges(agent, ATTENDED_BRIDGES if attended else ()),
         network=_network(network) if network else NetworkConfig(),
     )
     for table in (root, payload, failure, agent, network):
@@ -110,6 +116,18 @@ def _payload(table: _Table) -> PayloadConfig:
             "path", f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
         )
     return PayloadConfig(path, table.text("volume"), options, False, sha256)
+
+
+def _bridges(table: _Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """agent.bridges: what is bridged at the start; an unattended boot has no time to lose."""
+    from pykexec.bridge import KINDS
+
+    if table is None or "bridges" not in table.values:
+        return default
+    kinds = table.texts("bridges")
+    if unknown := set(kinds) - set(KINDS):
+        raise table.fault("bridges", f"{min(unknown)!r} is not one of {', '.join(KINDS)}")
+    return kinds
 
 
 def _check_url(table: _Table, url: str) -> None:

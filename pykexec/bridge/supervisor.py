@@ -8,11 +8,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pykexec.bridge import KINDS
-from pykexec.errors import FirmwareError
+from pykexec.errors import FirmwareError, PykexecError
+from pykexec.log import describe
 
 SOCKET = "/run/pykexec/bridges.socket"
 UP, STARTING, FAILED = "up", "starting", "failed"
@@ -28,6 +29,11 @@ def ensure(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
     (UP, STARTING, FAILED), fault, and what the bridge has published of itself (node ...).
     """
     return _ask({"do": "ensure", "kinds": kinds or KINDS, "wait_s": wait_s}, wait_s, start=True)
+
+
+def begin(*kinds: str) -> None:
+    """The same, without waiting for anything."""
+    _detached(lambda: ensure(*kinds, wait_s=0))
 
 
 def status() -> list[dict[str, Any]]:
@@ -89,18 +95,22 @@ def _connect(start: bool) -> socket.socket | None:
 
 
 def _spawn() -> None:
-    """Start the supervisor as nobody's child: it outlives whoever asked first."""
+    from pykexec.bridge.daemon import run
+
+    _detached(lambda: run(SOCKET))
+
+
+def _detached(do: Callable[[], object]) -> None:
+    """Do it in a process that is nobody's child and outlives whoever asked."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
-    code = 1
     try:
         os.setsid()
         if os.fork() == 0:
-            from pykexec.bridge.daemon import run
-
-            run(SOCKET)
-        code = 0
+            do()
+    except PykexecError as error:
+        os.write(2, f"bridge: {describe(error)}\n".encode())
     finally:
-        os._exit(code)
+        os._exit(0)

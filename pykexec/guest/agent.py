@@ -39,6 +39,8 @@ def run(spent_s: float) -> None:
     print(marker("agent", "ready"), flush=True)
     config = load_config(mailbox, info)
     step = decide(config, info)
+    if mailbox:
+        start_bridges(config)
     if info and info.outcome.nr_runs:
         print(f"last end: {info.outcome}")
     if step == PAYLOAD and mailbox:
@@ -47,6 +49,18 @@ def run(spent_s: float) -> None:
         fail(mailbox, config)
     else:
         attend(mailbox, config)
+
+
+def start_bridges(config: AgentConfig) -> None:
+    """Have the configured bridges started beside what the agent does; say what there is none of."""
+    if not config.bridges:
+        return
+    from pykexec.bridge.supervisor import begin
+
+    try:
+        begin(*config.bridges)
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
 
 
 def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:

@@ -26,6 +26,7 @@ action = "reset"
 [agent]
 timeout_s = 5
 shell = true
+bridges = ["tpm"]
 """
 
 
@@ -33,7 +34,9 @@ def test_every_key_is_read() -> None:
     payload = PayloadConfig(
         "\\EFI\\debian\\grubx64.efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "quiet"
     )
-    assert parse_config(FULL, "a.toml") == AgentConfig(True, payload, "reset", 5, True)
+    assert parse_config(FULL, "a.toml") == AgentConfig(
+        True, payload, "reset", 5, True, ("tpm",)
+    )
 
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -65,12 +68,14 @@ def test_an_empty_file_means_a_shell_and_no_payload() -> None:
 def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
     config = parse_config(b"[payload]\npath = '\\a.efi'", "a.toml")
     assert (config.failure_action, config.shell, config.timeout_s) == ("boot-next", False, 0)
+    assert config.bridges == ()
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("locked = 1", "locked: must be true or false"),
+        ("agent.bridges = ['usb']", "agent.bridges: 'usb' is not one of block, net, tpm"),
         ("lokced = true", "lokced: unknown key"),
         ("payload = 'x'", "payload: must be a table"),
         ("[payload]", "payload.path: missing"),

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridges together: up by themselves, one killed, all ended before a payload starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykexec.vm.machine import Nic
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import image
+
+
+def rows(guest: Guest, do: str = "start") -> dict[str, Any]:
+    """The bridges by kind, once they have settled."""
+    return {row["kind"]: row for row in guest.json(f"pykexec bridge {do} --json")}
+
+
+@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
+def test_bridges_come_up_and_come_back(boot: Boot, tmp_path: Path, kernel: str) -> None:
+    machine = machine_with(
+        tmp_path, firmware("2025.02"), image(kernel), tpm="tis", nic=Nic("virtio-net-pci")
+    )
+    guest = Guest(boot(machine)).ready()
+    up = rows(guest)
+    assert {kind: row["state"] for kind, row in up.items()} == dict.fromkeys(
+        ("block", "net", "tpm"), "up"
+    )
+    node = up["block"]["node"]
+    whole = guest.ok(f"sha256sum {node}", within=120)
+
+    # Whoever reads while the bridge dies comes to an end: with all of it, or with an error.
+    guest.ok("echo 3 > /proc/sys/vm/drop_caches")
+    killed = " ".join(str(row["pid"]) for row in up.values())
+    reader = f"sha256sum {node} > /tmp/read 2>&1 & reader=$!; sleep 0.1; kill -9 {killed}"
+    ended = guest.run(f"{reader}; wait $reader", within=120)
+    assert ended.status == 1 or whole in guest.ok("cat /tmp/read")
+    again = rows(guest)
+    assert {row["state"] for row in again.values()} == {"up"}
+    assert all(again[kind]["pid"] != up[kind]["pid"] for kind in up)
+    assert again["block"]["node"] == node
+    assert guest.ok(f"sha256sum {node}", within=120) == whole
+
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options bridged")
+    guest.payload_ran("bridged")
+    guest.ready()
+    assert rows(guest)["block"]["state"] == "up"
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
