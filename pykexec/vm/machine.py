@@ -30,7 +30,8 @@ class Nic:
     """A card on QEMU's user network, which has DHCP, TFTP from a directory and port forwards.
 
     hostfwd are QEMU rules ("tcp:127.0.0.1:8022-:22"); guestfwd likewise.
-    rom false leaves PXE to the firmware's own drivers.
+    rom false leaves PXE to the firmware's own drivers. tap is an interface of Lan: it takes the
+    place of the user network, or with tap_and_user it is in one network with it.
     """
 
     model: str = "virtio-net-pci"
@@ -40,6 +41,8 @@ class Nic:
     hostfwd: tuple[str, ...] = ()
     bootindex: int | None = None
     rom: bool = False
+    tap: str = ""
+    tap_and_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Machine:
     """A whole machine; use dataclasses.replace() for variations of one.
 
     variables overrides the firmware's template. memory_file lets Vm.read_memory() see guest RAM.
-    reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates.
+    reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates. within are
+    words in front of QEMU's command line, those of Lan for one.
     """
 
     firmware: Firmware
@@ -65,6 +69,7 @@ class Machine:
     memory_file: bool = False
     reboot: bool = False
     extra: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class Files:
 
 def command(machine: Machine, files: Files) -> list[str]:
     """The QEMU command line: it connects to files.serial and files.tpm, listens at files.qmp."""
-    words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
+    words = [*machine.within, "qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
     words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
     words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
     words += ["-display", "none", "-vga", "std", "-boot", "menu=off,splash-time=0"]
@@ -151,9 +156,16 @@ def _nic(nic: Nic) -> list[str]:
     if nic.bootfile:
         network += f",bootfile={nic.bootfile}"
     network += "".join(f",hostfwd={rule}" for rule in nic.hostfwd)
-    device = f"{nic.model},netdev=n0,mac={nic.mac}"
+    tap = f"tap,ifname={nic.tap},script=no,downscript=no,id="
+    if nic.tap and nic.tap_and_user:
+        words = ["-netdev", network, "-netdev", f"{tap}n1"]
+        words += ["-netdev", "hubport,hubid=0,id=h0,netdev=n0"]
+        words += ["-netdev", "hubport,hubid=0,id=h1,netdev=n1", "-netdev", "hubport,hubid=0,id=h2"]
+    else:
+        words = ["-netdev", f"{tap}n0" if nic.tap else network]
+    device = f"{nic.model},netdev={'h2' if nic.tap_and_user else 'n0'},mac={nic.mac}"
     if not nic.rom:
         device += ",romfile="
     if nic.bootindex is not None:
         device += f",bootindex={nic.bootindex}"
-    return ["-netdev", network, "-device", device]
+    return [*words, "-device", device]

@@ -15,9 +15,14 @@ from tests.lint.tree import ROOT, relative, tracked
 
 PACKAGE = ROOT / "pykexec"
 # These stay on the build host or the server and may use third-party packages.
-HOST_ONLY = ("pykexec.image", "pykexec.vm", "pykexec.attest.server")
+HOST_ONLY = ("pykexec.image", "pykexec.netboot", "pykexec.vm", "pykexec.attest.server")
 # Verbs that are used on the build host; cli/ loads a verb when it is called.
-HOST_VERBS = ("pykexec.cli.build", "pykexec.cli.demo", "pykexec.cli.inspect")
+HOST_VERBS = (
+    "pykexec.cli.build",
+    "pykexec.cli.demo",
+    "pykexec.cli.inspect",
+    "pykexec.cli.netboot",
+)
 # Where a person is talked to.
 SPEAKS = ("pykexec.cli", "pykexec.guest", "pykexec.__main__")
 # These run while the package is built.

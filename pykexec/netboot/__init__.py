@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A boot server for test benches: DHCP, PXE, TFTP and UEFI HTTP boot from one directory."""
+
+from __future__ import annotations
+
+from pykexec.netboot.serve import Server, serve
+from pykexec.netboot.settings import Settings, Tls
+
+__all__ = ["Server", "Settings", "Tls", "serve"]

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dnsmasq's configuration for DHCP, PXE, TFTP and the addresses of UEFI HTTP boot; its process."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pykexec.errors import ToolError, UsageError
+from pykexec.netboot.settings import IPXE_SCRIPT, Addresses, Settings
+
+log = logging.getLogger(__name__)
+
+PROGRAM = "dnsmasq"
+LEASE_TIME = "1h"
+# Processor architectures of RFC 4578, as IANA lists them: x86-64 firmware, by PXE and by HTTP.
+_PXE_X64 = (7, 9)
+_HTTP_X64 = 16
+_SMALLEST_NETWORK = 8  # addresses; with fewer there is nothing to give away
+# UEFI 2.10, 24.7.2.2.1: option 16 of DHCPv6 with Intel's enterprise number and the class.
+_INTEL = 343
+_CLASS = b"HTTPClient"
+_VENDOR_CLASS6 = _INTEL.to_bytes(4, "big") + len(_CLASS).to_bytes(2, "big") + _CLASS
+
+
+def configuration(settings: Settings, addresses: Addresses, http_port: int, state: Path) -> str:
+    """The configuration file; state is a directory for what dnsmasq keeps."""
+    lines = [
+        "# written by pykexec netboot serve",
+        "port=0",
+        f"interface={settings.interface}",
+        "except-interface=lo",
+        "bind-interfaces",
+        "log-dhcp",
+        f"dhcp-leasefile={state / 'leases'}",
+        "enable-tftp",
+        f"tftp-root={settings.directory.absolute()}",
+        *_classes(),
+    ]
+    if addresses.ipv4:
+        lines += _ipv4(settings, addresses.ipv4, http_port)
+    if addresses.ipv6 and not settings.proxy:  # DHCPv6 knows no proxies.
+        lines += _ipv6(settings, addresses.ipv6, http_port)
+    return "\n".join(lines) + "\n"
+
+
+def _classes() -> Iterator[str]:
+    """Who asks: firmware by PXE or HTTP, or iPXE."""
+    for architecture in _PXE_X64:
+        yield f"dhcp-match=set:pxe,option:client-arch,{architecture}"
+    yield f"dhcp-match=set:http,option:client-arch,{_HTTP_X64}"
+    yield "dhcp-userclass=set:ipxe,iPXE"
+    yield f"dhcp-vendorclass=set:http6,enterprise:{_INTEL},HTTPClient"
+    yield f"dhcp-vendorclass=set:pxe6,enterprise:{_INTEL},PXEClient"
+
+
+def _ipv4(settings: Settings, address: ipaddress.IPv4Interface, http_port: int) -> Iterator[str]:
+    web = f"http://{address.ip}:{http_port}"
+    network, server = address.network, address.ip
+    if settings.proxy:
+        yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
+        for architecture in _PXE_X64:
+            yield f'pxe-service=tag:!ipxe,{architecture},"pykexec",{settings.boot_file},{server}'
+    else:
+        if network.num_addresses < _SMALLEST_NETWORK:
+            raise UsageError(f"{network}: too small a network to give addresses away in")
+        first, last = network[network.num_addresses // 2], network[-2]
+        yield f"dhcp-range={first},{last},{network.netmask},{LEASE_TIME}"
+        yield "dhcp-authoritative"
+        yield f"dhcp-boot=tag:pxe,tag:!ipxe,{settings.boot_file},,{server}"
+        yield f"dhcp-boot=tag:http,{web}/{settings.boot_file},,{server}"
+        yield "dhcp-option-force=tag:http,60,HTTPClient"
+    yield f"dhcp-boot=tag:ipxe,{web}/{_for_ipxe(settings)},,{server}"
+
+
+def _ipv6(settings: Settings, address: ipaddress.IPv6Interface, http_port: int) -> Iterator[str]:
+    web = f"http://[{address.ip}]:{http_port}"
+    network = address.network
+    if network.prefixlen > 120:
+        raise UsageError(f"{network}: too small a network to give addresses away in")
+    first = network[network.num_addresses // 2]
+    yield "enable-ra"
+    yield f"dhcp-range={first},{first + 126},{max(network.prefixlen, 64)},{LEASE_TIME}"
+    yield f"dhcp-option=tag:pxe6,tag:!ipxe,option6:59,tftp://[{address.ip}]/{settings.boot_file}"
+    yield f"dhcp-option=tag:http6,option6:59,{web}/{settings.boot_file}"
+    yield f"dhcp-option-force=tag:http6,option6:16,{_VENDOR_CLASS6.hex(':')}"
+    yield f"dhcp-option=tag:ipxe,option6:59,{web}/{_for_ipxe(settings)}"
+
+
+def _for_ipxe(settings: Settings) -> str:
+    """Its script, if there is one: iPXE may itself be what the firmware is told to start."""
+    has_script = (settings.directory / IPXE_SCRIPT).is_file()
+    return IPXE_SCRIPT if has_script else settings.boot_file
+
+
+class Dnsmasq:
+    """The running program; report gets each line that it says."""
+
+    def __init__(
+        self, configuration_file: Path, owner: Path, report: Callable[[str], None]
+    ) -> None:
+        words = [
+            PROGRAM,
+            f"--conf-file={configuration_file}",
+            "--log-facility=-",
+            *_identity(owner),
+        ]
+        if not shutil.which(PROGRAM):
+            fault = f"{PROGRAM}: not installed (on Debian it is in the package dnsmasq-base)"
+            raise ToolError(fault)
+        log.debug("start: %s", shlex.join(words))
+        self._words = words
+        self._said: list[str] = []
+        try:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except FileNotFoundError as error:
+            raise ToolError(f"{error.filename}: not installed") from None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._read, args=(report,), daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def await_start(self, within_s: float = 10.0) -> None:
+        """Return once it listens; ToolError with its last words if it does not."""
+        self._started.wait(within_s)
+        if self._process.poll() is not None or not self._started.is_set():
+            self.stop()
+            raise ToolError(f"{shlex.join(self._words)}: did not start: {self._last_words()}")
+
+    def wait(self) -> None:
+        """Return when it is stopped; ToolError if it ends by itself."""
+        code = self._process.wait()
+        self._thread.join()
+        if code:
+            raise ToolError(f"{PROGRAM}: ended with {code}: {self._last_words()}")
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._thread.join(5)
+
+    def _read(self, report: Callable[[str], None]) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._said = [*self._said[-9:], line.strip()]
+            if "TFTP root" in line:  # The last that it says of its start.
+                self._started.set()
+            report(line.strip())
+        self._started.set()
+
+    def _last_words(self) -> str:
+        return "; ".join(self._said[-3:]) or "not a word"
+
+
+def _identity(owner: Path) -> list[str]:
+    """Whose rights it keeps: those of whom the files belong to, as far as that can be had."""
+    if os.geteuid() != 0 or _setgroups_denied():
+        return ["--no-daemon"]  # As we are: it cannot change who it is.
+    return ["--keep-in-foreground", f"--user={pwd.getpwuid(owner.stat().st_uid).pw_name}"]
+
+
+def _setgroups_denied() -> bool:
+    """A user namespace of an ordinary user (user_namespaces(7))."""
+    try:
+        return Path("/proc/self/setgroups").read_text().strip() == "deny"
+    except FileNotFoundError:
+        return False
