@@ -9,7 +9,8 @@ FUZZ_SECONDS ?= 600
 
 APT_PACKAGES := \
 	binutils busybox-static clang cpio debian-archive-keyring dnsmasq-base dosfstools e2fsprogs \
-	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 lld llvm mtools \
+	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 lld \
+	llvm mtools \
 	openssl osslsigncode python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm \
 	swtpm-tools systemd tpm2-tools util-linux xz-utils zstd
 

@@ -55,16 +55,15 @@ def _beside_on_volume(mailbox: Mailbox, info: FirmwareInfo) -> tuple[bytes, str]
 def _beside_on_server(
     mailbox: Mailbox, origin: NetworkOrigin, embedded: AgentConfig
 ) -> tuple[bytes, str] | None:
-    from pykexec.kexec.remote import check_trust, limits
+    from pykexec.kexec.remote import check_trust, go_online, limits
     from pykexec.net.fetch import fetch_bytes
-    from pykexec.net.online import go_online
 
     if origin.url is None:
         print("came over the network, but the firmware does not say from where")
         return None
     url = origin.url.join(NETWORK_NAME)
     check_trust(url, embedded.network)
-    go_online(embedded.network, origin.mac)
+    go_online(mailbox, embedded.network)
     bounds = replace(limits(embedded.network, OVERRIDE_MAX), total_s=_TOTAL_S)
     try:
         return fetch_bytes(url, bounds), str(url)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from pykexec.config import NetworkConfig
 from pykexec.errors import NetworkError
@@ -11,25 +12,44 @@ from pykexec.firmware.mailbox import Mailbox
 from pykexec.net.transfer import Limits
 from pykexec.net.url import Url, parse_url
 
+if TYPE_CHECKING:
+    from pykexec.net.lease import Lease
+
 
 def fetch_payload(
     mailbox: Mailbox, address: str, network: NetworkConfig, limit: int, sha256: str = ""
 ) -> tuple[int, int]:
     """Download what address names over the firmware's NICs; a memory file and its size."""
-    from pykexec.net.boot_server import network_origin
     from pykexec.net.fetch import fetch
-    from pykexec.net.online import go_online
 
     url = parse_url(address)
     check_trust(url, network, sha256)
-    origin = network_origin(mailbox)
-    go_online(network, origin.mac if origin else b"")
+    go_online(mailbox, network)
     fd = os.memfd_create("payload", os.MFD_CLOEXEC)
     try:
         return fd, fetch(url, fd, limits(network, limit), sha256).size
     except BaseException:
         os.close(fd)
         raise
+
+
+def go_online(mailbox: Mailbox, network: NetworkConfig) -> None:
+    """Have a NIC configured as network says; NetworkError if none can be."""
+    from pykexec.net.configure import bring_up
+
+    bring_up(mailbox, network.interface, static=_static(network))
+
+
+def _static(network: NetworkConfig) -> Lease | None:
+    import ipaddress
+
+    from pykexec.net.lease import Lease, default_route
+
+    if not network.address:
+        return None
+    address = ipaddress.ip_interface(network.address)
+    routes = (default_route(ipaddress.ip_address(network.gateway)),) if network.gateway else ()
+    return Lease("configuration", (address,), routes, network.dns)
 
 
 def check_trust(url: Url, network: NetworkConfig, sha256: str = "") -> None:

@@ -90,17 +90,15 @@ def url_of(path: DevicePath) -> Url | None:
 
 
 def _packets(mailbox: Mailbox, mac: bytes) -> Iterator[Struct]:
-    """EFI_PXE_BASE_CODE_MODE of the handles of that NIC: IPv4 and IPv6 have one each."""
-    from pykexec.firmware.devices import handle_request
+    """What PXE left on that NIC; a network boot program may show it by a handle of its own."""
     from pykexec.firmware.handles import list_handles
-    from pykexec.firmware.wire import unpack
+    from pykexec.net.firmware import read_pxe
 
-    for handle in list_handles(mailbox, "pxe_base_code"):
+    for handle in list_handles(mailbox, "simple_network"):
         if handle.path and nic_of(handle.path) == mac:
-            what = f"PXE of {handle}"
-            (reply,) = mailbox.call([handle_request(Op.NET_PXE, what, handle.number)])
-            if not reply.status:
-                yield unpack("pk_net_pxe", reply.body, 0, what)
+            pxe = read_pxe(mailbox, handle.number)
+            if pxe:
+                yield pxe
 
 
 def url_of_packets(pxe: Struct) -> Url | None:
