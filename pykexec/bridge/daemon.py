@@ -16,6 +16,7 @@ from typing import Any
 from pykexec.bridge import Bridge, state
 from pykexec.bridge.kinds import discover, serve
 from pykexec.bridge.supervisor import FAILED, STARTING, UP
+from pykexec.bridge.window import find_window
 from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe
@@ -73,6 +74,7 @@ def run(path: str) -> None:
         return  # Another one was faster.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    find_window()  # Once for all that are forked.
     supervisor = Supervisor(Mailbox())
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         if os.path.exists(path):

@@ -16,15 +16,18 @@ from pykexec._native import ffi, lib
 from pykexec.bridge import Bridge
 from pykexec.bridge.state import publish
 from pykexec.bridge.window import Port, open_port
-from pykexec.errors import FirmwareError, TpmError
+from pykexec.errors import FirmwareError, PykexecError, TpmError
 from pykexec.firmware.info import read_tpm_info
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.log import describe
+from pykexec.tpm.loaded import flush_leftovers
 from pykexec.tpm.transport import (
     BUFFER_SIZE,
     EVENT_LOG,
     RAW_DEVICE,
     RESOURCE_MANAGER,
     event_log_size,
+    firmware,
     read_event_log,
 )
 
@@ -52,6 +55,8 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
     faults = load(MODULE)
     number = ffi.new("u32 *")
     with Mailbox() as mailbox, open_port(BUFFER_SIZE) as port:
+        # Of a bridge that was killed, and of its device's users.
+        _flush(mailbox)
         fd = lib.pk_vtpm_open(number)
         if fd < 0:
             reasons = "; ".join([f"/dev/vtpmx: {os.strerror(-fd)}", *faults])
@@ -62,6 +67,7 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
         finally:
             os.close(fd)
             _unlink(links)
+            _flush(mailbox)
 
 
 def _run(
@@ -106,6 +112,16 @@ def refresh_event_log(mailbox: Mailbox, old_size: int, path: str = EVENT_LOG) ->
         file.write(data)
     os.replace(f"{path}.new", path)
     return len(data)
+
+
+def _flush(mailbox: Mailbox) -> None:
+    try:
+        handles = flush_leftovers(firmware(mailbox))
+    except PykexecError as error:
+        log.warning("TPM: %s", describe(error))
+        return
+    if handles:
+        log.info("TPM: flushed %s", " ".join(f"{handle:#x}" for handle in sorted(handles)))
 
 
 def _link(links: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 BELL_NAME = bytes(ffi.string(lib.PK_BELL_NAME)).decode()
 _DAX_DEVICES = "/sys/bus/dax/devices"
+_TRIES = 40
 _DEVICE_DAX = "/sys/bus/dax/drivers/device_dax/new_id"
 
 
@@ -68,7 +70,11 @@ def open_port(data_size: int, by_mailbox: bool = False) -> Port:
     make_mutable(bell if dax else mailbox)
     pointer = ffi.new("struct pk_port **")
     window = ffi.NULL if dax is None else dax.encode()
-    result = lib.pk_port_open(window, bell.encode(), mailbox.encode(), data_size, pointer)
+    for _ in range(_TRIES):
+        result = lib.pk_port_open(window, bell.encode(), mailbox.encode(), data_size, pointer)
+        if result != -errno.ENXIO:
+            break
+        time.sleep(0.05)  # Another process is binding the driver just now.
     if result == -errno.EBUSY:
         fault = f"other bridges have taken too much for {data_size >> 10} KiB more"
         raise FirmwareError(errno.EBUSY, fault, "window")
