@@ -87,7 +87,8 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
     """Build the test application, or driver, csrc/payload/<name>.c."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
-        sources = [csrc / "payload" / f"{name}.c", csrc / "common" / "guids.c"]
+        shared = ("payload/console.c", "payload/packets.c", "common/guids.c", "stub/mem.c")
+        sources = [csrc / "payload" / f"{name}.c", *(csrc / path for path in shared)]
         _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, subsystem)
 

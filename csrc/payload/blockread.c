@@ -6,6 +6,8 @@
  */
 #include <efi/guids.h>
 #include <efi/protocols.h>
+#include <payload/bench.h>
+#include <payload/console.h>
 
 enum {
 	SMALL_SIZE	= 4096,
@@ -16,33 +18,6 @@ enum {
 
 static struct efi_system_table *st;
 static u8 buffer[LARGE_SIZE] __attribute__((aligned(4096)));
-
-static void put(u16 *text)
-{
-	st->con_out->output_string(st->con_out, text);
-}
-
-static void put_hex(u64 value)
-{
-	u16 text[17];
-	u32 n = 16;
-
-	text[16] = 0;
-	do {
-		text[--n] = (u16)"0123456789abcdef"[value % 16];
-		value /= 16;
-	} while (value);
-	put(u":");
-	put(text + n);
-}
-
-static u64 rdtsc(void)
-{
-	u32 low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return low | (u64)high << 32;
-}
 
 static efi_status_t read(struct efi_block_io *io, u64 size, u64 nr_reads)
 {
@@ -66,16 +41,12 @@ static efi_status_t measure(struct efi_block_io *io, u64 size, u64 nr_reads)
 	status = read(io, size, nr_reads);
 	if (EFI_ERROR(status))
 		return status;
-	start = rdtsc();
+	start = bench_tsc();
 	status = read(io, size, nr_reads);
-	ticks = rdtsc() - start;
+	ticks = bench_tsc() - start;
 	if (EFI_ERROR(status))
 		return status;
-	put(u"PK:blockread");
-	put_hex(size);
-	put_hex(nr_reads);
-	put_hex(ticks);
-	put(u"\r\n");
+	pk_put_line(u"PK:blockread:", size, nr_reads, ticks);
 	return EFI_SUCCESS;
 }
 
@@ -86,6 +57,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 	efi_status_t status;
 
 	st = system_table;
+	pk_console_init(st);
 	status = st->boot->handle_protocol(image_handle, &efi_guid_loaded_image, (void **)&image);
 	if (!EFI_ERROR(status))
 		status = st->boot->handle_protocol(image->device_handle, &efi_guid_block_io, (void **)&io);
