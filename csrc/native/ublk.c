@@ -20,12 +20,11 @@ enum {
 	CONTROL_ENTRIES = 1,
 	PATH_SIZE = 32,
 	DATA_ALIGNMENT = 4096,
-	/* Of Linux 6.5: where a request's bytes are in the character device's file; the queue is 0. */
-	TAG_SHIFT = 25,
+	/* Newer than the headers of some distributions whose kernels have it: Linux 6.5, 6.5 and 6.9. */
+	TAG_SHIFT = 25,		/* where a request's bytes are in the character device's file; the queue is 0 */
+	FLAG_USER_COPY = 1 << 7,
+	COMMAND_DELETE_ASYNC = 0x14,
 };
-
-/* Also of Linux 6.5, newer than the headers of some distributions whose kernels have them. */
-static const u64 flag_user_copy = 1ULL << 7;
 
 static int control(u32 command, struct ublksrv_ctrl_cmd *body)
 {
@@ -100,7 +99,7 @@ int pk_ublk_add(const struct pk_disk *disk, u64 tag, u32 *ret_id)
 		.queue_depth = DEPTH,
 		.max_io_buf_bytes = REQUEST_MAX,
 		.dev_id = (u32)-1,
-		.flags = flag_user_copy | UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE,
+		.flags = FLAG_USER_COPY | UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE,
 		.ublksrv_flags = tag,
 	};
 	struct ublksrv_ctrl_cmd body = {
@@ -113,7 +112,7 @@ int pk_ublk_add(const struct pk_disk *disk, u64 tag, u32 *ret_id)
 
 	if (result)
 		return result;
-	result = info.flags & flag_user_copy ? set_parameters(disk, info.dev_id) : -EOPNOTSUPP;
+	result = info.flags & FLAG_USER_COPY ? set_parameters(disk, info.dev_id) : -EOPNOTSUPP;
 	if (result) {
 		pk_ublk_delete(info.dev_id);
 		return result;
@@ -159,6 +158,11 @@ int pk_ublk_stop(u32 id)
 
 int pk_ublk_delete(u32 id)
 {
+	/* The other one waits until nobody has the block device open. */
+	int result = simple_control(_IOR('u', COMMAND_DELETE_ASYNC, struct ublksrv_ctrl_cmd), id, 0);
+
+	if (result != -EOPNOTSUPP)
+		return result;
 	return simple_control(_IOWR('u', UBLK_CMD_DEL_DEV, struct ublksrv_ctrl_cmd), id, 0);
 }
 
