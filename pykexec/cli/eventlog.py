@@ -25,11 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the log; 1 if a register has another value than the log says."""
+    from pykexec.errors import TpmError
+    from pykexec.firmware.info import read_tpm_info
     from pykexec.firmware.mailbox import Mailbox
     from pykexec.tpm.eventlog import parse_event_log, replay, replayable_banks
     from pykexec.tpm.transport import read_event_log
 
     with Mailbox() as mailbox:
+        if not read_tpm_info(mailbox).present:
+            raise TpmError("the firmware has no TPM 2.0")
         raw = read_event_log(mailbox)
         if args.output:
             with open(args.output, "wb") as file:
