@@ -2,8 +2,8 @@
 """The "second OS": a stock Debian kernel with a tiny initramfs that proves it owns the machine.
 
 Its marks on the serial console are OS:UP, OS:VIA, OS:CPUS, OS:MEMORY, OS:DISK, OS:EFIVAR, OS:TPM,
-OS:PCR, OS:EVENTLOG, OS:NET, OS:SCREEN and OS:DONE (guest_os.sh); the kernel command line says which
-checks to do and how to end.
+OS:PCR, OS:EVENTLOG, OS:NET, OS:RAMDISK, OS:SCREEN and OS:DONE (guest_os.sh); the kernel command
+line says which checks to do and how to end.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ _MODULES = (
     "efivarfs",
     "tpm_tis",
     "tpm_crb",
+    "nfit",
+    "nd_pmem",
 )
 _DIRECTORIES = ("dev", "proc", "sys", "run", "mnt")
 
-Check = Literal["memory", "disk", "efivar", "tpm", "eventlog", "pcr", "net", "screen"]
+Check = Literal["memory", "disk", "efivar", "tpm", "eventlog", "pcr", "net", "ramdisk", "screen"]
 End = Literal["poweroff", "reboot", "stay"]
 
 DATA = "stored before the machine was switched on\n"

@@ -75,6 +75,15 @@ check_efivar() {
 	cd /
 }
 
+# What the firmware has announced by an NFIT.
+check_ramdisk() {
+	wait_for /dev/pmem0p1
+	mount -t vfat /dev/pmem0p1 /mnt || fail "ramdisk: mount"
+	greeting=$(cat /mnt/greeting.txt) || fail "ramdisk: read"
+	umount /mnt || fail "ramdisk: umount"
+	say "RAMDISK read '$greeting'"
+}
+
 check_tpm() {
 	wait_for /dev/tpm0
 	mount -t securityfs securityfs /sys/kernel/security || fail "tpm: securityfs"

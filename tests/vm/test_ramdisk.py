@@ -7,18 +7,33 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pykexec.memory import Range
+from pykexec.vm import ovmf
 from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.ovmf import Firmware
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest, machine_with
 from tests.vm.images import hello, image
+from tests.vm.payloads import PAYLOADS
 
 MEMORY_MIB = 640
 IMAGE = r"\ramdisk.img"
 LABEL = "RAMDISK"
 PATTERN = b"nobody must ever read this again."
+GREETING = b"hello from memory\r\n"
+SCRIPT = b"""\
+@echo -off\r
+echo PK:shell:start:0\r
+for %i in 0 1 2 3\r
+  if exist fs%i:\\greeting.txt then\r
+    type fs%i:\\greeting.txt\r
+  endif\r
+endfor\r
+reset -s\r
+"""
 ATTACKS = {
     **dict.fromkeys(
         ("empty", "half a block", "unknown type", "unknown flag", "registered by flag"),
@@ -109,3 +124,33 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     assert f"'{LABEL}'" not in guest.ok("pykexec devices")
     assert guest.json("pykexec ramdisk list --json") == []
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+
+
+def test_an_efi_shell_runs_the_script_on_a_ram_disk(boot: Boot, tmp_path: Path) -> None:
+    shell = PAYLOADS["efi-shell"].files()["shellx64.efi"]
+    disk = volume_image(tmp_path, shellx64_efi=shell, startup_nsh=SCRIPT, greeting_txt=GREETING)
+    machine = machine_with(tmp_path, ovmf.firmware("2022.11"), image(), files={"ramdisk.img": disk})
+    guest = Guest(boot(machine)).ready()
+    guest.ok(f"pykexec ramdisk add '{IMAGE}'")
+    guest.send(rf"pykexec exec '\shellx64.efi' --volume {LABEL}")
+    guest.vm.expect("PK:shell:start:0", within=60)
+    guest.vm.expect(GREETING.decode().strip())
+    assert guest.vm.wait_exit(60) == "guest-shutdown"
+
+
+@pytest.mark.parametrize(("version", "server"), [("2022.11", "ours"), ("2025.02", "firmware")])
+def test_linux_finds_a_persistent_ram_disk(
+    version: str, server: str, boot: Boot, tmp_path: Path
+) -> None:
+    linux = PAYLOADS["linux-6.1-cloud"]
+    disk = volume_image(tmp_path, greeting_txt=GREETING)
+    files = {**linux.files(), "ramdisk.img": disk}
+    guest = Guest(boot(machine_with(tmp_path, ovmf.firmware(version), image(), files=files)))
+    guest.ready()
+    if server == "ours":
+        guest.ok("pykexec load-driver /inside/driver.efi --options hide --no-connect")
+    guest.ok(f"pykexec ramdisk add '{IMAGE}' --persist-to-os")
+    options = linux.options.replace("os.checks=disk,efivar", "os.checks=ramdisk")
+    guest.send(f"pykexec exec '{linux.path}' --options '{options}'")
+    guest.vm.expect(f"^OS:RAMDISK read '{GREETING.decode().strip()}'", within=120)
+    guest.vm.expect("^OS:DONE$", within=60)

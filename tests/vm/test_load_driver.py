@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EFI drivers and applications from Linux: started, seen, refused; our own RAM disk driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pykexec.efi.guid import named_guids
+from pykexec.vm.ovmf import Firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.images import image
+from tests.vm.test_ramdisk import IMAGE, LABEL, volume_image
+
+DRIVER = "/inside/driver.efi"
+OURS = "pykexec_test"
+
+
+def refused(guest: Guest, words: str, fault: str, status: int = 8) -> None:
+    """load-driver with words must fail, and say why."""
+    result = guest.run(f"pykexec load-driver {words}")
+    assert (result.status, fault in result.output) == (status, True), result
+
+
+def test_drivers_stay_applications_return_and_bring_what_the_firmware_lacks(
+    boot: Boot, tmp_path: Path, firmware: Firmware
+) -> None:
+    files = {"ramdisk.img": volume_image(tmp_path)}
+    guest = Guest(boot(machine_with(tmp_path, firmware, image(), files=files))).ready()
+
+    # A driver stays: what it installed is there, its options are its own.
+    assert OURS in named_guids()
+    assert OURS not in guest.ok("pykexec devices --all")
+    assert "returned SUCCESS" in guest.ok(f"pykexec load-driver {DRIVER}")
+    assert OURS in guest.ok("pykexec devices --all")
+    refused(guest, f"{DRIVER} --options refuse", "was started and returned EFI_DEVICE_ERROR")
+
+    # An application returns; what it printed went to the firmware's console.
+    path = f"'{HELLO_PATH}' --no-connect"
+    guest.send(f"pykexec load-driver {path} --options 'aside return=5'")
+    guest.payload_ran("aside return=5")
+    guest.vm.expect("hello.efi: returned 0x5$")
+    guest.prompt()
+    refused(guest, f"{path} --options exit=8000000000000015", "returned EFI_ABORTED")
+    assert guest.script("timers")["firmware_ticks"] > 0
+
+    # What is no image of this machine's never reaches the firmware.
+    refused(guest, "/init", "not a PE image", status=3)
+    refused(guest, "/nonexistent", "No such file", status=3)
+    refused(guest, rf"'\nonexistent'", "No such file")
+    guest.ok("head -c 6000 /inside/driver.efi > /tmp/short.efi")
+    refused(guest, "/tmp/short.efi", "truncated", status=3)
+
+    # A disk that a driver will not let go of stays what it is.
+    guest.ok("head -c 100000 /dev/urandom > /tmp/data; pykexec ramdisk add /tmp/data")
+    guest.ok(f"pykexec load-driver {DRIVER} --options hold --no-connect")
+    kept = guest.run("pykexec ramdisk remove 1")
+    assert (kept.status, "EFI_ACCESS_DENIED" in kept.output) == (8, True), kept
+    (disk,) = guest.json("pykexec ramdisk list --json")
+    assert disk["handle"]
+
+    # Firmware without EFI_RAM_DISK_PROTOCOL gets ours, once.
+    guest.ok(f"pykexec load-driver {DRIVER} --options hide --no-connect")
+    assert "ram_disk" not in guest.ok("pykexec devices --all")
+    guest.ok(f"pykexec ramdisk add '{IMAGE}'; pykexec ramdisk add /tmp/data --type virtual-cd")
+    assert guest.ok("pykexec devices --all").count("ram_disk") == 1
+    assert f"'{LABEL}'" in guest.ok("pykexec devices")
+    guest.ok("pykexec ramdisk remove 3")
+    guest.send(rf"pykexec exec '\hello.efi' --volume {LABEL} --options 'by our driver'")
+    guest.payload_ran("by our driver")
+    guest.ready()
+    guest.ok("pykexec ramdisk remove 2")
+    assert f"'{LABEL}'" not in guest.ok("pykexec devices")
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
