@@ -8,11 +8,12 @@ KERNEL ?= 6.1-cloud
 FUZZ_SECONDS ?= 600
 
 APT_PACKAGES := \
-	binutils busybox-static clang cpio debian-archive-keyring dnsmasq-base dosfstools e2fsprogs \
+	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base dosfstools \
+	e2fsprogs \
 	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 lld \
-	llvm mtools \
+	llvm mtools ntfs-3g \
 	openssl osslsigncode python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm \
-	swtpm-tools systemd tpm2-tools util-linux xz-utils zstd
+	swtpm-tools systemd tpm2-tools util-linux xz-utils xorriso zstd
 
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
