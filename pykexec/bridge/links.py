@@ -29,7 +29,8 @@ def escape(text: str) -> str:
         char if char in _PLAIN or char in "(),{}" or ord(char) > 0x7F else rf"\x{ord(char):02x}"
         for char in text
     )
-    return "".join(spelled)
+    name = "".join(spelled)
+    return name.replace(".", r"\x2e") if name in (".", "..") else name
 
 
 @dataclass(frozen=True, slots=True)
