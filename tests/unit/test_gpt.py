@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -23,22 +25,21 @@ FIRST, SECOND = (Guid.parse(f"{digit * 8}-0000-4000-8000-000000000000") for digi
 CHECKSUM, OWN_LBA, FIRST_USABLE, ENTRIES_LBA, NR_ENTRIES, ENTRY_SIZE = 16, 24, 40, 72, 80, 84
 
 
+@cache
+def made() -> bytes:
+    with NamedTemporaryFile() as file:
+        file.truncate(SIZE)
+        words = ["sgdisk", "--clear", "--set-alignment=1", "--new=1:64:127", "--typecode=1:ef00"]
+        words += ["--change-name=1:Ünï ESP", f"--partition-guid=1:{FIRST}", "--new=4:128:255"]
+        words += [f"--partition-guid=4:{SECOND}", "--change-name=4:", file.name]
+        run(words, env={"PATH": "/usr/sbin:/usr/bin"}, timeout_s=30)
+        return Path(file.name).read_bytes()
+
+
 @pytest.fixture
-def disk(tmp_path: Path) -> bytearray:
+def disk() -> bytearray:
     """A disk of sgdisk's: an ESP, a gap, and a partition without a name as number 4."""
-    path = tmp_path / "disk.img"
-    path.write_bytes(bytes(SIZE))
-    words = [
-        "sgdisk",
-        "--clear",
-        "--set-alignment=1",
-        "--new=1:64:127",
-        "--typecode=1:ef00",
-        "--change-name=1:Ünï ESP",
-    ]
-    words += [f"--partition-guid=1:{FIRST}", "--new=4:128:255", f"--partition-guid=4:{SECOND}"]
-    run([*words, "--change-name=4:", path], env={"PATH": "/usr/sbin:/usr/bin"}, timeout_s=30)
-    return bytearray(path.read_bytes())
+    return bytearray(made())
 
 
 def reader(disk: bytes | bytearray) -> Reader:
