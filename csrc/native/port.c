@@ -24,6 +24,7 @@ struct pk_port {
 	int mailbox_fd;
 	u8 *window;
 	struct pk_channel *channel;
+	struct pk_counters *counters;
 	u8 *data;
 	u64 data_offset;	/* in the window */
 	u64 data_size;
@@ -69,9 +70,10 @@ static int take_channel(struct pk_port *port)
 		if (!take(port->dax_fd, start, PK_PAGE_SIZE))
 			continue;
 		port->channel = (struct pk_channel *)(port->window + start);
+		port->counters = &((struct pk_window *)port->window)->counters[n];
 		/* Whatever its last owner left undone stays undone. */
-		port->posted = port->channel->served;
-		__atomic_store_n(&port->channel->posted, port->posted, __ATOMIC_RELEASE);
+		port->posted = port->counters->served;
+		__atomic_store_n(&port->counters->posted, port->posted, __ATOMIC_RELEASE);
 		return 0;
 	}
 	return -EBUSY;
@@ -193,7 +195,7 @@ static int ring(struct pk_port *port)
 	if (!port->write_rings) {
 		if (fstatfs(port->bell_fd, &unused))
 			return -errno;
-		if (__atomic_load_n(&port->channel->served, __ATOMIC_ACQUIRE) == port->posted)
+		if (__atomic_load_n(&port->counters->served, __ATOMIC_ACQUIRE) == port->posted)
 			return 0;
 		port->write_rings = true;
 	}
@@ -213,11 +215,11 @@ static int transfer_by_window(struct pk_port *port, struct pk_descriptor *descri
 		posted->offset += port->data_offset;
 	}
 	port->posted += nr_descriptors;
-	__atomic_store_n(&channel->posted, port->posted, __ATOMIC_RELEASE);
+	__atomic_store_n(&port->counters->posted, port->posted, __ATOMIC_RELEASE);
 	result = ring(port);
 	if (result)
 		return result;
-	if (__atomic_load_n(&channel->served, __ATOMIC_ACQUIRE) != port->posted)
+	if (__atomic_load_n(&port->counters->served, __ATOMIC_ACQUIRE) != port->posted)
 		return -EIO;
 	for (u32 i = 0; i < nr_descriptors; i++) {
 		const struct pk_descriptor *served = &channel->descriptors[(first + i) % PK_CHANNEL_DEPTH];

@@ -4,7 +4,7 @@
 
 /* What the firmware gave, alignment slack included. */
 static struct pk_range taken;
-/* Ours: Linux could set channel->served back and have a descriptor served twice. */
+/* Ours: Linux could set its counter back and have a descriptor served twice. */
 static u32 served[PK_WINDOW_CHANNELS];
 
 void pk_window_allocate(void)
@@ -86,30 +86,32 @@ static bool serve(struct pk_descriptor *shared)
 
 static efi_status_t serve_channels(void *unused)
 {
+	struct pk_window *window = (struct pk_window *)pk_handoff.window.start;
+
 	(void)unused;
 	round.served = false;
 	round.left = false;
 	round.needed_timers = false;
 	for (u32 number = 0; number < PK_WINDOW_CHANNELS; number++) {
-		struct pk_channel *channel = channel_at(number);
-		u32 posted = *(volatile u32 *)&channel->posted;
+		struct pk_counters *counters = &window->counters[number];
+		u32 posted = *(volatile u32 *)&counters->posted;
 
 		/* More than there is room for: nothing of it can be believed. */
 		if (posted - served[number] > PK_CHANNEL_DEPTH)
 			served[number] = posted;
 		while (served[number] != posted) {
-			if (!serve(&channel->descriptors[served[number] % PK_CHANNEL_DEPTH])) {
+			if (!serve(&channel_at(number)->descriptors[served[number] % PK_CHANNEL_DEPTH])) {
 				round.left = true;
 				break;
 			}
 			served[number]++;
 			round.served = true;
 		}
-		if (channel->served != served[number])
-			channel->served = served[number];
+		if (counters->served != served[number])
+			counters->served = served[number];
 	}
 	if (round.served)
-		((struct pk_window *)pk_handoff.window.start)->nr_bells++;
+		window->nr_bells++;
 	return EFI_SUCCESS;
 }
 

@@ -576,7 +576,14 @@ enum pk_window_constants {
 	PK_CHANNEL_DEPTH	= 32,
 };
 
-/* The first page; the stub alone writes it. */
+/* Descriptors of a channel, ever: served by the stub until both are equal. */
+struct pk_counters {
+	u32 posted;	/* by Linux */
+	u32 served;	/* by the stub */
+};
+PK_ABI_ASSERT(pk_counters, 8)
+
+/* The first page. All counters are here, so that a bell touches no page of a channel that is silent. */
 struct pk_window {
 	u64 magic;
 	u32 version;
@@ -584,8 +591,10 @@ struct pk_window {
 	u64 size;
 	u64 data;	/* offset of the data area */
 	u64 nr_bells;	/* that found something posted */
+	u64 reserved[3];
+	struct pk_counters counters[63];
 };
-PK_ABI_ASSERT(pk_window, 40)
+PK_ABI_ASSERT(pk_window, 568)
 
 /*
  * One operation on a handle, where data goes from or to [offset, offset + size) of the
@@ -608,14 +617,11 @@ PK_ABI_ASSERT(pk_descriptor, 64)
 
 /*
  * One client's descriptors, served in order. Linux writes descriptors[posted % PK_CHANNEL_DEPTH],
- * then counts posted up, then rings; the stub serves until served equals posted.
+ * then counts posted up, then rings.
  */
 struct pk_channel {
-	u32 posted;
-	u32 served;
-	u64 reserved[7];
 	struct pk_descriptor descriptors[32];
 };
-PK_ABI_ASSERT(pk_channel, 2112)
+PK_ABI_ASSERT(pk_channel, 2048)
 
 #endif

@@ -57,8 +57,9 @@ def hostile(port: Port, handle: int) -> dict[str, int]:
     """What only a client that goes round pk_port_transfer() can post: the stub's own checks."""
     base = ffi.cast("u8 *", port.data)
     window = base - int(ffi.cast("uintptr_t", base)) % (2 * MIB)
-    channel = ffi.cast("struct pk_channel *", window + 4096 * (lib.PK_WINDOW_CHANNELS))
     # The last channel is nobody's: ports take the first ones.
+    channel = ffi.cast("struct pk_channel *", window + 4096 * lib.PK_WINDOW_CHANNELS)
+    counters = ffi.cast("struct pk_window *", window).counters[lib.PK_WINDOW_CHANNELS - 1]
     found = {}
     for name, offset, size in (
         ("header", 0, 512),
@@ -67,17 +68,17 @@ def hostile(port: Port, handle: int) -> dict[str, int]:
         ("across the end", lib.PK_WINDOW_SIZE - 512, 1024),
         ("wraps", 2**64 - 512, 1024),
     ):
-        slot = channel.posted % lib.PK_CHANNEL_DEPTH
+        slot = counters.posted % lib.PK_CHANNEL_DEPTH
         channel.descriptors[slot] = {
             "op": Op.BLOCK_READ, "handle": handle, "media_id": MEDIA_ID,
             "offset": offset, "size": size, "status": 0xAA,
         }  # fmt: skip
-        channel.posted += 1
+        counters.posted += 1
         transfer(port, op=Op.BLOCK_FLUSH, handle=handle)  # rings
         found[name] = channel.descriptors[slot].status & 0xFF
-    channel.posted += 1000
+    counters.posted += 1000
     transfer(port, op=Op.BLOCK_FLUSH, handle=handle)
-    found["served after nonsense"] = int(channel.served == channel.posted)
+    found["served after nonsense"] = int(counters.served == counters.posted)
     return found
 
 
