@@ -22,6 +22,7 @@
 #include <common/handoff.h>
 #include <common/memory_map.h>
 #include <common/message.h>
+#include <common/nfit.h>
 #include <common/page_table.h>
 #include <common/pe.h>
 #include <common/tpm_filter.h>

@@ -54,4 +54,8 @@ efi_status_t pk_ramdisk_list(void *out, u64 capacity, u64 *ret_size);
 /* The firmware gets the machine back: what the disks held must not stay behind. */
 void pk_ramdisk_release(void);
 
+/* ---- nfit.c ---- */
+/* Do the firmware's ACPI tables tell an operating system of this memory? */
+bool pk_nfit_announces(u64 start, u64 size);
+
 #endif

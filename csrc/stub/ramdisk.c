@@ -195,9 +195,13 @@ efi_status_t pk_ramdisk_register(u32 ramdisk, void *out, u64 capacity, u64 *ret_
 	if (EFI_ERROR(status))
 		return status;
 	path_size = pk_device_path_size(path, sizeof(disk->path));
-	if (!path_size) {
+	if (!path_size)
+		status = EFI_DEVICE_ERROR;
+	else if (disk->flags & PK_RAMDISK_PERSIST && !pk_nfit_announces(disk->start, disk->size))
+		status = EFI_UNSUPPORTED;
+	if (EFI_ERROR(status)) {
 		protocol->unregister(path);
-		return EFI_DEVICE_ERROR;
+		return status;
 	}
 	memcpy(disk->path, path, path_size);
 	disk->flags |= PK_RAMDISK_REGISTERED;

@@ -131,7 +131,7 @@ def add(
     disk = _create(mailbox, image, kind, persist)
     try:
         _fill(mailbox, disk.number, image)
-        return _register(mailbox, disk.number)
+        return _register(mailbox, disk)
     except BaseException:
         remove(mailbox, disk.number)
         raise
@@ -167,16 +167,22 @@ def _fill(mailbox: Mailbox, number: int, image: Image) -> None:
         raise FormatError(f"{image.source}: ended at {offset} of {image.size} bytes")
 
 
-def _register(mailbox: Mailbox, number: int) -> Ramdisk:
-    body = pack("pk_ramdisk_number", ramdisk=number)
-    request = Request(Op.RAMDISK_REGISTER, f"register {_what(number)}", body)
+def _register(mailbox: Mailbox, disk: Ramdisk) -> Ramdisk:
+    body = pack("pk_ramdisk_number", ramdisk=disk.number)
+    request = Request(Op.RAMDISK_REGISTER, f"register {_what(disk.number)}", body)
     try:
         return _decode(mailbox.ask(request), 0)
     except FirmwareError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
     load_driver(mailbox)
-    return _decode(mailbox.ask(request), 0)
+    try:
+        return _decode(mailbox.ask(request), 0)
+    except FirmwareError as error:
+        if error.errno != errno.EOPNOTSUPP or not disk.persist:
+            raise
+        fault = "the firmware has no way to announce it to an operating system (NFIT)"
+        raise FirmwareError(errno.EOPNOTSUPP, fault, request.what, error.status) from None
 
 
 def load_driver(mailbox: Mailbox, path: str = DRIVER) -> None:

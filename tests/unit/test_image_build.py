@@ -146,6 +146,8 @@ def test_initramfs_has_what_the_agent_looks_for(root: Path) -> None:
     assert (root / "etc/pykexec/agent.toml").read_bytes() == b""
     resume = interpreter.library_path("pykexec/data/resume.bin").lstrip("/")
     assert (root / resume).read_bytes() == b"resume" * 100
+    driver = interpreter.library_path("pykexec/data/ramdisk.efi").lstrip("/")
+    assert (root / driver).read_bytes() == pe_bytes(subsystem=11)
     assert in_root(root, "/bin/sh", "-c", "echo works") == "works\n"
 
 
@@ -306,3 +308,12 @@ def test_builder_names_all_that_it_measured(
     assert report.uki and report.pe
     assert report.uki.pcr11 == {bank: value.hex() for bank, value in built.pcr11.items()}
     assert report.pe.authenticode_sha256 == built.authenticode.hex()
+
+
+def test_the_ram_disk_driver_is_signed_like_the_image(
+    recipe: Recipe, key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initrd, "_LEVEL", 1)
+    image = tmp_path / "signed.efi"
+    image.write_bytes(builder.build(dataclasses.replace(recipe, signing=key)).data)
+    assert sign.sign(recipe.ramdisk.read_bytes(), key) in archives(image)[0]

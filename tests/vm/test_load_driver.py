@@ -47,7 +47,7 @@ def test_drivers_stay_applications_return_and_bring_what_the_firmware_lacks(
     # What is no image of this machine's never reaches the firmware.
     refused(guest, "/init", "not a PE image", status=3)
     refused(guest, "/nonexistent", "No such file", status=3)
-    refused(guest, rf"'\nonexistent'", "No such file")
+    refused(guest, r"'\nonexistent'", "No such file")
     guest.ok("head -c 6000 /inside/driver.efi > /tmp/short.efi")
     refused(guest, "/tmp/short.efi", "truncated", status=3)
 

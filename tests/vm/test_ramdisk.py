@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RAM disks: the firmware serves what Linux filled, payloads read it, nothing of it stays behind."""
+"""RAM disks: the firmware serves what Linux filled, payloads read it, nothing stays behind."""
 
 from __future__ import annotations
 
