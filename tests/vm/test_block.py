@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The firmware's disks as block devices: ublk on Linux 6.12, NBD on 6.1."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import random
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykexec.image import elf
+from pykexec.run import run
+from pykexec.vm.disk import Ext4, make_disk
+from pykexec.vm.machine import Machine
+from pykexec.vm.ovmf import firmware
+from pykexec.vm.vm import Vm
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import image
+
+KERNELS = ["6.1-cloud", "6.12-cloud"]
+NODES = {"6.1-cloud": "/dev/nbd", "6.12-cloud": "/dev/ublkb"}
+MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "xts", "dm_crypt")
+ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+MIB = 1 << 20
+CRYPT_UUID = "3e6be9de-8139-4123-9106-a43f08d823a6"
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """One more disk of the machine: QEMU's words for it, and its device path for us."""
+
+    words: tuple[str, ...]
+    path: str
+
+
+def virtio(name: str, path: Path, slot: int, drive: str = "", device: str = "") -> Extra:
+    """A disk of its own PCI slot, so that its device path is known."""
+    words = ["-drive", f"if=none,id={name},format=raw,file={path}{drive}"]
+    words += ["-device", f"virtio-blk-pci,drive={name},addr={slot:#x}{device}"]
+    return Extra((*words,), f"PciRoot(0x0)/Pci({slot:#x},0x0)")
+
+
+def blocks_of(size: int) -> str:
+    return f",logical_block_size={size},physical_block_size={size}"
+
+
+def machine(
+    directory: Path, kernel: str, extras: list[Extra], additions: tuple[Path, ...] = ()
+) -> Machine:
+    chosen = image(kernel, modules=modules(kernel), additions=additions)
+    words = tuple(word for extra in extras for word in extra.words)
+    return replace(machine_with(directory, firmware("2025.02"), chosen), extra=words)
+
+
+def modules(kernel: str) -> tuple[str, ...]:
+    """Debian's cloud kernel 6.1 has no ntfs3."""
+    return MODULES if kernel == "6.1-cloud" else (*MODULES, "ntfs3")
+
+
+def up(guest: Guest, *load: str) -> dict[str, Any]:
+    """What the bridges say, by device path; "" is one without a medium."""
+    rows = guest.script("block_up", *load, within=90)
+    assert {row["state"] for row in rows} == {"up"}, rows
+    return {row.get("path", ""): row for row in rows}
+
+
+@cache
+def cryptsetup() -> Path:
+    """A directory with the program and its libraries, to be added to the initramfs."""
+    directory = Path(tempfile.mkdtemp(prefix="pykexec-cryptsetup-"))
+    atexit.register(shutil.rmtree, directory)
+    program = Path("/usr/sbin/cryptsetup")
+    for target, source in elf.closure([elf.Object(program, str(program))]).items():
+        copy = directory / target.lstrip("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+    return directory
+
+
+def filled(path: Path, size: int, seed: int) -> bytes:
+    data = random.Random(seed).randbytes(size)
+    path.write_bytes(data)
+    return data
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def make_volumes(directory: Path) -> dict[str, Path]:
+    """Volumes with file systems and a file on each that says which it is."""
+    paths = {name: directory / f"{name}.img" for name in ("ext4", "ntfs", "crypt", "iso", "other")}
+    (directory / "files").mkdir()
+    (directory / "files/marker").write_text("on the disk")
+    (directory / "others").mkdir()
+    (directory / "others/marker").write_text("on the other one")
+    make_disk(paths["ext4"], [Ext4({"marker": b"on the disk"}, label="my data")])
+    for name, files in (("iso", "files"), ("other", "others")):
+        words = ["xorriso", "-as", "mkisofs", "-quiet", "-J", "-V", name.upper()]
+        run([*words, "-o", paths[name], directory / files], timeout_s=60)
+    for name in ("ntfs", "crypt"):
+        paths[name].write_bytes(bytes(24 * MIB))
+    run(["mkntfs", "-QFq", "-L", "Windows", paths["ntfs"]], env=ENV, timeout_s=60)
+    options = ["--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", f"--uuid={CRYPT_UUID}"]
+    format_ = ["cryptsetup", "luksFormat", "-q", "--type=luks2", *options, "--key-file=-"]
+    run([*format_, paths["crypt"]], env=ENV, stdin=b"secret", timeout_s=60)
+    return paths
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_file_systems_work_and_what_was_synced_survives_a_power_cut(
+    kernel: str, boot: Boot, tmp_path: Path
+) -> None:
+    volumes = make_volumes(tmp_path)
+    large, odd, raw = (tmp_path / f"{name}.img" for name in ("large", "odd", "raw"))
+    filled(large, 8 * MIB, 1)
+    run(["sgdisk", "--clear", "--new=1:0:0", large], env=ENV)  # of 512-byte blocks: no GPT at 4 KiB
+    before = filled(odd, 2 * MIB, 2)
+    raw.write_bytes(bytes(16 * MIB))
+    extras = [
+        virtio("ext4", volumes["ext4"], 0x10),
+        virtio("ntfs", volumes["ntfs"], 0x11),
+        virtio("crypt", volumes["crypt"], 0x12),
+        virtio("large", large, 0x13, device=blocks_of(4096)),
+        virtio("odd", odd, 0x14, device=blocks_of(8192)),
+        virtio("raw", raw, 0x15),
+    ]
+    vm = boot(machine(tmp_path, kernel, extras, (cryptsetup(),)))
+    guest = Guest(vm).ready()
+    rows = up(guest, *modules(kernel))
+    nodes = {extra.words[1].split("id=")[1].split(",")[0]: rows[extra.path] for extra in extras}
+    assert all(row["node"].startswith(NODES[kernel]) for row in rows.values())
+    assert {row["by"] for row in rows.values()} == {"window"}
+
+    # The last block, where a backup GPT is, is there.
+    data = large.read_bytes()
+    node = nodes["large"]["node"]
+    assert guest.script("block_io", node, 9, f"r:{8 * MIB - 4096:#x}:4096", "r:0:0x200000") == [
+        digest(data[-4096:]),
+        digest(data[: 2 * MIB]),
+    ]
+    assert guest.ok(f"cat /sys/class/block/{node[5:]}/queue/logical_block_size") == "4096"
+    assert guest.script("block_io", node, 9, "r:512:512") == ["EINVAL"]
+
+    # File systems, found by the names that udev would give them.
+    guest.ok("mkdir -p /m && mount -t ext4 '/dev/disk/by-label/my\\x20data' /m")
+    assert guest.ok("cat /m/marker") == "on the disk"
+    guest.ok("dd if=/dev/urandom of=/m/new bs=1M count=12 && md5sum /m/new > /m/sum && umount /m")
+    guest.ok("mount -t vfat -o ro /dev/disk/by-label/ESP /m && ls /m/EFI/pykexec && umount /m")
+    if kernel != "6.1-cloud":
+        guest.ok("mount -t ntfs3 /dev/disk/by-label/Windows /m && echo on NTFS > /m/new")
+        guest.ok("umount /m && mount -t ntfs3 -o ro /dev/disk/by-label/Windows /m")
+        assert guest.ok("cat /m/new && umount /m") == "on NTFS"
+    crypt = f"/dev/disk/by-uuid/{CRYPT_UUID}"
+    options = "--disable-locks --disable-keyring --key-file=-"
+    guest.ok("export DM_DISABLE_UDEV=1")
+    guest.ok(f"printf secret | /usr/sbin/cryptsetup open {options} {crypt} vault", within=120)
+    guest.ok(
+        "mke2fs -b 4096 /dev/mapper/vault && mount -t ext2 /dev/mapper/vault /m && echo x > /m/x"
+    )
+    guest.ok("umount /m && /usr/sbin/cryptsetup close --disable-locks vault")
+
+    # Blocks of 8 KiB, more than Linux can do: pieces of them are read, changed and written.
+    expected = bytearray(before)
+    writes = [(0x1000, 0x1000, 0x11), (0x7000, 0x5000, 0x22), (0x100000, 0x80000, 0x33)]
+    writes += [(0x1FF000, 0x1000, 0x44)]
+    for offset, size, byte in writes:
+        expected[offset : offset + size] = bytes([byte]) * size
+    results = guest.script(
+        "block_io", nodes["odd"]["node"], 9, *(f"w:{o}:{s}:{b}" for o, s, b in writes), "s"
+    )
+    assert results == [""] * 5
+    assert odd.read_bytes() == bytes(expected)
+
+    # Flushes reach the disk, and what was synced is there when the power is cut.
+    flushes = guest_flushes(vm, "raw")
+    guest.send(f"/inside/block_write {nodes['raw']['node']} 2048 64")
+    while True:
+        match = vm.expect(r"wrong:(\d+) synced:(\d+)\n", within=60)
+        assert match[1] == "0"
+        if (synced := int(match[2])) >= 64 * 20:
+            break
+    assert guest_flushes(vm, "raw") >= flushes + 20
+    vm.kill()
+    assert lost_blocks(raw.read_bytes(), synced) == []
+    check = run(["debugfs", "-R", "dump /new /dev/stdout", extract(volumes["ext4"])], env=ENV)
+    assert len(check) == 12 * MIB
+
+
+def guest_flushes(vm: Vm, drive: str) -> int:
+    stats = vm.qmp("query-blockstats")
+    assert isinstance(stats, list)
+    return int(next(s["stats"]["flush_operations"] for s in stats if s["device"] == drive))
+
+
+def lost_blocks(data: bytes, synced: int) -> list[int]:
+    """Blocks that hold something older than what was written to them before the last sync."""
+    chance = random.Random(7)
+    last = {chance.randrange(2048): index for index in range(1, synced + 1)}
+    found = {b: int.from_bytes(data[b * 4096 : b * 4096 + 8], "little") for b in last}
+    return [block for block, index in last.items() if found[block] < index]
+
+
+def extract(disk: Path) -> Path:
+    """The first partition of a disk that make_disk() made, as a file."""
+    path = disk.with_suffix(".ext4")
+    path.write_bytes(disk.read_bytes()[MIB:-MIB])
+    return path
