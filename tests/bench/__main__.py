@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from pykexec.cli.output import print_table, to_plain
-from tests.bench import guest_side, inputs, report, start
+from pykexec.vm.machine import DEFAULT_CPU
+from tests.bench import devices, devices_report, guest_side, inputs, report, start
 
 
 def main() -> None:
@@ -20,12 +21,19 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3, help="of each boot and hand-over")
     parser.add_argument("--kernel", default="6.1-cloud")
     parser.add_argument("--ovmf", default="2025.02")
+    parser.add_argument("--cpu", default=DEFAULT_CPU, help="QEMU's -cpu (%(default)s)")
+    parser.add_argument("--devices-only", action="store_true", help="disks, network, TPM, idle")
     parser.add_argument("--keep", type=Path, help="directory for consoles and disks")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pykexec-bench-") as temporary:
         directory = (args.keep or Path(temporary)).absolute()
         load_before = os.getloadavg()[0]
-        made = inputs.prepare(directory, args.kernel, args.ovmf)
+        made = inputs.prepare(directory, args.kernel, args.ovmf, args.cpu)
+        found = devices.measure(made)
+        if args.devices_only:
+            _write(args.output, found)
+            print_table(devices_report.rows(found))
+            return
         inside = guest_side.measure(made, args.repetitions)
         boots = start.measure(made, args.repetitions)
     results = report.Results(
@@ -39,13 +47,21 @@ def main() -> None:
         blocks=inside.blocks,
         memory=inside.memory,
         sizes=report.sizes(made.plain),
+        devices=found,
+        device_ratios=devices_report.summary(found),
     )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(to_plain(results), indent=2) + "\n")
+    _write(args.output, results)
     print_table(report.rows(results))
     print()
     print_table(report.stage_rows(results))
+    print()
+    print_table(devices_report.rows(found))
     print(f"\nhost load {results.host_load[0]:.1f} -> {results.host_load[1]:.1f}; {args.output}")
+
+
+def _write(path: Path, results: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(to_plain(results), indent=2) + "\n")
 
 
 if __name__ == "__main__":

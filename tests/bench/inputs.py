@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from pykexec import _freestanding
 from pykexec.efi import pe
 from pykexec.image import Built, Recipe, build, interpreter
 from pykexec.image.recipe import DEFAULT_CMDLINE
+from pykexec.run import run
 from pykexec.vm.bootvars import BootEntry, boot_entry, write_boot_entries
 from pykexec.vm.disk import DiskLayout, Esp, make_disk
 from pykexec.vm.kernels import Kernel, kernel
-from pykexec.vm.machine import Disk, Machine
+from pykexec.vm.machine import DEFAULT_CPU, Disk, Machine
 from pykexec.vm.ovmf import Firmware, firmware
 from tests.vm import images
 
@@ -27,13 +29,19 @@ _ESP_MIB = 160
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was built; plain is the image as users have it, the other one has our scripts too."""
+    """What was built; plain is the image as users have it, the other one has our scripts too.
+
+    tools is the directory of inside/*.c, compiled to need no library.
+    """
 
     directory: Path
     firmware: Firmware
+    kernel_name: str
     kernel: Kernel
+    cpu: str
     plain: Built
     with_scripts: Path
+    tools: Path
 
     @property
     def plain_initrd(self) -> bytes:
@@ -50,6 +58,7 @@ class Inputs:
         return Machine(
             self.firmware,
             variables=variables,
+            cpu=self.cpu,
             disks=(Disk(disk.path, snapshot=True),),
             tpm="tis",
             provisioned_tpm=True,
@@ -57,7 +66,7 @@ class Inputs:
         )
 
 
-def prepare(directory: Path, kernel_name: str, ovmf: str) -> Inputs:
+def prepare(directory: Path, kernel_name: str, ovmf: str, cpu: str = DEFAULT_CPU) -> Inputs:
     """Build everything from this tree."""
     directory.mkdir(parents=True, exist_ok=True)
     chosen = kernel(kernel_name)
@@ -66,9 +75,10 @@ def prepare(directory: Path, kernel_name: str, ovmf: str) -> Inputs:
     )
     plain = build(recipe)
     with_scripts = directory / "with-scripts.efi"
-    added = replace(recipe, initrd_add=(_scripts(directory),))
+    tools = _tools(directory)
+    added = replace(recipe, initrd_add=(_scripts(directory, tools),))
     with_scripts.write_bytes(build(added).data)
-    return Inputs(directory, firmware(ovmf), chosen, plain, with_scripts)
+    return Inputs(directory, firmware(ovmf), kernel_name, chosen, cpu, plain, with_scripts, tools)
 
 
 def bench_disk(inputs: Inputs) -> DiskLayout:
@@ -91,7 +101,17 @@ def on_disk(path: str) -> str:
     return path.removeprefix("\\").replace("\\", "/")
 
 
-def _scripts(directory: Path) -> Path:
+def _tools(directory: Path) -> Path:
+    tools = directory / "tools"
+    tools.mkdir(exist_ok=True)
+    flags = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror"]
+    includes = [f"-I{images.CSRC}", f"-I{images.CSRC / 'include'}"]
+    for source in _INSIDE.glob("*.c"):
+        run([*_freestanding.compiler(), *flags, *includes, "-o", tools / source.stem, source])
+    return tools
+
+
+def _scripts(directory: Path, tools: Path) -> Path:
     added = directory / "added"
     inside = added / "inside"
     inside.mkdir(parents=True, exist_ok=True)
@@ -99,4 +119,6 @@ def _scripts(directory: Path) -> Path:
     for script in _INSIDE.glob("*.py"):
         (inside / script.stem).write_text(first_line + script.read_text())
         (inside / script.stem).chmod(0o755)
+    for tool in tools.iterdir():
+        shutil.copy(tool, inside)
     return added

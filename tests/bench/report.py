@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pykexec.image import Built
+from tests.bench.devices import Devices
 from tests.bench.guest_side import Blocks, HandOver
 from tests.bench.sample import Span
 from tests.bench.start import Start
@@ -33,6 +34,8 @@ class Results:
     blocks: tuple[Blocks, ...]
     memory: Mapping[str, int]
     sizes: Mapping[str, int]
+    devices: Devices
+    device_ratios: Mapping[str, float]
 
 
 def sizes(built: Built) -> dict[str, int]:

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices' figures as ratios and goals, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from tests.bench.devices import Devices, Idle
+from tests.bench.facts import number
+from tests.bench.worlds import Work, World
+
+Row = tuple[str, str, str, str, str, str, str]
+
+LARGE_GOAL = 0.90
+SMALL_GOAL = 0.50
+NETWORK_GOAL = 10.0
+PING_GOAL_MS = 3.0
+IDLE_GOAL = 0.05
+# What the design is measured against: so many full frames each time that somebody looks.
+POLLED_FRAMES = 10
+POLL_PERIOD_S = 0.010
+FRAME_SIZE = 1514
+POLLING_BITS = POLLED_FRAMES * FRAME_SIZE * 8 / POLL_PERIOD_S
+
+_MIB = 1 << 20
+_NOTHING = ""
+
+
+def rows(devices: Devices) -> Iterator[Row]:
+    """What, bridge, EFI application, ratio, native driver, ratio, goal; ratios are the bridge's."""
+    bridge, application, native = devices.bridge, devices.application, devices.native
+    yield ("devices", "bridge", "EFI application", "ratio", "native driver", "ratio", "goal")
+    for work in bridge.blocks:
+        yield _block(work, bridge, application, native)
+    for way in bridge.frames:
+        words = [_frames(world, way) for world in (bridge, application, native)]
+        values = [world.frames.get(way) for world in (bridge, application, native)]
+        yield _row(f"UDP frames {way}", words, values, _NOTHING)
+    for way in bridge.tcp:
+        words = [_megabits(world.tcp.get(way)) for world in (bridge, application, native)]
+        values = [world.tcp.get(way) for world in (bridge, application, native)]
+        times = bridge.tcp[way] / POLLING_BITS
+        goal = _goal(times >= NETWORK_GOAL, f">= {NETWORK_GOAL:g} x polling, is {times:.1f} x")
+        yield _row(f"TCP {way}", words, values, goal)
+    for pause in bridge.pings:
+        values = [world.pings.get(pause) for world in (bridge, application, native)]
+        goal = _goal(bridge.pings[pause] < PING_GOAL_MS, f"< {PING_GOAL_MS:g} ms")
+        yield _row(f"ping, every {pause / 1000:g} ms", _milliseconds(values), values, goal)
+    for command in bridge.tpm:
+        values = [world.tpm.get(command) for world in (bridge, application, native)]
+        yield _row(f"TPM2_{command}", _milliseconds(values), values, _NOTHING)
+    yield from _idle(devices.idle)
+
+
+def share(one: float | None, other: float | None) -> float | None:
+    """one in terms of other, where both were measured."""
+    return one / other if one is not None and other else None
+
+
+def _row(what: str, words: list[str], values: list[float | None], goal: str) -> Row:
+    ours, direct, own = values
+    return (
+        what,
+        words[0],
+        words[1],
+        _ratio(share(ours, direct)),
+        words[2],
+        _ratio(share(ours, own)),
+        goal,
+    )
+
+
+def _block(work: Work, bridge: World, application: World, native: World) -> Row:
+    """Against the application's one request at a time, which is all that Block I/O has."""
+    ours = bridge.blocks[work]
+    direct = application.blocks.get(replace(work, depth=1))
+    own = native.blocks.get(work)
+    least = SMALL_GOAL if work.size == number("BENCH_SMALL") else LARGE_GOAL
+    found = share(ours, direct)
+    words = [_requests(work, value) for value in (ours, direct, own)]
+    goal = _goal(found >= least, f">= {least:.2f}") if found is not None else _NOTHING
+    return _row(str(work), words, [ours, direct, own], goal)
+
+
+def _idle(idle: Idle) -> Iterator[Row]:
+    total = sum(idle.bridges.values())
+    met = _goal(total < IDLE_GOAL, f"< {IDLE_GOAL:.0%}")
+    yield _line("idle: processes of the bridges", f"{total:.1%}", _NOTHING, met)
+    for name, value in idle.bridges.items():
+        yield _line(f"  {name}", f"{value:.1%}", _NOTHING, _NOTHING)
+    more = idle.guest - idle.guest_without
+    met = _goal(more < IDLE_GOAL, f"< {IDLE_GOAL:.0%} more")
+    yield _line("idle: guest", f"{idle.guest:.1%}", f"{idle.guest_without:.1%} without", met)
+    more = idle.qemu - idle.qemu_without
+    met = _goal(more < IDLE_GOAL, f"< {IDLE_GOAL:.0%} more")
+    yield _line("idle: QEMU", f"{idle.qemu:.1%}", f"{idle.qemu_without:.1%} without", met)
+    yield _line("idle: switches", f"{idle.switches_per_s:.0f}/s", _NOTHING, _NOTHING)
+
+
+def _line(what: str, ours: str, other: str, goal: str) -> Row:
+    return (what, ours, other, _NOTHING, _NOTHING, _NOTHING, goal)
+
+
+def _requests(work: Work, a_second: float | None) -> str:
+    if a_second is None:
+        return _NOTHING
+    mib = a_second * work.size / _MIB
+    return f"{mib:.1f} MiB/s" if work.size >= _MIB else f"{a_second:.0f} IOPS, {mib:.1f} MiB/s"
+
+
+def _frames(world: World, way: str) -> str:
+    if way not in world.frames:
+        return _NOTHING
+    bits = _megabits(world.frames[way] * FRAME_SIZE * 8)
+    lost = f", {world.lost[way]:.0%} lost" if world.lost[way] >= 0.005 else ""
+    return f"{world.frames[way]:.0f}/s, {bits}{lost}"
+
+
+def _megabits(bits: float | None) -> str:
+    return _NOTHING if bits is None else f"{bits / 1e6:.1f} Mbit/s"
+
+
+def _milliseconds(values: list[float | None]) -> list[str]:
+    return [_NOTHING if value is None else f"{value:.2f} ms" for value in values]
+
+
+def _ratio(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.2f}"
+
+
+def _goal(met: bool, words: str) -> str:
+    return f"{words}: {'met' if met else 'MISSED'}"
+
+
+def summary(devices: Devices) -> Mapping[str, float]:
+    """The ratios that the goals are about, for the JSON file."""
+    found = {}
+    for work in devices.bridge.blocks:
+        ratio = share(
+            devices.bridge.blocks[work], devices.application.blocks.get(replace(work, depth=1))
+        )
+        if ratio is not None:
+            found[str(work)] = ratio
+    for way, bits in devices.bridge.tcp.items():
+        found[f"TCP {way}, times polling"] = bits / POLLING_BITS
+    return found
