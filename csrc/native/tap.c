@@ -23,6 +23,9 @@ enum {
 	/* Polling pauses: from the first to the last, a fraction of the time since a frame came or went. */
 	PAUSE_MIN_NS = 50 * 1000,
 	PAUSE_MAX_NS = 10 * 1000 * 1000,
+	/* An idle bridge must cost next to nothing; then the first frame from outside may wait. */
+	PAUSE_IDLE_NS = 25 * 1000 * 1000,
+	IDLE_NS = 1000 * 1000 * 1000,
 	PAUSE_FRACTION = 4,
 	/* As long as a NIC may hold our frames before they are stale. */
 	STUCK_NS = 500 * 1000 * 1000,
@@ -206,7 +209,7 @@ static int pause_until(const struct bridge *bridge, int stop_fd, u64 idle_ns, bo
 		if (pause_ns < PAUSE_MIN_NS)
 			pause_ns = PAUSE_MIN_NS;
 		if (pause_ns > PAUSE_MAX_NS)
-			pause_ns = PAUSE_MAX_NS;
+			pause_ns = idle_ns < IDLE_NS ? PAUSE_MAX_NS : PAUSE_IDLE_NS;
 		timeout.tv_nsec = (long)pause_ns;
 	}
 	if (ppoll(fds, 2, &timeout, NULL) < 0 && errno != EINTR)

@@ -12,6 +12,7 @@ from pykexec.abi_devices import NetConstant
 from pykexec.bridge import Bridge
 from pykexec.bridge.state import publish
 from pykexec.bridge.window import open_port
+from pykexec.efi.device_path_text import IPV4, IPV6, URI
 from pykexec.errors import FirmwareError, NetworkError
 from pykexec.firmware.devices import (
     NetInfo,
@@ -27,6 +28,7 @@ from pykexec.firmware.status import SUCCESS
 MODULE = "tun"
 INTERFACE = "efi"
 _MAC_SIZE = 6
+_IP_STACK = (IPV4, IPV6, URI)
 _DATA_SIZE = -(-NetConstant.EXCHANGE_SIZE // Limit.PAGE_SIZE) * Limit.PAGE_SIZE
 # Drivers of NICs are connected when something asks for the network: once is enough.
 _CONNECTED = "/run/pykexec/connected"
@@ -61,21 +63,27 @@ def find_nics(mailbox: Mailbox) -> list[tuple[str, Handle, NetInfo]]:
 def name_nics(found: list[tuple[Handle, NetInfo]]) -> list[tuple[str, Handle, NetInfo]]:
     """Each NIC once, with a name that is the same at every boot.
 
-    A driver on top of another's (iPXE's on the firmware's, for example) shows the same NIC again,
-    with a device path that goes on: the one that Linux gets is the nearest to the hardware.
+    The firmware's IP stack shows Simple Network again on its own handles, further down the path.
+    So does a driver on top of another's (iPXE's on the firmware's): then Linux gets the last one,
+    for who is on top holds the one below and does not let go.
     """
     named: list[tuple[str, Handle, NetInfo]] = []
     seen: dict[str, int] = {}
-    for handle, info in sorted(found, key=lambda pair: pair[0].number):
-        if len(info.address) != _MAC_SIZE or not any(info.address):
-            continue
-        if any(_leads_on(other, handle) for other, i in found if i.address == info.address):
+    nics = [pair for pair in found if _is_nic(*pair)]
+    for handle, info in sorted(nics, key=lambda pair: pair[0].number):
+        if any(_leads_on(handle, other) for other, i in nics if i.address == info.address):
             continue
         mac = info.address.hex()
         seen[mac] = seen.get(mac, 0) + 1
         name = f"net-{mac}" if seen[mac] == 1 else f"net-{mac}-{seen[mac]}"
         named.append((name, handle, info))
     return named
+
+
+def _is_nic(handle: Handle, info: NetInfo) -> bool:
+    if len(info.address) != _MAC_SIZE or not any(info.address):
+        return False
+    return not (handle.path and handle.path.nodes and handle.path.nodes[-1].kind in _IP_STACK)
 
 
 def _leads_on(base: Handle, handle: Handle) -> bool:
