@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "list the firmware's devices with their device paths, or with --all every handle"
+HELP = "list the firmware's devices: which they are in Linux, their device paths"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,24 +16,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="first let the firmware connect its drivers to everything; network devices need it",
     )
+    parser.add_argument(
+        "--linux",
+        action="store_true",
+        help="Linux' block devices, interfaces ... and their handles",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print devices by kind, or all handles."""
+    """Print devices by kind, or all handles, or Linux' devices."""
+    from pykexec.bridge.relation import linux_names
+    from pykexec.bridge.state import records
     from pykexec.cli.output import print_json, print_table
     from pykexec.firmware.devices import connect_all
     from pykexec.firmware.handles import list_handles
     from pykexec.firmware.mailbox import Mailbox
-    from pykexec.firmware.summary import describe_devices, device_rows
+    from pykexec.firmware.summary import describe_devices, device_rows, linux_rows
 
     with Mailbox() as mailbox:
         if args.connect:
             connect_all(mailbox)
         handles = list_handles(mailbox)
         details = describe_devices(mailbox, handles)
+    names = linux_names(handles, records())
     if args.json:
         shown = handles if args.all else [handle for handle in handles if handle.kind]
+        if args.linux:
+            shown = [handle for handle in handles if handle.number in names]
         print_json(
             [
                 {
@@ -41,14 +51,17 @@ def main(args: argparse.Namespace) -> int:
                     "kind": handle.kind,
                     "details": details.get(handle.number, ""),
                     "path": handle.path,
+                    "linux": names.get(handle.number, ()),
                     "protocols": handle.protocols,
                 }
                 for handle in shown
             ]
         )
+    elif args.linux:
+        print_table(linux_rows(handles, names))
     elif args.all:
         for handle in handles:
             print(f"{handle}\n    {', '.join(handle.protocols)}")
     else:
-        print_table(device_rows(handles, details))
+        print_table(device_rows(handles, details, names))
     return 0

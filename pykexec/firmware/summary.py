@@ -23,7 +23,7 @@ from pykexec.firmware.status import SUCCESS, status_name
 from pykexec.memory import MemoryMap, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pykexec.firmware.handoff import Handoff
 
@@ -94,15 +94,42 @@ def _describe(reply: Reply) -> list[str]:
 
 
 def device_rows(
-    handles: Sequence[Handle], details: dict[int, str], kinds: Sequence[str] = DEVICE_KINDS
-) -> list[tuple[str, str, str, str]]:
-    """(number, kind, details, device path) of each device, by kind."""
+    handles: Sequence[Handle],
+    details: dict[int, str],
+    linux: Mapping[int, Sequence[str]] | None = None,
+    kinds: Sequence[str] = DEVICE_KINDS,
+) -> list[tuple[str, ...]]:
+    """(number, kind, details, names in Linux, device path) of each device, by kind.
+
+    Without linux there is no column for it.
+    """
+
+    def names(handle: Handle) -> tuple[str, ...]:
+        return () if linux is None else (" ".join(linux.get(handle.number, ())) or "-",)
+
     return [
-        (str(handle.number), kind, details.get(handle.number, ""), str(handle.path or "-"))
+        (
+            str(handle.number),
+            kind,
+            details.get(handle.number, ""),
+            *names(handle),
+            str(handle.path or "-"),
+        )
         for kind in kinds
         for handle in handles
         if handle.kind == kind
     ]
+
+
+def linux_rows(
+    handles: Sequence[Handle], linux: Mapping[int, Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """(name in Linux, handle number, kind, device path), sorted by name."""
+    return sorted(
+        (name, str(handle.number), handle.kind, str(handle.path or "-"))
+        for handle in handles
+        for name in linux.get(handle.number, ())
+    )
 
 
 def tpm_line(mailbox: Mailbox) -> str:
