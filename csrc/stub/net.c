@@ -159,6 +159,9 @@ static efi_status_t take(struct nic *nic, u32 number)
 	/* Whoever else receives from it takes our frames away: MNP and all above it let go. */
 	status = pk_bs->open_protocol(handle, &efi_guid_simple_network, (void **)&taken.network, pk_image, handle,
 				      TAKE);
+	/* iPXE holds the NIC that it shows, but leaves it alone while an image runs that it started. */
+	if (status == EFI_ACCESS_DENIED)
+		status = pk_handle_lookup(number, &efi_guid_simple_network, (void **)&taken.network);
 	if (EFI_ERROR(status))
 		goto err_open;
 	taken.state = taken.network->mode->state;
