@@ -25,10 +25,9 @@ LEASE_TIME = "1h"
 _PXE_X64 = (7, 9)
 _HTTP_X64 = 16
 _SMALLEST_NETWORK = 8  # addresses; with fewer there is nothing to give away
-# UEFI 2.10, 24.7.2.2.1: option 16 of DHCPv6 with Intel's enterprise number and the class.
+# Who asks by PXE over IPv6 says so with Intel's enterprise number (UEFI 2.10, 24.3.3.1). HTTP boot
+# over IPv6 needs an answer of the same kind, which dnsmasq cannot give.
 _INTEL = 343
-_CLASS = b"HTTPClient"
-_VENDOR_CLASS6 = _INTEL.to_bytes(4, "big") + len(_CLASS).to_bytes(2, "big") + _CLASS
 
 
 def configuration(settings: Settings, addresses: Addresses, http_port: int, state: Path) -> str:
@@ -58,7 +57,6 @@ def _classes() -> Iterator[str]:
         yield f"dhcp-match=set:pxe,option:client-arch,{architecture}"
     yield f"dhcp-match=set:http,option:client-arch,{_HTTP_X64}"
     yield "dhcp-userclass=set:ipxe,iPXE"
-    yield f"dhcp-vendorclass=set:http6,enterprise:{_INTEL},HTTPClient"
     yield f"dhcp-vendorclass=set:pxe6,enterprise:{_INTEL},PXEClient"
 
 
@@ -90,8 +88,6 @@ def _ipv6(settings: Settings, address: ipaddress.IPv6Interface, http_port: int) 
     yield "enable-ra"
     yield f"dhcp-range={first},{first + 126},{max(network.prefixlen, 64)},{LEASE_TIME}"
     yield f"dhcp-option=tag:pxe6,tag:!ipxe,option6:59,tftp://[{address.ip}]/{settings.boot_file}"
-    yield f"dhcp-option=tag:http6,option6:59,{web}/{settings.boot_file}"
-    yield f"dhcp-option-force=tag:http6,option6:16,{_VENDOR_CLASS6.hex(':')}"
     yield f"dhcp-option=tag:ipxe,option6:59,{web}/{_for_ipxe(settings)}"
 
 

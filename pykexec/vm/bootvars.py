@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.efi.device_path import DevicePath
 from pykexec.errors import FormatError
 from pykexec.vm.disk import DiskLayout, PartitionLayout
 
@@ -47,6 +48,18 @@ class UriEntry:
     uri: str
 
 
+@dataclass(frozen=True, slots=True)
+class PathEntry:
+    """Whatever a whole device path leads to, a NIC's PXE or HTTP boot for one, with options."""
+
+    title: str
+    path: DevicePath
+    options: str = ""
+
+
+Entry = BootEntry | UriEntry | PathEntry
+
+
 def boot_entry(
     disk: DiskLayout, path: str, options: str | bytes = "", title: str = "test"
 ) -> BootEntry:
@@ -54,9 +67,7 @@ def boot_entry(
     return BootEntry(title, disk.partitions[0], path, options)
 
 
-def write_boot_entries(
-    template: Path, store: Path, entries: Sequence[BootEntry | UriEntry]
-) -> None:
+def write_boot_entries(template: Path, store: Path, entries: Sequence[Entry]) -> None:
     """Copy the variable store template to store, with entries as Boot0001... in BootOrder."""
     variables = {f"Boot{n:04X}": _load_option(entry) for n, entry in enumerate(entries, 1)}
     variables["BootOrder"] = struct.pack(f"<{len(entries)}H", *range(1, len(entries) + 1))
@@ -136,9 +147,13 @@ def _variable(name: str, data: bytes, vendor: uuid.UUID, attributes: int) -> byt
     return whole.ljust(_aligned(len(whole)), b"\xff")
 
 
-def _load_option(entry: BootEntry | UriEntry) -> bytes:
+def _load_option(entry: Entry) -> bytes:
+    options = b""
     if isinstance(entry, UriEntry):
-        path, options = _node(3, 24, entry.uri.encode()), b""
+        path = _node(3, 24, entry.uri.encode())
+    elif isinstance(entry, PathEntry):
+        path = b"".join(map(bytes, entry.path.nodes))
+        options = _ucs2(entry.options) if entry.options else b""
     else:
         part = entry.partition
         drive = struct.pack(

@@ -158,6 +158,8 @@ def _nic(nic: Nic) -> list[str]:
     network += "".join(f",hostfwd={rule}" for rule in nic.hostfwd)
     tap = f"tap,ifname={nic.tap},script=no,downscript=no,id="
     if nic.tap and nic.tap_and_user:
+        # Unrestricted it would pass on, once more, what goes to the TAP.
+        network += ",restrict=on"
         words = ["-netdev", network, "-netdev", f"{tap}n1"]
         words += ["-netdev", "hubport,hubid=0,id=h0,netdev=n0"]
         words += ["-netdev", "hubport,hubid=0,id=h1,netdev=n1", "-netdev", "hubport,hubid=0,id=h2"]

@@ -49,7 +49,7 @@ def test_dnsmasq_is_told_who_gets_what(directory: Path) -> None:
     assert "dhcp-boot=tag:pxe,tag:!ipxe,pykexec.efi,,10.77.0.1" in lines
     assert "dhcp-boot=tag:http,http://10.77.0.1:8080/pykexec.efi,,10.77.0.1" in lines
     assert "dhcp-boot=tag:ipxe,http://10.77.0.1:8080/pykexec.efi,,10.77.0.1" in lines
-    assert "dhcp-option=tag:http6,option6:59,http://[fd77::1]:8080/pykexec.efi" in lines
+    assert "dhcp-option=tag:pxe6,tag:!ipxe,option6:59,tftp://[fd77::1]/pykexec.efi" in lines
 
 
 def test_ipxe_gets_its_script_if_there_is_one(directory: Path) -> None:
