@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* As much of io_uring, by its bare system calls, as ublk needs: commands with 32 bytes of their own, and completions. */
+/* As much of io_uring, by its bare system calls, as ublk needs: commands of 32 bytes, and completions. */
 #ifndef PK_NATIVE_RING_H
 #define PK_NATIVE_RING_H
 

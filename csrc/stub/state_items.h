@@ -9,7 +9,7 @@
 enum pk_state_item_flags {
 	PK_ITEM_EXTERNAL	= 0x100,	/* 8259 and IOAPIC: masked while the worlds change */
 	PK_ITEM_LOCAL		= 0x200,	/* local APIC, debug and performance registers */
-	PK_ITEM_LEAN		= 0x400,	/* also by a lean switch: what can fire without an interrupt controller */
+	PK_ITEM_LEAN		= 0x400,	/* also by a lean switch: what needs no interrupt controller to fire */
 	PK_ITEM_INTERNAL_FLAGS	= 0x700,
 };
 

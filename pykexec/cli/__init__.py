@@ -39,7 +39,8 @@ VERBS = (
 DESCRIPTION = "Linux as a UEFI boot loader: start EFI applications and give the firmware back."
 EPILOG = """\
 exit codes: 0 done, 1 other failure, 2 wrong usage, 3 bad file or format, 4 a tool failed,
-5 kexec refused, 6 attestation denied, 7 TPM, 8 firmware (or not under live boot services), 9 network
+5 kexec refused, 6 attestation denied, 7 TPM, 8 firmware (or not under live boot services),
+9 network
 """
 
 
