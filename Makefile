@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands are `make demo` and `make test`; both install what they need on Debian 12.
+# `make demo NET=1` boots from the network.
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= 2
 PYTEST_ARGS ?=
 KERNEL ?= 6.1-cloud
+NET ?=
 FUZZ_SECONDS ?= 600
 
 APT_PACKAGES := \
@@ -31,7 +33,7 @@ PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 demo: $(INSTALLED)
 	$(call FETCH,fetch_for_demo)
-	$(PY) -m pykexec demo
+	$(PY) -m pykexec demo $(if $(NET),--net)
 
 test: lint unit golden fuzz-short vm
 

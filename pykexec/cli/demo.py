@@ -35,6 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="GRUB, which starts a second Linux (default), or a test application that returns",
     )
     parser.add_argument(
+        "--net",
+        action="store_true",
+        help="boot from the network: image by PXE, payload by HTTP, from `pykexec netboot serve`",
+    )
+    parser.add_argument(
         "--keep",
         type=Path,
         default=DEFAULT_DIRECTORY,
@@ -54,15 +59,16 @@ def main(args: argparse.Namespace) -> int:
 
     started = time.monotonic()
     screen = _Screen(verbose=args.verbose)
-    print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, payload {args.payload}\n")
+    payload = "GRUB from the network" if args.net else f"payload {args.payload}"
+    print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, {payload}\n")
+    chosen = {"ovmf": args.ovmf, "kernel_name": args.kernel, "observer": screen.observer()}
     try:
-        result = run_demo(
-            args.keep,
-            ovmf=args.ovmf,
-            kernel_name=args.kernel,
-            payload=args.payload,
-            observer=screen.observer(),
-        )
+        if args.net:
+            from pykexec.vm.demo_net import run_net_demo
+
+            result = run_net_demo(args.keep, **chosen)
+        else:
+            result = run_demo(args.keep, payload=args.payload, **chosen)
     except MissedStage as error:
         screen.end(f"\nThe last lines of {args.keep}/console.log:\n{_indented(error.tail)}\n")
         raise

@@ -86,29 +86,25 @@ def run_demo(
 
     console.log, pictures of the screen, the disk and the image stay in directory.
     """
-    if kernel_name not in packages.KERNELS:
-        known = ", ".join(packages.KERNELS)
-        raise UsageError(f"no kernel {kernel_name!r}: there are {known}")
+    check_kernel(kernel_name)
     directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
     observer = observer or Observer()
-    steps = _Steps(observer)
+    steps = Steps(observer)
     fw = firmware(ovmf)
     os_kernel = kernel(kernel_name)
     steps.done(f"OVMF {ovmf} and Linux {os_kernel.release}, both as Debian ships them")
     built = _image(directory, os_kernel, payload)
-    steps.done(
-        f"image built: {_mib(len(built.data))}, {_mib(built.overhead_size)} beside the kernel"
-    )
+    steps.done(f"image built: {mib(len(built.data))}, {mib(built.overhead_size)} beside the kernel")
     machine = _machine(directory, fw, _files(directory, os_kernel, payload))
     steps.done("disk made: ESP with image and payload, partition for the second Linux")
     stages = demo_stages.stages(PATHS[payload], payload, os_kernel.release, built.pcr11["sha256"])
     progress = Progress(stages, observer.on_stage, observer.on_line)
     with Vm(machine, directory, limit_s=LIMIT_S, on_line=progress.line) as vm:
-        pictures = _follow(vm, progress, directory)
+        pictures = follow(vm, progress, directory)
         cpu_seconds = vm.cpu_seconds() if vm.running else 0.0
         if payload == "grub":
-            _expect_power_off(vm)
+            expect_power_off(vm)
         seconds = vm.seconds
     return DemoResult(
         stages=tuple(progress.reached),
@@ -122,19 +118,28 @@ def run_demo(
     )
 
 
-class _Steps:
+def check_kernel(name: str) -> None:
+    """Refuse with UsageError a kernel that there is not."""
+    if name not in packages.KERNELS:
+        known = ", ".join(packages.KERNELS)
+        raise UsageError(f"no kernel {name!r}: there are {known}")
+
+
+class Steps:
     """Times what is prepared before the machine is switched on."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer, self._since = observer, time.monotonic()
 
     def done(self, text: str) -> None:
+        """Tell of a step that has just ended."""
         now = time.monotonic()
         self._observer.on_step(text, now - self._since)
         self._since = now
 
 
-def _follow(vm: Vm, progress: Progress, directory: Path) -> list[Path]:
+def follow(vm: Vm, progress: Progress, directory: Path) -> list[Path]:
+    """Wait for all stages; the pictures that were taken. MissedStage if one does not come."""
     pictures = []
     for number, stage in enumerate(progress.stages):
         progress.wait(vm, number)
@@ -144,7 +149,8 @@ def _follow(vm: Vm, progress: Progress, directory: Path) -> list[Path]:
     return pictures
 
 
-def _expect_power_off(vm: Vm) -> None:
+def expect_power_off(vm: Vm) -> None:
+    """Wait for the machine's end; MissedStage if it is another than switching itself off."""
     reason = vm.wait_exit(30)
     if reason != "guest-shutdown":
         raise MissedStage(f"the machine ended by {reason}, not by powering off", vm.console.tail())
@@ -222,5 +228,6 @@ def _machine(directory: Path, fw: Firmware, files: Mapping[str, bytes | Path]) -
     )
 
 
-def _mib(size: int) -> str:
+def mib(size: int) -> str:
+    """A size for people."""
     return f"{size / (1 << 20):.1f} MiB"

@@ -60,6 +60,13 @@ def _to_payload(path: str, kernel: str) -> list[Stage]:
         ),
         Stage("agent starts", rf"^starting (?P<detail>{re.escape(path)})", KEXEC),
         Stage("kexec_file_load took it, Linux ends", "PK:agent:resume:0$", KEXEC),
+        *to_payload_start(),
+    ]
+
+
+def to_payload_start() -> list[Stage]:
+    """From the end of Linux to the firmware's StartImage."""
+    return [
         Stage("resume image knows the way back", "PK:resume:handoff:0$", KEXEC),
         Stage("firmware is itself again", "PK:stub:firmware:0$", KEXEC),
         Stage("firmware has loaded and measured the payload", "PK:stub:load:0$", KEXEC),

@@ -108,7 +108,8 @@ def fetch_kernels(names: Iterable[str]) -> dict[str, Path]:
 
 def fetch_for_demo() -> None:
     """Download what `pykexec demo` uses."""
-    fetch_all([FIRMWARES["2025.02"], PAYLOADS["grub-2.06-signed"]])
+    payloads = ("grub-2.06-signed", "grub-2.12-modules", "grub-tools")
+    fetch_all([FIRMWARES["2025.02"], *(PAYLOADS[name] for name in payloads)])
     fetch_kernel("6.1-cloud")
 
 

@@ -37,6 +37,17 @@ def test_demo_of_a_payload_that_returns_ends_in_the_agent(artefacts: Path) -> No
     assert result.stages[-1].detail.startswith("returned: SUCCESS")
 
 
+def test_demo_from_the_network_shows_what_served_it(
+    artefacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--net", "--keep", str(artefacts)]) == 0
+    shown = capsys.readouterr().out
+    assert "by `pykexec netboot serve`, in a network of their own" in shown
+    assert "found its configuration beside the image: tftp://10.77.0.1/agent.toml" in shown
+    assert "GET /grub.efi" in (artefacts / "serve.log").read_text()
+    assert "OS:DONE" in (artefacts / "console.log").read_text()
+
+
 SHELL_STAGE = Stage("the shell is there", "PK:shell:start:(?P<detail>0)", "one")
 ABSENT = Stage("something absent", "this never comes", "one", within=5)
 
