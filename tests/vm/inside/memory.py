@@ -12,7 +12,7 @@ with Mailbox() as mailbox:
     handoff = parse_handoff(read_handoff_bytes(mailbox), "handoff")
     rows = read_memory_map(mailbox)
     items = verify_firmware(mailbox).items
-ours = {name: getattr(handoff, name) for name in ("arena", "low", "stub")}
+ours = {name: getattr(handoff, name) for name in ("arena", "low", "stub", "window")}
 print(
     json.dumps(
         {
