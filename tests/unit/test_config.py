@@ -34,9 +34,7 @@ def test_every_key_is_read() -> None:
     payload = PayloadConfig(
         "\\EFI\\debian\\grubx64.efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "quiet"
     )
-    assert parse_config(FULL, "a.toml") == AgentConfig(
-        True, payload, "reset", 5, True, ("tpm",)
-    )
+    assert parse_config(FULL, "a.toml") == AgentConfig(True, payload, "reset", 5, True, ("tpm",))
 
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
