@@ -18,6 +18,7 @@ from tests.bench.devices_machine import (
     NATIVE_OPTIONS,
     NATIVE_PATH,
     NATIVE_START,
+    WINDOW_ARGUMENTS,
     application_path,
     devices_machine,
     native_kernel,
@@ -46,12 +47,13 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """All that was measured in one machine."""
+    """All that was measured in one machine; window is descriptors alone, without block devices."""
 
     cpu: str
     clocksource: str
     native_kernel: str
     bridge: World
+    window: World
     application: World
     native: World
     idle: Idle
@@ -69,6 +71,7 @@ def measure(inputs: Inputs) -> Devices:
         guest.ok("pykexec net up", within=120)
         during, qemu = _idle(guest)
         bridge = _tools(guest, "/inside", host.port)
+        window = guest.ok(f"/inside/window {WINDOW_ARGUMENTS}", within=_TOOL_S)
         applications = []
         for name in APPLICATIONS:
             guest.send(f"pykexec exec '{application_path(name)}' --options port={host.port:x}")
@@ -81,6 +84,7 @@ def measure(inputs: Inputs) -> Devices:
         clocksource=during["clocksource"],
         native_kernel=native_kernel(inputs).release,
         bridge=parse(bridge, tsc_khz),
+        window=parse(window, tsc_khz),
         application=parse("\n".join(applications), tsc_khz),
         native=parse(own, tsc_khz),
         idle=Idle(
@@ -106,7 +110,7 @@ def _now(vm: Vm) -> Moment:
 
 def _tools(guest: Guest, directory: str, port: int) -> str:
     """What the tools print; a device that fails ends the benchmark."""
-    tools = ("diskbench", f"netbench {port}", "tpmbench /dev/tpm0")
+    tools = ("costbench", "diskbench", f"netbench {port}", "tpmbench /dev/tpm0")
     return "\n".join(guest.ok(f"{directory}/{tool}", within=_TOOL_S) for tool in tools)
 
 

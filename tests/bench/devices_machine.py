@@ -17,17 +17,20 @@ from pykexec.vm.kernels import Kernel, kernel, load_order
 from pykexec.vm.machine import Disk, Machine, Nic
 from tests.bench.facts import number, text
 from tests.bench.inputs import IMAGE_PATH, Inputs, on_disk
+from tests.bench.worlds import DISKS, LIMITED
 from tests.vm import images
 
 APPLICATIONS = ("blockbench", "netbench", "tpmbench")
 NATIVE_PATH = r"\bench\vmlinuz"
 NATIVE_OPTIONS = rf"initrd=\bench\initrd.img {guest_os.command_line(checks=(), end='stay')}"
 NATIVE_START = "while read name; do insmod /bench/$name.ko || exit 1; done </bench/order"
+WINDOW_ARGUMENTS = " ".join(
+    [f"'{text('BENCH_DISK_MAGIC')}'"]
+    + [str(number(f"BENCH_{name}")) for name in ("ROUNDS", "AREA_START", "AREA_SIZE")]
+)
+LIMIT_MIB_PER_S = 100
 _NATIVE_MODULES = ("ahci", "sd_mod")
-_INTERFACES: tuple[Literal["virtio", "ahci"], ...] = (
-    "virtio",
-    "ahci",
-)  # by the number that a scratch disk is marked with
+_INTERFACES: tuple[Literal["virtio", "ahci"], ...] = ("virtio", "ahci")
 _ESP_MIB = 200
 
 
@@ -55,11 +58,14 @@ def devices_machine(inputs: Inputs) -> Machine:
     }
     disk = make_disk(inputs.directory / "devices.img", [Esp(files, _ESP_MIB)])
     machine = inputs.machine("devices", disk, boot_entry(disk, IMAGE_PATH, title="pykexec"), True)
-    scratch = (
-        Disk(_scratch(inputs.directory, name, i), interface=name)
-        for i, name in enumerate(_INTERFACES)
+    paths = [_scratch(inputs.directory, i) for i in range(len(DISKS))]
+    scratch = [Disk(paths[DISKS.index(name)], interface=name) for name in _INTERFACES]
+    return replace(
+        machine,
+        disks=(*machine.disks, *scratch),
+        nic=Nic(),
+        extra=_limited(paths[DISKS.index(LIMITED)]),
     )
-    return replace(machine, disks=(*machine.disks, *scratch), nic=Nic())
 
 
 def _application(inputs: Inputs, name: str) -> Path:
@@ -78,9 +84,19 @@ def _native_files(native: Kernel, tools: Path) -> Iterator[cpio.Entry]:
     yield cpio.file("bench/order", "".join(f"{name}\n" for name, _ in order).encode())
 
 
-def _scratch(directory: Path, interface: str, disk: int) -> Path:
+def _limited(path: Path) -> tuple[str, ...]:
+    """A disk on virtio that is no faster than real ones.
+
+    The others are as fast as the host copies memory, next to a processor that is emulated.
+    """
+    limit = f"throttling.bps-total={LIMIT_MIB_PER_S << 20}"
+    drive = f"if=none,id=limited,format=raw,file={path},{limit}"
+    return ("-drive", drive, "-device", "virtio-blk-pci,drive=limited")
+
+
+def _scratch(directory: Path, disk: int) -> Path:
     """A disk without holes, so that the first write to a place is like any other."""
-    path = directory / f"scratch-{interface}.img"
+    path = directory / f"scratch-{disk}.img"
     size = 2 * number("BENCH_AREA_START") + number("BENCH_AREA_SIZE")
     with open(path, "wb") as file:
         file.write(f"{text('BENCH_DISK_MAGIC')}{disk}".encode())

@@ -10,7 +10,7 @@ from tests.bench.devices import Devices, Idle
 from tests.bench.facts import number
 from tests.bench.worlds import Work, World
 
-Row = tuple[str, str, str, str, str, str, str]
+Row = tuple[str, str, str, str, str, str, str, str]
 
 LARGE_GOAL = 0.90
 SMALL_GOAL = 0.50
@@ -28,11 +28,14 @@ _NOTHING = ""
 
 
 def rows(devices: Devices) -> Iterator[Row]:
-    """What, bridge, EFI application, ratio, native driver, ratio, goal; ratios are the bridge's."""
+    """One a line; ratios are the bridge's in terms of the application's and the driver's."""
     bridge, application, native = devices.bridge, devices.application, devices.native
-    yield ("devices", "bridge", "EFI application", "ratio", "native driver", "ratio", "goal")
+    yield (
+        "devices", "bridge", "window alone", "EFI application", "ratio", "native driver", "ratio",
+        "goal",
+    )  # fmt: skip
     for work in bridge.blocks:
-        yield _block(work, bridge, application, native)
+        yield _block(work, devices)
     for way in bridge.frames:
         words = [_frames(world, way) for world in (bridge, application, native)]
         values = [world.frames.get(way) for world in (bridge, application, native)]
@@ -50,6 +53,9 @@ def rows(devices: Devices) -> Iterator[Row]:
     for command in bridge.tpm:
         values = [world.tpm.get(command) for world in (bridge, application, native)]
         yield _row(f"TPM2_{command}", _milliseconds(values), values, _NOTHING)
+    for kind, value in bridge.costs.items():
+        words = [_cost(value), _NOTHING, _cost(native.costs.get(kind))]
+        yield _row(kind, words, [value, None, native.costs.get(kind)], _NOTHING)
     yield from _idle(devices.idle)
 
 
@@ -58,29 +64,25 @@ def share(one: float | None, other: float | None) -> float | None:
     return one / other if one is not None and other else None
 
 
-def _row(what: str, words: list[str], values: list[float | None], goal: str) -> Row:
+def _row(
+    what: str, words: list[str], values: list[float | None], goal: str, window: str = _NOTHING
+) -> Row:
     ours, direct, own = values
-    return (
-        what,
-        words[0],
-        words[1],
-        _ratio(share(ours, direct)),
-        words[2],
-        _ratio(share(ours, own)),
-        goal,
-    )
+    ratios = _ratio(share(ours, direct)), _ratio(share(ours, own))
+    return (what, words[0], window, words[1], ratios[0], words[2], ratios[1], goal)
 
 
-def _block(work: Work, bridge: World, application: World, native: World) -> Row:
+def _block(work: Work, devices: Devices) -> Row:
     """Against the application's one request at a time, which is all that Block I/O has."""
-    ours = bridge.blocks[work]
-    direct = application.blocks.get(replace(work, depth=1))
-    own = native.blocks.get(work)
+    ours = devices.bridge.blocks[work]
+    direct = devices.application.blocks.get(replace(work, depth=1))
+    own = devices.native.blocks.get(work)
     least = SMALL_GOAL if work.size == number("BENCH_SMALL") else LARGE_GOAL
     found = share(ours, direct)
     words = [_requests(work, value) for value in (ours, direct, own)]
     goal = _goal(found >= least, f">= {least:.2f}") if found is not None else _NOTHING
-    return _row(str(work), words, [ours, direct, own], goal)
+    window = _requests(work, devices.window.blocks.get(work))
+    return _row(str(work), words, [ours, direct, own], goal, window)
 
 
 def _idle(idle: Idle) -> Iterator[Row]:
@@ -99,7 +101,7 @@ def _idle(idle: Idle) -> Iterator[Row]:
 
 
 def _line(what: str, ours: str, other: str, goal: str) -> Row:
-    return (what, ours, other, _NOTHING, _NOTHING, _NOTHING, goal)
+    return (what, ours, _NOTHING, other, _NOTHING, _NOTHING, _NOTHING, goal)
 
 
 def _requests(work: Work, a_second: float | None) -> str:
@@ -123,6 +125,13 @@ def _megabits(bits: float | None) -> str:
 
 def _milliseconds(values: list[float | None]) -> list[str]:
     return [_NOTHING if value is None else f"{value:.2f} ms" for value in values]
+
+
+def _cost(a_second: float | None) -> str:
+    """Bytes are many, times are few."""
+    if a_second is None:
+        return _NOTHING
+    return f"{a_second / _MIB:.0f} MiB/s" if a_second > 10 * _MIB else f"{1e6 / a_second:.1f} us"
 
 
 def _ratio(value: float | None) -> str:

@@ -11,7 +11,18 @@ from statistics import median
 from tests.bench.facts import number
 
 _LINE = re.compile(r"^BENCH:([a-z-]+):([0-9a-f:]*)$", re.MULTILINE)
-_DISKS = ("virtio", "ahci")
+LIMITED = "limited"
+DISKS = ("virtio", "ahci", LIMITED)
+"""By the digit that a scratch disk is marked with; one is limited to a real speed."""
+_COSTS = (
+    "kernel to user",
+    "user to kernel",
+    "memcpy",
+    "rep movsb",
+    "rep movsq",
+    "system call",
+    "process change",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,7 @@ class World:
 
     blocks: requests a second. frames: UDP frames of 1514 bytes that came, a second, and the share
     that got lost. tcp: bits a second. pings: median in milliseconds, by the pause before it in
-    microseconds. tpm: milliseconds a command.
+    microseconds. tpm: milliseconds a command. costs: bytes, or times, a second.
     """
 
     blocks: Mapping[Work, float]
@@ -44,6 +55,7 @@ class World:
     tcp: Mapping[str, float]
     pings: Mapping[int, float]
     tpm: Mapping[str, float]
+    costs: Mapping[str, float]
 
 
 def parse(text: str, tsc_khz: int) -> World:
@@ -51,7 +63,7 @@ def parse(text: str, tsc_khz: int) -> World:
     blocks: dict[Work, list[float]] = {}
     pings: dict[int, list[float]] = {}
     by_name: dict[str, dict[str, list[float]]] = {
-        kind: {} for kind in ("frames", "lost", "tcp", "tpm")
+        kind: {} for kind in ("frames", "lost", "tcp", "tpm", "costs")
     }
 
     def seconds(ticks: int) -> float:
@@ -64,7 +76,7 @@ def parse(text: str, tsc_khz: int) -> World:
         values = [int(word, 16) for word in rest.split(":")]
         match what, values:
             case "block", [disk, write, size, depth, nr, ticks]:
-                work = Work(_DISKS[disk], bool(write), size, depth)
+                work = Work(DISKS[disk], bool(write), size, depth)
                 blocks.setdefault(work, []).append(nr / seconds(ticks))
             case "udp-out", [sent, came, ticks]:
                 add("frames", "out", came / seconds(ticks))
@@ -76,6 +88,8 @@ def parse(text: str, tsc_khz: int) -> World:
                 add("tcp", what.removeprefix("tcp-"), size * 8 / seconds(ticks))
             case "ping", [pause_us, _, *answers]:
                 pings[pause_us] = [seconds(ticks) * 1000 for ticks in answers]
+            case "cost", [kind, amount, ticks]:
+                add("costs", _COSTS[kind], amount / seconds(ticks))
             case "tpm", [pcr_read, nr, ticks]:
                 name = "PCR_Read" if pcr_read else "GetRandom"
                 add("tpm", name, seconds(ticks) * 1000 / nr)
@@ -86,4 +100,5 @@ def parse(text: str, tsc_khz: int) -> World:
         tcp={way: max(rounds) for way, rounds in by_name["tcp"].items()},
         pings={pause: median(answers) for pause, answers in pings.items() if answers},
         tpm={name: min(rounds) for name, rounds in by_name["tpm"].items()},
+        costs={name: max(rounds) for name, rounds in by_name["costs"].items()},
     )

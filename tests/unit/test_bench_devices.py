@@ -25,6 +25,7 @@ BENCH:udp-in:64:0:3b9aca00
 BENCH:tcp-out:1e848:3b9aca00
 BENCH:ping:2710:1:f4240:1e8480:2dc6c0
 BENCH:tpm:0:32:5f5e100
+BENCH:cost:0:100000:3b9aca00
 BENCH:end:0
 """
 
@@ -38,6 +39,7 @@ def test_rates_are_those_of_the_best_round_by_the_tsc() -> None:
         tcp={"out": 1e6},
         pings={10000: 2.0},
         tpm={"GetRandom": 2.0},
+        costs={"kernel to user": 1 << 20},
     )
 
 
@@ -45,7 +47,7 @@ def test_nothing_printed_is_nothing_measured() -> None:
     assert parse("BENCH:end:0\n", TSC_KHZ) == EMPTY
 
 
-EMPTY = World({}, {}, {}, {}, {}, {})
+EMPTY = World({}, {}, {}, {}, {}, {}, {})
 IDLE = Idle(
     guest=0.04, bridges={"net": 0.03, "block": 0.025}, switches_per_s=20, qemu=0.1,
     qemu_without=0.06, guest_without=0.01,
@@ -53,11 +55,11 @@ IDLE = Idle(
 
 
 def devices(bridge: World, application: World = EMPTY, native: World = EMPTY) -> Devices:
-    return Devices("max", "tsc", "6.1", bridge, application, native, IDLE)
+    return Devices("max", "tsc", "6.1", bridge, EMPTY, application, native, IDLE)
 
 
 def blocks(work: Work, rate: float) -> World:
-    return World({work: rate}, {}, {}, {}, {}, {})
+    return World({work: rate}, {}, {}, {}, {}, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_disks_are_measured_against_one_request_at_a_time(
     direct = Work(work.disk, work.write, work.size, 1)
     found = devices(blocks(work, bridge), blocks(direct, application), blocks(work, 2 * bridge))
     row = list(rows(found))[1]
-    assert (row[3], row[5], row[6]) == (f"{bridge / application:.2f}", "0.50", verdict)
+    assert (row[4], row[6], row[7]) == (f"{bridge / application:.2f}", "0.50", verdict)
     assert summary(found) == {str(work): bridge / application}
 
 
@@ -84,19 +86,19 @@ def test_disks_are_measured_against_one_request_at_a_time(
 )
 def test_ten_frames_every_ten_milliseconds_are_12_megabits(bits: float, verdict: str) -> None:
     assert POLLING_BITS == pytest.approx(12.112e6)
-    row = list(rows(devices(World({}, {}, {}, {"in": bits}, {}, {}))))[1]
+    row = list(rows(devices(World({}, {}, {}, {"in": bits}, {}, {}, {}))))[1]
     assert row[0] == "TCP in"
-    assert row[6].endswith(verdict)
+    assert row[7].endswith(verdict)
 
 
 @pytest.mark.parametrize(("ms", "verdict"), [(2.9, "< 3 ms: met"), (3.0, "< 3 ms: MISSED")])
 def test_a_ping_is_shorter_than_three_milliseconds(ms: float, verdict: str) -> None:
-    row = list(rows(devices(World({}, {}, {}, {}, {10000: ms}, {}))))[1]
-    assert (row[0], row[6]) == ("ping, every 10 ms", verdict)
+    row = list(rows(devices(World({}, {}, {}, {}, {10000: ms}, {}, {}))))[1]
+    assert (row[0], row[7]) == ("ping, every 10 ms", verdict)
 
 
 def test_idle_is_the_sum_of_bridges_and_what_the_machine_does_more() -> None:
-    found = {row[0]: (row[1], row[6]) for row in rows(devices(EMPTY))}
+    found = {row[0]: (row[1], row[7]) for row in rows(devices(EMPTY))}
     assert found["idle: processes of the bridges"] == ("5.5%", "< 5%: MISSED")
     assert found["idle: guest"] == ("4.0%", "< 5% more: met")
     assert found["idle: QEMU"] == ("10.0%", "< 5% more: met")
