@@ -39,7 +39,8 @@ _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do e
 _NETLINK_KOBJECT_UEVENT, _UEVENT_GROUP_KERNEL = 15, 1
 _UEVENT_MAX = 8192
 _USB = (3, 5)  # (type, subtype) of a device path node
-_TIMER_S, _TIMER_STEP_S = 1.5, 0.02
+# USB hubs are looked at every second of the firmware's time.
+_TICK_US, _NOTICE_STEP_US, _NOTICE_US, _NOTICE_STEPS = 10_000, 40_000, 1_300_000, 100
 
 # By handle number, which is never given to another handle: a partition stays one.
 _is_logical: dict[int, bool] = {}
@@ -270,25 +271,25 @@ class _Watcher(threading.Thread):
         """Is the medium no longer the one that is being served? Then nothing more reaches it."""
         now = _look(self._mailbox, self._bridge.handle)
         if now is not None and failed and self._is_usb:
-            now = self._let_firmware_notice(now)
+            now = self._let_firmware_notice()
         if now == self._info:
             return False
         self._disk.lost = lib.EFI_NOT_FOUND if now is None else lib.EFI_MEDIA_CHANGED
         return True
 
-    def _let_firmware_notice(self, now: BlockInfo | None) -> BlockInfo | None:
+    def _let_firmware_notice(self) -> BlockInfo | None:
         """USB drivers see by a timer event that a device was unplugged.
 
-        Firmware time passes in pieces that Linux does not feel, until something changes.
+        Firmware time passes in pieces that Linux hardly feels; what is there then.
         """
         from pykexec.firmware.self_test import self_test
 
-        for _ in range(round(_TIMER_S / _TIMER_STEP_S)):
-            self_test(self._mailbox, 10_000, round(_TIMER_STEP_S * 1_000_000))
-            now = _look(self._mailbox, self._bridge.handle)
-            if now != self._info:
+        nr_ticks = 0
+        for _ in range(_NOTICE_STEPS):
+            nr_ticks += self_test(self._mailbox, _TICK_US, _NOTICE_STEP_US).nr_ticks
+            if nr_ticks * _TICK_US >= _NOTICE_US:
                 break
-        return now
+        return _look(self._mailbox, self._bridge.handle)
 
     def _sync(self) -> None:
         """What programs wrote to the node itself is still in Linux' memory."""
