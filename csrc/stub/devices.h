@@ -18,6 +18,8 @@ bool pk_handle_needs_timers(u32 handle);
 /* Take memory for the window; none is no error. */
 void pk_window_allocate(void);
 void pk_window_release(void);
+/* Linux has ended: sectors and frames that passed through are nobody's business any more. */
+void pk_window_wipe(void);
 /* From Linux' world: serve what is posted. False: nothing was. */
 bool pk_window_bell(void);
 

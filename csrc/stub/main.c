@@ -83,6 +83,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	__asm__ volatile("sti");
 	pk_stage(PK_STAGE_FIRMWARE, EFI_SUCCESS);
 	/* The payload gets the devices as Linux found them. */
+	pk_window_wipe();
 	pk_net_release();
 	pk_block_refresh();
 	*ret_action = pk_payload_run();

@@ -6,6 +6,8 @@
 static struct pk_range taken;
 /* Ours: Linux could set its counter back and have a descriptor served twice. */
 static u32 served[PK_WINDOW_CHANNELS];
+/* Offset behind the last byte that data has passed through. */
+static u64 used_end;
 
 void pk_window_allocate(void)
 {
@@ -32,12 +34,18 @@ void pk_window_allocate(void)
 	};
 }
 
+void pk_window_wipe(void)
+{
+	if (used_end > PK_WINDOW_DATA)
+		memset((void *)(pk_handoff.window.start + PK_WINDOW_DATA), 0, used_end - PK_WINDOW_DATA);
+	used_end = 0;
+}
+
 void pk_window_release(void)
 {
 	if (!taken.size)
 		return;
-	/* Sectors and frames that passed through are nobody's business now. */
-	memset((void *)pk_handoff.window.start, 0, pk_handoff.window.size);
+	pk_window_wipe();
 	pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
 	taken = (struct pk_range){ 0, 0 };
 	pk_handoff.window = taken;
@@ -48,12 +56,20 @@ static struct pk_channel *channel_at(u32 number)
 	return (struct pk_channel *)(pk_handoff.window.start + (number + 1) * PK_PAGE_SIZE);
 }
 
+static u64 size_of(const struct pk_descriptor *descriptor)
+{
+	return descriptor->size > descriptor->capacity ? descriptor->size : descriptor->capacity;
+}
+
 static bool data_is_inside(const struct pk_descriptor *descriptor)
 {
-	u64 size = descriptor->size > descriptor->capacity ? descriptor->size : descriptor->capacity;
-
 	return descriptor->offset >= PK_WINDOW_DATA && descriptor->offset <= PK_WINDOW_SIZE &&
-	       size <= PK_WINDOW_SIZE - descriptor->offset;
+	       size_of(descriptor) <= PK_WINDOW_SIZE - descriptor->offset;
+}
+
+static u64 end_of(const struct pk_descriptor *descriptor)
+{
+	return descriptor->offset + size_of(descriptor);
 }
 
 static struct {
@@ -74,6 +90,8 @@ static bool serve(struct pk_descriptor *shared)
 		round.needed_timers = true;
 	}
 	if (data_is_inside(&descriptor)) {
+		if (end_of(&descriptor) > used_end)
+			used_end = end_of(&descriptor);
 		pk_transfer(&descriptor, (u8 *)pk_handoff.window.start + descriptor.offset);
 	} else {
 		descriptor.status = EFI_INVALID_PARAMETER;

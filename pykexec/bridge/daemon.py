@@ -217,6 +217,8 @@ def _accept(supervisor: Supervisor, listener: socket.socket) -> None:
         return
     if do == "stop":
         _stop(supervisor, kinds)
+    elif do == "release":
+        _release(supervisor, request.get("handle", 0))
     _answer(supervisor, connection)
 
 
@@ -227,6 +229,15 @@ def _stop(supervisor: Supervisor, kinds: tuple[str, ...]) -> None:
     for child in ending:
         del supervisor.children[child.bridge.name]
     supervisor.ended = not supervisor.wanted
+
+
+def _release(supervisor: Supervisor, handle: int) -> None:
+    ending = [child for child in supervisor.children.values() if child.bridge.handle == handle]
+    end(*ending)
+    for child in ending:
+        del supervisor.children[child.bridge.name]
+    # Not to be found again before the one who asked has taken it away.
+    supervisor.next_scan = time.monotonic() + SCAN_S
 
 
 def _answer_settled(supervisor: Supervisor) -> None:

@@ -46,6 +46,11 @@ def stop(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
     return _ask({"do": "stop", "kinds": kinds or KINDS}, wait_s)
 
 
+def release(handle: int) -> None:
+    """End the bridge of a device that is about to be taken away, if there is one."""
+    _ask({"do": "release", "handle": handle}, 10.0)
+
+
 def missing(rows: Iterable[dict[str, Any]], kinds: Iterable[str] = KINDS) -> list[str]:
     """A line for each kind of which this machine has no device."""
     words = {"block": "no disk", "net": "no network device", "tpm": "no TPM"}

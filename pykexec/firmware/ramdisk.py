@@ -210,6 +210,11 @@ def remove(mailbox: Mailbox, number: int) -> None:
 
     FirmwareError (EACCES) while a driver of the firmware does not let go of it.
     """
+    from pykexec.bridge import supervisor
+
+    for disk in list_ramdisks(mailbox):
+        if disk.number == number and disk.handle:
+            supervisor.release(disk.handle)
     body = pack("pk_ramdisk_number", ramdisk=number)
     mailbox.ask(Request(Op.RAMDISK_REMOVE, f"remove {_what(number)}", body))
 
