@@ -45,6 +45,18 @@ def test_bridges_come_up_and_come_back(boot: Boot, tmp_path: Path, kernel: str) 
     assert again["block"]["node"] == node
     assert guest.ok(f"sha256sum {node}", within=120) == whole
 
+    # A disk that appears later is bridged without being asked for, and goes without a word.
+    guest.ok("dd if=/dev/urandom of=/tmp/disk bs=64k count=32")
+    guest.ok("pykexec ramdisk add /tmp/disk")
+    (disk,) = guest.json("pykexec ramdisk list --json")
+    appeared = f"grep -l 'handle.: {disk['handle']},.*present' /run/pykexec/bridges/*.json"
+    record = guest.ok(f"until {appeared}; do sleep 0.2; done", within=30)
+    node = guest.json(f"cat {record}")["node"]
+    guest.ok(f"cmp {node} /tmp/disk", within=60)
+    removed = guest.ok(f"pykexec ramdisk remove {disk['number']}")
+    assert "error" not in removed.lower()
+    assert node not in guest.ok("pykexec bridge status")
+
     guest.send(f"pykexec exec '{HELLO_PATH}' --options bridged")
     guest.payload_ran("bridged")
     guest.ready()
