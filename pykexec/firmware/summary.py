@@ -43,6 +43,8 @@ def status_lines(info: FirmwareInfo, handoff: Handoff) -> Iterator[str]:
     yield firmware_line(info)
     yield f"kernel: {os.uname().release}"
     yield f"arena: {arena}, {format_size(info.arena_peak)} used by the kernel's start"
+    window = f"{handoff.window}, {format_size(handoff.window.size)}"
+    yield f"window: {window if handoff.window.size else 'none, data goes by the mailbox'}"
     yield f"stub: {handoff.stub}, resume entry {handoff.resume_entry:#x}"
     yield f"image: {info.image_path or 'not from a volume'}"
     yield f"measured: {'yes' if info.measured else 'no'}"

@@ -107,7 +107,7 @@ def show(mailbox: Mailbox) -> None:
     lines += [firmware_line(read_info(mailbox)), *memory_lines(read_memory_map(mailbox))]
     handles = list_handles(mailbox, "block_io")
     details = describe_devices(mailbox, handles)
-    lines.append("block devices:")
+    lines.append("block devices:" if handles else "block devices: none")
     for number, kind, text, path in device_rows(handles, details):
         lines.append(f"  {number:>4} {kind:9} {text:24} {path}")
     text = "\n".join([*lines, tpm_line(mailbox), ""])
