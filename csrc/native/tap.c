@@ -10,13 +10,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <native/segment.h>
 #include <native/tap.h>
 
 enum {
 	ADDRESS_SIZE = 6,
+	PACKET_SIZE = 65536 + 64,	/* of IP, and what is before it */
 	HEADER_SIZE = 14,
 	TRANSMIT = PK_NET_FRAMES,
 	RECEIVE = PK_NET_FRAMES + PK_NET_SLOTS * PK_NET_SLOT_SIZE,
@@ -40,6 +43,8 @@ struct bridge {
 	int tap_fd;
 	u32 nr_waiting;		/* frames in the first transmit slots */
 	u16 sizes[PK_NET_SLOTS];
+	struct pk_cut cut;	/* what is being cut into frames, from packet */
+	u8 packet[PACKET_SIZE];
 	int carrier;		/* as the TAP was told; -1: nothing yet */
 };
 
@@ -76,7 +81,7 @@ static int set_carrier(int tap_fd, int carrier)
 
 int pk_tap_open(const char *name, const u8 *address, u32 mtu)
 {
-	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	int result, fd;
 
 	if (strlen(name) >= sizeof(request.ifr_name))
@@ -86,6 +91,9 @@ int pk_tap_open(const char *name, const u8 *address, u32 mtu)
 	if (fd < 0)
 		return -errno;
 	result = set(fd, &request, TUNSETIFF);
+	/* Packets come before they are cut into segments and have their checksums. */
+	if (!result && ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN))
+		result = -errno;
 	if (!result)
 		result = configure(&request, address, mtu);
 	if (!result)
@@ -118,18 +126,42 @@ static u8 *transmit_slot(const struct bridge *bridge, u32 number)
 	return bridge->data + TRANSMIT + number * PK_NET_SLOT_SIZE;
 }
 
+/* The next packet of the TAP; -EAGAIN if there is none. */
+static int read_packet(struct bridge *bridge)
+{
+	struct pk_packet_header header;
+	struct iovec parts[] = {
+		{ &header, sizeof(header) },
+		{ bridge->packet, sizeof(bridge->packet) },
+	};
+	ssize_t size = readv(bridge->tap_fd, parts, 2);
+
+	if (size < 0)
+		return -errno;
+	if ((size_t)size < sizeof(header) ||
+	    !pk_cut_begin(&bridge->cut, &header, bridge->packet, (u32)size - sizeof(header)))
+		bridge->cut = (struct pk_cut){ 0 };
+	return 0;
+}
+
 /* Fill the transmit slots from the TAP. */
 static int read_frames(struct bridge *bridge)
 {
 	while (bridge->nr_waiting < PK_NET_SLOTS) {
-		ssize_t size = read(bridge->tap_fd, transmit_slot(bridge, bridge->nr_waiting), PK_NET_SLOT_SIZE);
+		u32 size;
+		int result;
 
-		if (size < 0 && errno == EAGAIN)
-			break;
-		if (size < 0 && errno != EINTR)
-			return -errno;
+		if (pk_cut_is_done(&bridge->cut)) {
+			result = read_packet(bridge);
+			if (result == -EAGAIN)
+				break;
+			if (result && result != -EINTR)
+				return result;
+			continue;
+		}
 		/* The firmware refuses all of an exchange for one frame that is too large (a VLAN's, for example). */
-		if (size >= HEADER_SIZE && size <= bridge->frame_max)
+		size = pk_cut_next(&bridge->cut, transmit_slot(bridge, bridge->nr_waiting), bridge->frame_max);
+		if (size >= HEADER_SIZE)
 			bridge->sizes[bridge->nr_waiting++] = (u16)size;
 	}
 	return 0;
@@ -145,18 +177,62 @@ static void drop_sent(struct bridge *bridge, u32 nr_sent)
 	}
 }
 
+static u8 *receive_slot(const struct bridge *bridge, u32 number)
+{
+	return bridge->data + RECEIVE + number * PK_NET_SLOT_SIZE;
+}
+
+/* An interface that is down, or full, loses frames as any does. */
+static int put(struct bridge *bridge, const struct iovec *parts, u32 nr_parts)
+{
+	return writev(bridge->tap_fd, parts, (int)nr_parts) < 0 && errno == EBADFD ? -EBADFD : 0;
+}
+
+static int write_joined(struct bridge *bridge, u32 first, u32 nr, struct pk_joined *joined)
+{
+	struct iovec parts[2 + PK_NET_SLOTS] = {
+		{ &joined->header, sizeof(joined->header) },
+		{ joined->bytes, joined->header_size },
+	};
+
+	for (u32 i = 0; i < nr; i++)
+		parts[2 + i] = (struct iovec){
+			receive_slot(bridge, first + i) + joined->header_size,
+			joined->payload_size[i],
+		};
+	return put(bridge, parts, 2 + nr);
+}
+
+static int write_frame(struct bridge *bridge, u32 number, u16 size)
+{
+	struct pk_packet_header header = { 0 };
+	struct iovec parts[] = {
+		{ &header, sizeof(header) },
+		{ receive_slot(bridge, number), size },
+	};
+
+	return put(bridge, parts, 2);
+}
+
 static int write_frames(struct bridge *bridge, const struct pk_net_exchange *answer)
 {
-	for (u32 i = 0; i < answer->nr_receive; i++) {
-		const u8 *frame = bridge->data + RECEIVE + i * PK_NET_SLOT_SIZE;
+	struct pk_joined joined;
+	int result = 0;
 
+	for (u32 i = 0; i < answer->nr_receive; i++)
 		if (answer->receive_size[i] > PK_NET_SLOT_SIZE)
 			return -EPROTO;
-		/* An interface that is down, or full, loses frames as any does. */
-		if (write(bridge->tap_fd, frame, answer->receive_size[i]) < 0 && errno == EBADFD)
-			return -EBADFD;
+	for (u32 i = 0, nr; i < answer->nr_receive && !result; i += nr) {
+		nr = pk_join(receive_slot(bridge, i), PK_NET_SLOT_SIZE, answer->receive_size + i,
+			     answer->nr_receive - i, &joined);
+		if (nr >= 2) {
+			result = write_joined(bridge, i, nr, &joined);
+		} else {
+			nr = 1;
+			result = write_frame(bridge, i, answer->receive_size[i]);
+		}
 	}
-	return 0;
+	return result;
 }
 
 /* One bell: what waits goes out, what came comes in. */
@@ -220,7 +296,11 @@ static int pause_until(const struct bridge *bridge, int stop_fd, u64 idle_ns, bo
 
 int pk_tap_serve(struct pk_port *port, u32 handle, u32 mtu, int tap_fd, int stop_fd)
 {
-	struct bridge bridge = {
+	/* Large; each bridge has a process of its own. */
+	static struct bridge bridge;
+	u64 last_ns = now_ns(), idle_ns = 0;
+
+	bridge = (struct bridge){
 		.port = port,
 		.data = pk_port_data(port),
 		.handle = handle,
@@ -228,8 +308,6 @@ int pk_tap_serve(struct pk_port *port, u32 handle, u32 mtu, int tap_fd, int stop
 		.tap_fd = tap_fd,
 		.carrier = -1,
 	};
-	u64 last_ns = now_ns(), idle_ns = 0;
-
 	for (;;) {
 		bool traffic = false, stop = false;
 		int result;

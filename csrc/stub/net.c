@@ -5,6 +5,7 @@
 
 enum {
 	NR_NICS = 8,
+	NR_CONNECTED = 32,
 	/* Larger than any frame: what a driver cuts off it may have lost, and it is in the way of the next. */
 	BOUNCE_SIZE = 65536,
 	NR_PAGES = (PK_NET_SLOTS * PK_NET_SLOT_SIZE + BOUNCE_SIZE) / PK_PAGE_SIZE,
@@ -25,6 +26,9 @@ struct nic {
 _Static_assert(PK_NET_SLOTS == 64, "in_flight has a bit for each");
 
 static struct nic nics[NR_NICS];
+/* Handle numbers of the NICs that had drivers before Linux: the firmware's own stack belongs on top of them. */
+static u32 connected[NR_CONNECTED];
+static u32 nr_connected;
 
 static struct nic *find(u32 handle)
 {
@@ -67,11 +71,46 @@ efi_status_t pk_net_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
 	return put(&reply, sizeof(reply), out, capacity, ret_size);
 }
 
-/* Have the firmware's own stack come back, as far as it was. */
+static efi_handle_t *list_nics(u64 *ret_nr)
+{
+	efi_handle_t *handles;
+
+	*ret_nr = 0;
+	if (EFI_ERROR(pk_bs->locate_handle_buffer(EFI_BY_PROTOCOL, &efi_guid_simple_network, NULL, ret_nr, &handles)))
+		return NULL;
+	return handles;
+}
+
+static bool was_connected(efi_handle_t handle)
+{
+	u32 number = pk_handle_number(handle);
+
+	for (u32 i = 0; i < nr_connected; i++)
+		if (connected[i] == number)
+			return true;
+	return false;
+}
+
+void pk_net_init(void)
+{
+	u64 nr_handles;
+	efi_handle_t *handles = list_nics(&nr_handles);
+
+	nr_connected = 0;
+	for (u64 i = 0; i < nr_handles && nr_connected < NR_CONNECTED; i++)
+		connected[nr_connected++] = pk_handle_number(handles[i]);
+	if (handles)
+		pk_bs->free_pool(handles);
+	pk_pxe_save(NULL);
+}
+
+/* Have the firmware's own stack come back, if it was there. */
 static void reconnect(efi_handle_t handle)
 {
 	void *path;
 
+	if (!was_connected(handle))
+		return;
 	pk_bs->connect_controller(handle, NULL, NULL, true);
 	if (!EFI_ERROR(pk_bs->handle_protocol(handle, &efi_guid_device_path, &path)))
 		pk_pxe_restore(path);
@@ -211,11 +250,52 @@ efi_status_t pk_net_close(u32 handle)
 	return EFI_SUCCESS;
 }
 
+/* Does the firmware's stack sit on this NIC? Not on what the stack itself shows of it on handles of its own. */
+static bool has_stack(efi_handle_t handle)
+{
+	struct efi_open_protocol_information *openers;
+	bool found = false;
+	u64 nr_openers;
+
+	if (EFI_ERROR(pk_bs->open_protocol_information(handle, &efi_guid_simple_network, (void **)&openers,
+						       &nr_openers)))
+		return false;
+	for (u64 i = 0; i < nr_openers; i++)
+		if (openers[i].attributes & EFI_OPEN_PROTOCOL_BY_DRIVER)
+			found = true;
+	pk_bs->free_pool(openers);
+	return found;
+}
+
+/* A NIC with a stack that was not there before Linux. */
+static efi_handle_t find_new_stack(void)
+{
+	u64 nr_handles;
+	efi_handle_t *handles = list_nics(&nr_handles), found = NULL;
+
+	for (u64 i = 0; i < nr_handles && !found; i++)
+		if (!was_connected(handles[i]) && has_stack(handles[i]))
+			found = handles[i];
+	if (handles)
+		pk_bs->free_pool(handles);
+	return found;
+}
+
 void pk_net_release(void)
 {
+	efi_handle_t handle;
+
 	for (u32 i = 0; i < NR_NICS; i++)
 		if (nics[i].handle)
 			give_back(&nics[i]);
+	/*
+	 * Who wishes to see network devices has the firmware connect its stack, which keeps NICs
+	 * busy: payloads get them as quiet as they were. The list is new each time, for with a
+	 * stack its handles go.
+	 */
+	for (u32 i = 0; i < NR_CONNECTED && (handle = find_new_stack()); i++)
+		if (EFI_ERROR(pk_bs->disconnect_controller(handle, NULL, NULL)))
+			break;
 }
 
 efi_status_t pk_net_statistics(u32 handle, void *out, u64 capacity, u64 *ret_size)
@@ -281,7 +361,8 @@ static u32 transmit(struct nic *nic, const struct pk_net_exchange *request, cons
 			memcpy(buffer, slots + done * PK_NET_SLOT_SIZE, size);
 			status = nic->network->transmit(nic->network, 0, size, buffer, NULL, NULL, NULL);
 		}
-		if (status == EFI_NOT_READY) {
+		/* iPXE's word for a full queue is the second. */
+		if (status == EFI_NOT_READY || status == EFI_OUT_OF_RESOURCES) {
 			if (!reap(nic))
 				break;
 			continue;

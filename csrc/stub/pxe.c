@@ -110,11 +110,6 @@ void pk_pxe_restore(const struct efi_device_path *nic_path)
 	}
 }
 
-void pk_net_init(void)
-{
-	pk_pxe_save(NULL);
-}
-
 /* number may be the NIC's, or that of one of the handles which its drivers made for IPv4 and IPv6. */
 static const struct saved *find(u32 number)
 {
