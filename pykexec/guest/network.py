@@ -40,9 +40,9 @@ def _beside_on_volume(mailbox: Mailbox, info: FirmwareInfo) -> tuple[bytes, str]
     """A network boot program may show what it has fetched as files beside the image (iPXE)."""
     from pykexec.firmware.devices import read_file
 
-    directory, separator, _ = info.image_path.rpartition("\\")
-    if not info.boot_volume or not separator:
+    if not info.boot_volume or not info.image_path:
         return None
+    directory = info.image_path.rpartition("\\")[0]
     path = f"{directory}\\{NETWORK_NAME}"
     try:
         return read_file(mailbox, info.boot_volume, path, OVERRIDE_MAX), path

@@ -27,11 +27,12 @@ WAYS = {
     "HTTPv4": from_text(f"{NIC}/IPv4(0.0.0.0,0x0,DHCP,0.0.0.0,0.0.0.0,0.0.0.0)/Uri()"),
 }
 
-_BOOT_IPXE = """\
-#!ipxe
-echo PK:ipxe:start:0
-chain pykexec.efi || echo PK:ipxe:failed:0
-"""
+# What iPXE does, and where our image then finds its configuration: on the server that gave iPXE its
+# script, or among the files that iPXE has fetched.
+IPXE = {
+    "server": ("", rf"http://{SERVER}:8080/agent\.toml"),
+    "fetched": ("imgfetch --name agent.toml beside.toml\n", r"\S*agent\.toml"),
+}
 
 
 @pytest.fixture
@@ -80,20 +81,22 @@ def test_proxy_adds_where_to_boot_from_to_another_dhcp_server(
         vm.expect_stage("payload", "started")
 
 
+@pytest.mark.parametrize("route", IPXE)
 def test_ipxe_chains_to_our_image_which_finds_its_configuration(
-    boot: Boot, lan: Lan, artefacts: Path, served: Path
+    route: str, boot: Boot, lan: Lan, artefacts: Path, served: Path
 ) -> None:
+    fetches, source = IPXE[route]
     ipxe = packages.fetch(packages.PAYLOADS["ipxe"]) / "usr/lib/ipxe/snponly.efi"
     (served / "snponly.efi").write_bytes(ipxe.read_bytes())
-    (served / "boot.ipxe").write_text(_BOOT_IPXE)
+    (served / "boot.ipxe").write_text(f"#!ipxe\n{fetches}chain pykexec.efi\n")
     (served / "pykexec.efi").write_bytes(images.image().read_bytes())
     address = f"tftp://{SERVER}/hello.efi"
-    (served / "agent.toml").write_text(f"[payload]\nurl = '{address}'\noptions = 'ipxe'\n")
+    name = "agent.toml" if route == "server" else "beside.toml"
+    (served / name).write_text(f"[payload]\nurl = '{address}'\noptions = '{route}'\n")
     with lan.serve(served, artefacts / "serve.log", "--boot-file", "snponly.efi"):
         nic = Nic(tap=TAP, bootindex=0)
         guest = Guest(boot(Machine(firmware("2025.02"), nic=nic, within=lan.within)))
-        guest.vm.expect_stage("ipxe", "start", within=60)
-        guest.vm.expect(rf"^configuration: http://{SERVER}:8080/agent\.toml$", within=120)
+        guest.vm.expect(f"^configuration: {source}$", within=100)
         guest.vm.expect(f"^starting {address}$")
         guest.vm.expect_stage("payload", "started")
-        guest.vm.expect(r"PK:payload:options:ipxe\n")
+        guest.vm.expect(rf"PK:payload:options:{route}\n")
