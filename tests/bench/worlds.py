@@ -94,7 +94,11 @@ def parse(text: str, tsc_khz: int) -> World:
                 name = "PCR_Read" if pcr_read else "GetRandom"
                 add("tpm", name, seconds(ticks) * 1000 / nr)
     return World(
-        blocks={work: max(rounds) for work, rounds in blocks.items()},
+        # A limited disk is faster at first, which is no merit of anybody's.
+        blocks={
+            work: median(rounds) if work.disk == LIMITED else max(rounds)
+            for work, rounds in blocks.items()
+        },
         frames={way: max(rounds) for way, rounds in by_name["frames"].items()},
         lost={way: median(rounds) for way, rounds in by_name["lost"].items()},
         tcp={way: max(rounds) for way, rounds in by_name["tcp"].items()},
