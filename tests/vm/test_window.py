@@ -44,4 +44,11 @@ def test_the_window_is_checked_by_the_stub(boot: Boot, tmp_path: Path, kernel: s
         "wraps": INVALID_PARAMETER,
         "served after nonsense": 1,
     }
+    # Its machine has neither TPM nor network; neither is missed by the rest.
+    assert guest.ok("pykexec bridge start tpm net").splitlines()[-2:] == [
+        "no TPM",
+        "no network device",
+    ]
+    assert guest.run("pykexec net up").status == 9
+    assert "no network device" in guest.run("pykexec net").output
     assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
