@@ -203,7 +203,7 @@ static int settle(struct pk_disk *disk, struct pk_disk_request *request, const s
 	return 0;
 }
 
-int pk_disk_serve(struct pk_disk *disk, struct pk_disk_request *requests, u32 nr_requests)
+static int serve(struct pk_disk *disk, struct pk_disk_request *requests, u32 nr_requests)
 {
 	struct pk_descriptor descriptors[PK_CHANNEL_DEPTH];
 	int owners[PK_CHANNEL_DEPTH];
@@ -233,4 +233,16 @@ int pk_disk_serve(struct pk_disk *disk, struct pk_disk_request *requests, u32 nr
 			return result;
 	}
 	return (int)nr_served;
+}
+
+int pk_disk_serve(struct pk_disk *disk, struct pk_disk_request *requests, u32 nr_requests)
+{
+	u64 nr_errors = disk->nr_errors;
+	u64 started = now_us();
+	int result = serve(disk, requests, nr_requests);
+	u64 spent = now_us() - started;
+
+	if (disk->nr_errors != nr_errors && spent > disk->failed_us)
+		disk->failed_us = spent;
+	return result;
 }

@@ -22,6 +22,7 @@ struct pk_disk {
 
 	efi_status_t lost;	/* out: why there is no medium behind it any more; 0 while there is */
 	u64 nr_errors;		/* requests that the firmware refused */
+	u64 failed_us;		/* how long the slowest bell took in which it did */
 	u64 nr_requests;
 	u64 nr_bells;
 	u64 budget;		/* bytes that the firmware moves in the time that one bell may take */

@@ -39,6 +39,8 @@ _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do e
 _NETLINK_KOBJECT_UEVENT, _UEVENT_GROUP_KERNEL = 15, 1
 _UEVENT_MAX = 8192
 _USB = (3, 5)  # (type, subtype) of a device path node
+# A bad block is found out sooner; EDK II tries for 20 s and more to revive what is not there.
+_UNPLUGGED_US = 12_000_000
 # USB hubs are looked at every second of the firmware's time.
 _TICK_US, _NOTICE_STEP_US, _NOTICE_US, _NOTICE_STEPS = 10_000, 40_000, 1_300_000, 100
 
@@ -93,7 +95,9 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
                 release(bridge)
                 return
             with _open_port() as port:
-                _serve_medium(mailbox, bridge, info, port, stop_fd)
+                answers = _serve_medium(mailbox, bridge, info, port, stop_fd)
+            if not answers:
+                _wait_for_end(mailbox, bridge, stop_fd)
     except BaseException:
         release(bridge)
         raise
@@ -116,6 +120,18 @@ def _wait_for_medium(mailbox: Mailbox, bridge: Bridge, stop_fd: int) -> BlockInf
         state.publish(bridge, node="", medium="none")
         if select.select([stop_fd], [], [], POLL_S)[0]:
             return None
+
+
+def _wait_for_end(mailbox: Mailbox, bridge: Bridge, stop_fd: int) -> None:
+    """A device that no longer answers is left alone until the firmware itself drops its handle.
+
+    EDK II does not see that a USB stick was pulled out once it has tried to reset it, and whatever
+    asks it for a block holds Linux up for half a minute.
+    """
+    state.publish(bridge, node="", medium="failed")
+    while not select.select([stop_fd], [], [], POLL_S)[0]:
+        if not any(h.number == bridge.handle for h in list_handles(mailbox, "block_io")):
+            return
 
 
 def _look(mailbox: Mailbox, handle: int) -> BlockInfo | None:
@@ -142,7 +158,8 @@ def _open_port() -> Port:
 
 def _serve_medium(
     mailbox: Mailbox, bridge: Bridge, info: BlockInfo, port: Port, stop_fd: int
-) -> None:
+) -> bool:
+    """Does the device still answer at the end?"""
     from pykexec.bridge.disk_device import open_device
 
     block_size = linux_block_size(info.block_size)
@@ -170,6 +187,7 @@ def _serve_medium(
         device.remove()
     if watcher.fault:
         raise watcher.fault
+    return watcher.answers
 
 
 class _Watcher(threading.Thread):
@@ -190,6 +208,7 @@ class _Watcher(threading.Thread):
         self._disk, self._device, self._is_window = disk, device, is_window
         self._stop_fd = stop_fd
         self._is_usb = False
+        self.answers = True
         self.fault: BaseException | None = None
 
     def run(self) -> None:
@@ -269,8 +288,12 @@ class _Watcher(threading.Thread):
 
     def _is_another(self, failed: bool) -> bool:
         """Is the medium no longer the one that is being served? Then nothing more reaches it."""
+        if failed and self._is_usb and self._disk.failed_us > _UNPLUGGED_US:
+            self.answers = False
+            self._disk.lost = lib.EFI_NOT_FOUND
+            return True
         now = _look(self._mailbox, self._bridge.handle)
-        if now is not None and failed and self._is_usb:
+        if now == self._info and failed and self._is_usb:
             now = self._let_firmware_notice()
         if now == self._info:
             return False
