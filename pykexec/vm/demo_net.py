@@ -123,9 +123,10 @@ def _fill(served: Path, os_kernel: Kernel, network: _Network) -> None:
     (served / "agent.toml").write_text(
         f"[payload]\nurl = '{network.web}/{_PAYLOAD}'\n\n[failure]\naction = 'boot-next'\n"
     )
-    # The address of the server changes, and an image of GRUB is kept for each configuration.
-    (served / _PAYLOAD).write_bytes(grub_image("2.12", _GRUB).read_bytes())
-    (served / "grub.cfg").write_text(_grub_config(os_kernel))
+    # Ports change, and an image of GRUB is kept for each configuration: the rest is in grub.cfg.
+    config = _GRUB.format(host=network.host)
+    (served / _PAYLOAD).write_bytes(grub_image("2.12", config).read_bytes())
+    (served / "grub.cfg").write_text(_grub_config(os_kernel, network))
     (served / "vmlinuz").write_bytes(os_kernel.image.read_bytes())
     (served / "initrd.img").write_bytes(initramfs(os_kernel).read_bytes())
 
@@ -133,15 +134,15 @@ def _fill(served: Path, os_kernel: Kernel, network: _Network) -> None:
 _GRUB = """\
 echo "PK:grub:start:0"
 net_bootp
-set root=tftp,$net_default_server
-configfile /grub.cfg
+configfile (tftp,{host})/grub.cfg
 """
 
 
-def _grub_config(os_kernel: Kernel) -> str:
+def _grub_config(os_kernel: Kernel, network: _Network) -> str:
     options = command_line("grub", ("memory", "efivar", "net", "screen"), screen=True)
     return f"""\
 set timeout=2
+set root=http,{network.host}:{network.port}
 menuentry "Debian GNU/Linux, with Linux {os_kernel.release}, from the network" {{
 linux /vmlinuz {options}
 initrd /initrd.img
