@@ -27,7 +27,7 @@ from tests.vm.images import image
 
 KERNELS = ["6.1-cloud", "6.12-cloud"]
 NODES = {"6.1-cloud": "/dev/nbd", "6.12-cloud": "/dev/ublkb"}
-MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "xts", "dm_crypt")
+MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "ecb", "xts", "dm_crypt")
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 MIB = 1 << 20
 CRYPT_UUID = "3e6be9de-8139-4123-9106-a43f08d823a6"
@@ -214,3 +214,115 @@ def extract(disk: Path) -> Path:
     path = disk.with_suffix(".ext4")
     path.write_bytes(disk.read_bytes()[MIB:-MIB])
     return path
+
+
+FAULTY_SECTOR = 2048
+
+
+def faulty(path: Path, slot: int) -> Extra:
+    """A disk that QEMU refuses to write to at one place."""
+    drive = f"if=none,id=faulty,driver=raw,file.driver=blkdebug,file.image.filename={path}"
+    rule = "file.inject-error.0"
+    drive += f",{rule}.event=write_aio,{rule}.sector={FAULTY_SECTOR},{rule}.errno=5,{rule}.once=off"
+    words = ("-drive", drive, "-device", f"virtio-blk-pci,drive=faulty,addr={slot:#x}")
+    return Extra(words, f"PciRoot(0x0)/Pci({slot:#x},0x0)")
+
+
+def wait_for(guest: Guest, condition: str, within: int = 30) -> None:
+    """Until a shell condition holds."""
+    tries = (
+        f"n=0; until {condition}; do n=$((n+1)); [ $n -lt {within * 5} ] || exit 1; sleep 0.2; done"
+    )
+    guest.ok(f"( {tries} )", within=within + 30)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
+    kernel: str, boot: Boot, tmp_path: Path
+) -> None:
+    volumes = make_volumes(tmp_path)
+    fixed, broken, stick = (tmp_path / f"{name}.img" for name in ("fixed", "broken", "stick"))
+    data = filled(fixed, 4 * MIB, 3)
+    filled(broken, 4 * MIB, 4)
+    contents = filled(stick, 8 * MIB, 5)
+    cd = ("-drive", f"if=none,id=cd,media=cdrom,format=raw,file={volumes['iso']}")
+    usb = ("-drive", f"if=none,id=stick,format=raw,file={stick}")
+    extras = [
+        virtio("fixed", fixed, 0x10, drive=",readonly=on"),
+        faulty(broken, 0x11),
+        Extra((*cd, "-device", "ide-cd,drive=cd,id=cd0,bus=ide.1"), ""),
+        Extra((*usb, "-device", "qemu-xhci,addr=0x16"), ""),
+        Extra(("-device", "usb-storage,drive=stick,id=usb0"), "USB"),
+    ]
+    vm = boot(machine(tmp_path, kernel, extras))
+    guest = Guest(vm).ready()
+    rows = up(guest, *modules(kernel))
+    cd_row = next(row for path, row in rows.items() if "/Sata(" in path)
+    usb_row = next(row for path, row in rows.items() if "/USB(" in path)
+
+    # Firmware and Linux, both ways.
+    handles = guest.json("pykexec devices --json")
+    by_name = {name: handle for handle in handles for name in handle["linux"]}
+    for row in rows.values():
+        assert by_name[row["node"]]["handle"] == row["handle"]
+        assert by_name[row["node"]]["path"] == row["path"]
+    volume = next(handle for handle in handles if handle["kind"] == "volume")
+    assert volume["path"].startswith(by_name[volume["linux"][0].removesuffix("p1")]["path"])
+    shown = guest.ok("pykexec devices --linux").splitlines()
+    assert sorted(by_name) == [line.split()[0] for line in shown]
+
+    # A read-only disk.
+    node = rows[extras[0].path]["node"]
+    assert guest.ok(f"cat /sys/class/block/{node[5:]}/ro") == "1"
+    results = guest.script("block_io", node, 9, "r:0:0x100000", "w:0:4096:1", "b:0:4096:1")
+    assert results[0] == digest(data[:MIB]) and set(results[1:]) <= {"EPERM", "EBADF", "EROFS"}
+
+    # A write error is the writer's, at once or when it syncs, and nobody else's.
+    node = rows[extras[1].path]["node"]
+    bad, good = FAULTY_SECTOR * 512, FAULTY_SECTOR * 512 + 4096
+    writes = [f"w:{bad}:4096:1", f"w:{good}:4096:2", f"w:{bad - 8192}:0x10000:3", "w:0:4096:4", "s"]
+    assert guest.script("block_io", node, 9, *writes) == ["EIO", "", "EIO", "", ""]
+    late = guest.script("block_io", node, 9, f"b:{bad - 65536}:0x20000:5", "s", "w:0:4096:6")
+    assert late == ["", "EIO", ""]
+    assert broken.read_bytes()[:4096] == b"\6" * 4096
+
+    # A bridge that is killed is followed by another one, which serves what was under way.
+    node, name, pid = (usb_row[key] for key in ("node", "name", "pid"))
+    reads = " ".join([f"r:{offset * MIB:#x}:0x100000" for offset in range(8)] * 4)
+    guest.send(f"/inside/block_io {node} 60 {reads} > /tmp/reads & sleep 0.3; kill -9 {pid}; wait")
+    guest.prompt(within=120)
+    wanted = [digest(contents[i * MIB : (i + 1) * MIB]) for i in range(8)] * 4
+    assert guest.json("cat /tmp/reads") == wanted
+    wait_for(guest, f"[ -e /run/pykexec/bridges/{name}.json ]")
+    again = next(row for path, row in up(guest).items() if path == usb_row["path"])
+    assert again["node"] == node and again["pid"] != pid
+
+    # A CD is read, taken out and followed by another one, under the same name.
+    record = f"/run/pykexec/bridges/{cd_row['name']}.json"
+    link = f"/dev/pykexec/{cd_row['name']}"
+    assert cd_row["block_size"] == 2048
+    guest.ok(f"mkdir -p /m && mount -t iso9660 -o ro {link} /m && cat /m/marker && umount /m")
+    vm.qmp("eject", id="cd0", force=True)
+    wait_for(guest, f'grep -q \'"medium": "none"\' {record}')
+    assert guest.run(f"ls {link} /dev/disk/by-label/ISO").status != 0
+    vm.qmp("blockdev-change-medium", id="cd0", filename=str(volumes["other"]), format="raw")
+    wait_for(guest, f'grep -q \'"medium": "present"\' {record}')
+    guest.ok(f"mount -t iso9660 -o ro {link} /m")
+    assert guest.ok("cat /m/marker") == "on the other one"
+    # Taken out while it is mounted: errors, and no end of everything.
+    vm.qmp("eject", id="cd0", force=True)
+    wait_for(guest, f'grep -q \'"medium": "none"\' {record}')
+    assert guest.run("echo 3 > /proc/sys/vm/drop_caches; cat /m/marker").status != 0
+    guest.ok("umount /m")
+
+    # A stick that is pulled out: the firmware takes half a minute to say so.
+    vm.qmp("device_del", id="usb0")
+    results = guest.script("block_io", node, 90, "r:0:4096", within=150)
+    assert set(results) <= {"EIO", "ENXIO", "ENOENT"}
+    wait_for(guest, f"[ ! -e {node} ]", within=120)
+    assert not any(row.get("node") == node for row in up(guest).values())
+
+    # All of them end at once, and nothing is left.
+    guest.script("block_down")
+    assert guest.ok("ls /dev/pykexec /dev/disk/* | grep -v :$ || true") == ""
+    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
