@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+_MEMINFO = "/proc/meminfo"
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -68,6 +70,18 @@ class MemoryMap:
             name = descriptor.type_name
             sizes[name] = sizes.get(name, 0) + descriptor.range.size
         return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def available_memory(meminfo: str | None = None) -> int:
+    """Bytes that proc_meminfo(5) calls available, in the given text or now."""
+    if meminfo is None:
+        with open(_MEMINFO, encoding="ascii") as file:
+            meminfo = file.read()
+    return next(
+        int(line.split()[1]) * 1024
+        for line in meminfo.splitlines()
+        if line.startswith("MemAvailable:")
+    )
 
 
 def format_size(size: int) -> str:

@@ -90,10 +90,10 @@ def _pieces(fd: int, size: int) -> Iterator[bytes]:
 
 def _spooled(pipe: int, source: str) -> int:
     """The pipe's bytes in a memory file: the firmware wants to know the size first."""
-    from pykexec.kexec.request import MEMINFO, payload_room
+    from pykexec.kexec.request import MEMORY_RESERVE
+    from pykexec.memory import available_memory
 
-    with open(MEMINFO, encoding="ascii") as file:
-        limit = 3 * payload_room(file.read())  # Of what a payload takes thrice.
+    limit = max(0, available_memory() - MEMORY_RESERVE)
     fd = os.memfd_create("ramdisk", os.MFD_CLOEXEC)
     try:
         size = 0

@@ -22,6 +22,8 @@ from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, marker
 
+BRIDGES_NEED = 48 << 20  # bytes: three processes, and a payload beside them
+
 # What the agent does next.
 SHELL = "shell"
 PAYLOAD = "payload"
@@ -56,7 +58,12 @@ def start_bridges(config: AgentConfig) -> None:
     if not config.bridges:
         return
     from pykexec.bridge.supervisor import begin
+    from pykexec.memory import available_memory
 
+    free = available_memory()
+    if free < BRIDGES_NEED:
+        print(f"bridges: not started, {free >> 20} MiB of memory are too few for them")
+        return
     try:
         begin(*config.bridges)
     except PykexecError as error:

@@ -19,11 +19,11 @@ from pykexec.firmware.handles import Handle, find_volume, list_handles, volume_l
 from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.info import read_info
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.memory import available_memory
 
 if TYPE_CHECKING:
     from pykexec.config import NetworkConfig
 
-MEMINFO = "/proc/meminfo"
 MEMORY_RESERVE = 12 << 20  # Measured: with less left over, Linux starts to kill processes.
 
 
@@ -100,26 +100,16 @@ def payload_limit(mailbox: Mailbox) -> int:
     The kernel takes segments up to half of Linux' memory, the arena.
     """
     half = read_handoff(mailbox).arena.size // 2
-    return min(int(Limit.PAYLOAD_MAX), half, payload_room(_read_text(MEMINFO)))
+    return min(int(Limit.PAYLOAD_MAX), half, payload_room(available_memory()))
 
 
-def payload_room(meminfo: str) -> int:
-    """The largest payload for the memory that proc_meminfo(5) calls available.
+def payload_room(available: int) -> int:
+    """The largest payload for so many bytes of available memory.
 
     It exists three times while kexec loads it: our memory file, the kernel's copy, the
     pages that it is moved to.
     """
-    available = next(
-        int(line.split()[1]) * 1024
-        for line in meminfo.splitlines()
-        if line.startswith("MemAvailable:")
-    )
     return max(0, available - MEMORY_RESERVE) // 3
-
-
-def _read_text(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read()
 
 
 def load_payload(

@@ -29,6 +29,7 @@ from pykexec.kexec.leave import new_token
 from pykexec.kexec.load import kexec_file_load
 from pykexec.kexec.mounts import Mount, find_mount, parse_mountinfo
 from pykexec.kexec.request import MEMORY_RESERVE, Payload, linux_chunks, load_payload, payload_room
+from pykexec.memory import available_memory
 
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 GRUB = from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
@@ -61,7 +62,7 @@ def test_a_file_that_is_too_large_is_named(tmp_path: Path) -> None:
 def test_a_payload_may_have_a_third_of_what_memory_is_free(available_kib: int, size: int) -> None:
     meminfo = f"MemTotal: 99808 kB\nMemAvailable: {available_kib} kB\nBuffers: 0 kB\n"
     assert MEMORY_RESERVE == 12288 * 1024
-    assert payload_room(meminfo) == size
+    assert payload_room(available_memory(meminfo)) == size
 
 
 @pytest.mark.parametrize(
