@@ -2,6 +2,7 @@
 /* Simple Network for Linux: NICs taken from the firmware, frames exchanged in batches, NICs given back. */
 #include "devices.h"
 #include "pxe.h"
+#include <common/device_path.h>
 
 enum {
 	NR_NICS = 8,
@@ -81,12 +82,18 @@ static efi_handle_t *list_nics(u64 *ret_nr)
 	return handles;
 }
 
+/* So do the handles that the stack makes for itself: new ones each time, further down the path. */
 static bool was_connected(efi_handle_t handle)
 {
-	u32 number = pk_handle_number(handle);
+	void *path = NULL, *prefix;
+	u64 size;
 
+	pk_bs->handle_protocol(handle, &efi_guid_device_path, &path);
+	size = path ? pk_device_path_size(path, PK_DEVICE_PATH_MAX) : 0;
 	for (u32 i = 0; i < nr_connected; i++)
-		if (connected[i] == number)
+		if (pk_handle_of(connected[i]) == handle ||
+		    (!EFI_ERROR(pk_handle_lookup(connected[i], &efi_guid_device_path, &prefix)) &&
+		     pk_path_has_prefix(path, size, prefix)))
 			return true;
 	return false;
 }

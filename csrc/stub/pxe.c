@@ -19,7 +19,7 @@ struct saved {
 
 static struct saved *table[NR_SAVED];
 
-static bool has_prefix(const void *path, u64 size, const struct efi_device_path *prefix)
+bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path *prefix)
 {
 	u64 prefix_size = pk_device_path_size(prefix, PK_DEVICE_PATH_MAX);
 
@@ -38,7 +38,7 @@ static void save(efi_handle_t handle, const struct efi_device_path *nic_path)
 	    EFI_ERROR(pk_bs->handle_protocol(handle, &efi_guid_device_path, &path)))
 		return;
 	size = pk_device_path_size(path, PK_DEVICE_PATH_MAX);
-	if (!size || !pxe->mode->started || (nic_path && !has_prefix(path, size, nic_path)))
+	if (!size || !pxe->mode->started || (nic_path && !pk_path_has_prefix(path, size, nic_path)))
 		return;
 	while (free < NR_SAVED && table[free])
 		free++;
@@ -58,7 +58,7 @@ void pk_pxe_save(const struct efi_device_path *nic_path)
 	u64 nr_handles;
 
 	for (u32 i = 0; i < NR_SAVED; i++) {
-		if (!table[i] || (nic_path && !has_prefix(table[i]->path, table[i]->path_size, nic_path)))
+		if (!table[i] || (nic_path && !pk_path_has_prefix(table[i]->path, table[i]->path_size, nic_path)))
 			continue;
 		pk_bs->free_pool(table[i]);
 		table[i] = NULL;
@@ -102,7 +102,7 @@ void pk_pxe_restore(const struct efi_device_path *nic_path)
 	for (u32 i = 0; i < NR_SAVED; i++) {
 		efi_status_t status;
 
-		if (!table[i] || !has_prefix(table[i]->path, table[i]->path_size, nic_path))
+		if (!table[i] || !pk_path_has_prefix(table[i]->path, table[i]->path_size, nic_path))
 			continue;
 		status = restore(table[i]);
 		if (EFI_ERROR(status))
@@ -122,7 +122,7 @@ static const struct saved *find(u32 number)
 		const struct saved *entry = table[i];
 
 		if (!entry || (entry->handle != number &&
-			       !(path && has_prefix(entry->path, entry->path_size, path))))
+			       !(path && pk_path_has_prefix(entry->path, entry->path_size, path))))
 			continue;
 		if (!found || (entry->mode.dhcp_ack_received && !found->mode.dhcp_ack_received))
 			found = entry;

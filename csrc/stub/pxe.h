@@ -5,6 +5,8 @@
 
 #include "stub.h"
 
+/* Do the size bytes of a device path begin with the nodes of prefix? */
+bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path *prefix);
 /* Keep what is started now behind the NIC that nic_path leads to, instead of what was kept of it; NULL: all NICs. */
 void pk_pxe_save(const struct efi_device_path *nic_path);
 /* The NIC's drivers are connected anew: bring their base code to where it was. */

@@ -22,7 +22,7 @@ DATA_SIZE = 266240
 FRAME = 60
 
 mailbox = Mailbox()
-((_, nic, _),) = find_nics(mailbox)
+nic = find_nics(mailbox)[0][1]
 disk = next(handle.number for handle in list_handles(mailbox) if handle.kind == "disk")
 
 
@@ -89,5 +89,5 @@ try:
     close_nic(mailbox, nic.number)
     found["requests"]["close twice"] = "no fault"
 except FirmwareError as error:
-    found["requests"]["close twice"] = error.strerror
+    found["requests"]["close twice"] = str(error)
 print(json.dumps(found))
