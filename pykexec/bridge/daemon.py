@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pykexec.bridge import Bridge, state
-from pykexec.bridge.kinds import discover, serve
+from pykexec.bridge.kinds import discover, release, serve
 from pykexec.bridge.supervisor import FAILED, STARTING, UP
 from pykexec.bridge.window import find_window
 from pykexec.errors import PykexecError
@@ -190,6 +190,8 @@ def end(*children: Child) -> None:
         os.waitpid(child.pid, 0)
         _forget_process(child)
         state.withdraw(child.bridge)
+    for child in children:
+        release(child.bridge)
 
 
 def _forget_process(child: Child) -> None:

@@ -21,6 +21,14 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
     _module(bridge.kind).serve(bridge, stop_fd)
 
 
+def release(bridge: Bridge) -> None:
+    """Take away what a process that was killed has left: a disk's requests would wait for ever."""
+    if bridge.kind == "block":
+        from pykexec.bridge import block
+
+        block.release(bridge)
+
+
 def _module(kind: str) -> ModuleType:
     if kind == "block":
         from pykexec.bridge import block
