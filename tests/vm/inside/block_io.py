@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from pykexec._native import ffi
 
@@ -68,8 +69,4 @@ try:
 except OSError as fault:
     print(json.dumps([errno.errorcode[fault.errno or 0]] * len(operations)))
 else:
-    print(
-        json.dumps(
-            [attempt(lambda operation=operation: run(operation)) for operation in operations]
-        )
-    )
+    print(json.dumps([attempt(partial(run, operation)) for operation in operations]))
