@@ -194,7 +194,7 @@ u32 pk_cut_next(struct pk_cut *cut, u8 *out, u32 capacity)
 	return size;
 }
 
-/* A frame that can be joined: where things are in it. */
+/* A frame of a TCP stream: where things are in it. */
 struct segment {
 	u8 bytes[160];		/* a copy of its headers */
 	u32 tcp;
@@ -228,7 +228,7 @@ static bool parse(const u8 *frame, u32 size, struct segment *ret)
 	if (end > size || end < ret->tcp + TCP_SIZE || copied < ret->tcp + TCP_SIZE)
 		return false;
 	ret->header_size = ret->tcp + (ret->bytes[ret->tcp + TCP_OFFSET] >> 4) * 4;
-	if (ret->header_size < ret->tcp + TCP_SIZE || ret->header_size >= end || ret->header_size > copied)
+	if (ret->header_size < ret->tcp + TCP_SIZE || ret->header_size > end || ret->header_size > copied)
 		return false;
 	ret->payload_size = end - ret->header_size;
 	if ((ret->bytes[ret->tcp + TCP_FLAGS] & ~PSH) != ACK)
@@ -241,8 +241,8 @@ static bool same(const struct segment *first, const struct segment *next, u32 of
 	return !memcmp(first->bytes + offset, next->bytes + offset, size);
 }
 
-/* Does next go on exactly where size bytes of payload behind first end, all else being equal? */
-static bool continues(const struct segment *first, u32 size, const struct segment *next)
+/* Between the same ends, in the same class of service? */
+static bool same_stream(const struct segment *first, const struct segment *next)
 {
 	u32 tcp = first->tcp;
 
@@ -259,8 +259,16 @@ static bool continues(const struct segment *first, u32 size, const struct segmen
 		    !same(first, next, ETH_HLEN + IPV4_ADDRESSES, 8))
 			return false;
 	}
-	/* Ports; acknowledgement; window; options. */
-	if (!same(first, next, tcp, TCP_SEQUENCE) || !same(first, next, tcp + TCP_ACKNOWLEDGED, 4) ||
+	return same(first, next, tcp, TCP_SEQUENCE);	/* ports */
+}
+
+/* Does next go on exactly where size bytes of payload behind first end, all else being equal? */
+static bool continues(const struct segment *first, u32 size, const struct segment *next)
+{
+	u32 tcp = first->tcp;
+
+	/* Acknowledgement; window; options. */
+	if (!same_stream(first, next) || !same(first, next, tcp + TCP_ACKNOWLEDGED, 4) ||
 	    !same(first, next, tcp + TCP_WINDOW, 2) ||
 	    !same(first, next, tcp + TCP_SIZE, first->header_size - tcp - TCP_SIZE))
 		return false;
@@ -291,7 +299,7 @@ u32 pk_join(const u8 *frames, u32 stride, const u16 *sizes, u32 nr, struct pk_jo
 	struct segment first, next;
 	u32 size, joined;
 
-	if (nr < 2 || !parse(frames, sizes[0], &first))
+	if (nr < 2 || !parse(frames, sizes[0], &first) || !first.payload_size)
 		return 0;
 	memcpy(ret->bytes, first.bytes, sizeof(ret->bytes));
 	ret->payload_size[0] = (u16)first.payload_size;
@@ -302,7 +310,7 @@ u32 pk_join(const u8 *frames, u32 stride, const u16 *sizes, u32 nr, struct pk_jo
 		if (next.bytes[next.tcp + TCP_FLAGS] & PSH || next.payload_size < first.payload_size)
 			break;
 		if (!parse(frames + joined * stride, sizes[joined], &next) || !continues(&first, size, &next) ||
-		    next.payload_size > first.payload_size ||
+		    !next.payload_size || next.payload_size > first.payload_size ||
 		    first.header_size - ETH_HLEN + size + next.payload_size > PACKET_MAX)
 			break;
 		ret->payload_size[joined] = (u16)next.payload_size;
@@ -312,4 +320,29 @@ u32 pk_join(const u8 *frames, u32 stride, const u16 *sizes, u32 nr, struct pk_jo
 	if (joined >= 2)
 		finish(&first, size, ret);
 	return joined;
+}
+
+/* Nothing but an acknowledgement: without options, or with a timestamp, as RFC 7323 lays it out. */
+static bool is_pure(const struct segment *segment)
+{
+	static const u8 timestamp[] = { 1, 1, 8, 10 };
+	u32 options = segment->tcp + TCP_SIZE, size = segment->header_size - options;
+
+	return !segment->payload_size && segment->bytes[segment->tcp + TCP_FLAGS] == ACK &&
+	       (!size || (size == 12 && !memcmp(segment->bytes + options, timestamp, sizeof(timestamp))));
+}
+
+bool pk_supersedes(const u8 *frame, u32 size, const u8 *next_frame, u32 next_size)
+{
+	struct segment segment, next;
+	u32 sequence, acknowledged, advance;
+
+	if (!parse(frame, size, &segment) || !parse(next_frame, next_size, &next) || !is_pure(&segment) ||
+	    !is_pure(&next) || segment.header_size != next.header_size || !same_stream(&segment, &next))
+		return false;
+	sequence = segment.tcp + TCP_SEQUENCE;
+	acknowledged = segment.tcp + TCP_ACKNOWLEDGED;
+	advance = get32(next.bytes + acknowledged) - get32(segment.bytes + acknowledged);
+	/* The same once more tells of a loss: it must arrive. */
+	return same(&segment, &next, sequence, 4) && advance && advance < 1u << 31;
 }

@@ -48,4 +48,10 @@ struct pk_joined {
  */
 u32 pk_join(const u8 *frames, u32 stride, const u16 *sizes, u32 nr, struct pk_joined *ret);
 
+/*
+ * Does next say all that frame says, both being pure acknowledgements of one stream?
+ * Then frame need not be shown to Linux, to whom each costs as much as a full frame.
+ */
+bool pk_supersedes(const u8 *frame, u32 size, const u8 *next_frame, u32 next_size);
+
 #endif

@@ -223,6 +223,11 @@ static int write_frames(struct bridge *bridge, const struct pk_net_exchange *ans
 		if (answer->receive_size[i] > PK_NET_SLOT_SIZE)
 			return -EPROTO;
 	for (u32 i = 0, nr; i < answer->nr_receive && !result; i += nr) {
+		nr = 1;
+		if (i + 1 < answer->nr_receive &&
+		    pk_supersedes(receive_slot(bridge, i), answer->receive_size[i], receive_slot(bridge, i + 1),
+				  answer->receive_size[i + 1]))
+			continue;
 		nr = pk_join(receive_slot(bridge, i), PK_NET_SLOT_SIZE, answer->receive_size + i,
 			     answer->nr_receive - i, &joined);
 		if (nr >= 2) {

@@ -21,7 +21,7 @@ TCP = {4: 34, 6: 54}
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -39,17 +39,20 @@ def segment(
     sequence: int = SEQUENCE,
     flags: int = ACK,
     acknowledged: int = 9,
+    options: bytes = OPTIONS,
+    window: int = 1000,
 ) -> bytes:
     """A whole frame with the right checksums."""
-    size = 20 + len(OPTIONS) + len(payload)
+    size = 20 + len(options) + len(payload)
+    offset = (20 + len(options)) << 2
     if version == 4:
         ip = struct.pack("!BBHHHBBH8s", 0x45, 0, 20 + size, 5, 0x4000, 64, 6, 0, bytes(range(8)))
         ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
     else:
         ip = struct.pack("!IHBB32s", 6 << 28, size, 6, 64, bytes(range(32)))
     head = ETHERNET + struct.pack("!H", 0x0800 if version == 4 else 0x86DD) + ip
-    fields = (80, 4242, sequence & 0xFFFFFFFF, acknowledged, 0x80, flags, 1000, 0, 0)
-    tcp = struct.pack("!HHIIBBHHH", *fields) + OPTIONS
+    fields = (80, 4242, sequence & 0xFFFFFFFF, acknowledged, offset, flags, window, 0, 0)
+    tcp = struct.pack("!HHIIBBHHH", *fields) + options
     frame = head + tcp + payload
     value = checksum(pseudo(frame, version) + frame[len(head) :])
     at = len(head) + 16
@@ -166,7 +169,8 @@ def test_what_is_too_large_for_the_nic_is_dropped() -> None:
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("sizes", [(500, 500), (500, 500, 500), (500, 1), (500, 500, 3)], ids=str)
 def test_segments_that_follow_each_other_are_joined(version: int, sizes: tuple[int, ...]) -> None:
-    frames, start = [], 0
+    frames: list[bytes] = []
+    start = 0
     for size in sizes:
         flags = ACK | (PSH if len(frames) == len(sizes) - 1 else 0)
         payload = PAYLOAD[start : start + size]
@@ -226,3 +230,47 @@ def test_no_noise_is_read_beyond_its_frame() -> None:
             frame[noise.randrange(len(frame))] = noise.randrange(256)
         nr, _ = join([bytes(frame[: noise.randrange(len(frame) + 1)]), SECOND])
         assert nr <= 2
+
+
+def acknowledgement(
+    number: int,
+    options: bytes = OPTIONS,
+    window: int = 1000,
+    payload: bytes = b"",
+    flags: int = ACK,
+) -> bytes:
+    return segment(payload, 4, SEQUENCE, flags, number, options, window)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (acknowledgement(5), acknowledgement(6)),
+        (acknowledgement(5), acknowledgement(6, OPTIONS[:-1] + b"\x99", window=5)),
+        (acknowledgement(0xFFFFFFFF, b""), acknowledgement(3, b"")),
+    ],
+)
+def test_an_acknowledgement_of_more_supersedes(first: bytes, second: bytes) -> None:
+    assert lib.pk_supersedes(first, len(first), second, len(second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (acknowledgement(5), acknowledgement(5)),
+        (acknowledgement(6), acknowledgement(5)),
+        (acknowledgement(5, payload=b"x"), acknowledgement(6)),
+        (acknowledgement(5), acknowledgement(6, payload=b"x")),
+        (acknowledgement(5, flags=ACK | FIN), acknowledgement(6)),
+        (acknowledgement(5), acknowledgement(6, flags=ACK | 0x40)),
+        (acknowledgement(5, bytes([1, 1, 5, 10, *range(8)])), acknowledgement(6)),
+        (acknowledgement(5), acknowledgement(6, bytes([1, 1, 5, 10, *range(8)]))),
+        (acknowledgement(5), acknowledgement(6, b"")),
+        (acknowledgement(5), changed(acknowledgement(6), 30)),
+        (acknowledgement(5), changed(acknowledgement(6), 65)),
+        (acknowledgement(5), segment(b"", 6, acknowledged=6)),
+        (acknowledgement(5), acknowledgement(6)[:50]),
+    ],
+)
+def test_what_says_something_of_its_own_is_kept(first: bytes, second: bytes) -> None:
+    assert not lib.pk_supersedes(first, len(first), second, len(second))
