@@ -109,6 +109,9 @@ def _hand_over(hand_over: HandOver) -> Iterator[tuple[str, str, str, str, str]]:
             f"{faster:.1f} x faster",
             _goal(faster >= HAND_OVER_GOAL, f">= {HAND_OVER_GOAL:.0f} x"),
         )
+    bridged = hand_over.with_bridges.wall_s
+    more = f"{bridged / hand_over.kexec.wall_s:.2f}"
+    yield ("decision to payload, bridges up", f"{bridged:.2f} s", "without them", more, "")
 
 
 _CLOCKS = {"wall_s": "wall", "cpu_s": "CPU"}
