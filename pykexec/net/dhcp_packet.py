@@ -218,4 +218,5 @@ def _class_prefix(address: ipaddress.IPv4Address) -> int:
 
 
 def text(data: bytes) -> str:
+    """What stands before the first zero."""
     return data.partition(b"\0")[0].decode("utf-8", "replace").strip()
