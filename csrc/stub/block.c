@@ -47,6 +47,8 @@ efi_status_t pk_block_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
 	status = lookup(handle, &block);
 	if (EFI_ERROR(status))
 		return status;
+	/* So that it is known the next time. */
+	pk_handle_needs_timers(handle);
 	/* Some drivers notice a medium only when they are asked for a block, whatever they answer. */
 	if (block->media->removable_media && block->media->block_size && block->media->block_size <= BOUNCE_SIZE)
 		block->read_blocks(block, block->media->media_id, 0, block->media->block_size, bounce);

@@ -13,6 +13,8 @@
 void pk_transfer(struct pk_descriptor *descriptor, u8 *data);
 /* Do the drivers behind handle wait for timer events? Then only a full switch reaches them. */
 bool pk_handle_needs_timers(u32 handle);
+/* From Linux' world, where only what was found before is known. */
+bool pk_handle_is_known_to_poll(u32 handle);
 
 /* ---- window.c ---- */
 /* Take memory for the window; none is no error. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The mailbox: a message of requests in, a message of replies out. Runs in the firmware's world. */
-#include "stub.h"
+#include "devices.h"
 #include <common/message.h>
 
 static u8 input[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
@@ -17,6 +17,48 @@ void pk_mailbox_init(void)
 	/* A mailbox that was never written reads as an answer to nothing. */
 	pk_message_begin(&writer, output, sizeof(output), 0);
 	pk_mailbox_output_size = pk_message_finish(&writer);
+}
+
+/*
+ * While the firmware's timer runs, its terminal driver reads the serial port, and
+ * what was typed for Linux is lost: not for requests that are made every second.
+ */
+static bool needs_timers(const struct pk_request *request, u64 body_size)
+{
+	const struct pk_handle_request *named = (const void *)(request + 1);
+
+	switch (request->op) {
+	case PK_OP_INFO:
+	case PK_OP_HANDOFF:
+	case PK_OP_HANDLES:
+	case PK_OP_MEMORY_MAP:
+	case PK_OP_BOOT_PATH:
+	case PK_OP_NET_INFO:
+	case PK_OP_NET_STATISTICS:
+	case PK_OP_NET_PXE:
+	case PK_OP_TPM_INFO:
+	case PK_OP_RAMDISK_LIST:
+		return request->flags & PK_REQUEST_TIMERS;
+	case PK_OP_BLOCK_INFO:
+		return body_size < sizeof(*named) || !pk_handle_is_known_to_poll(named->handle);
+	default:
+		return true;
+	}
+}
+
+bool pk_mailbox_needs_timers(u64 size)
+{
+	const struct pk_request *request;
+	struct pk_message_reader reader;
+	efi_status_t status;
+	u64 body_size;
+
+	if (EFI_ERROR(pk_message_open(input, size, &reader)))
+		return false;
+	while ((request = pk_message_next(&reader, &body_size, &status)))
+		if (needs_timers(request, body_size))
+			return true;
+	return false;
 }
 
 efi_status_t pk_mailbox_serve(u64 size)

@@ -61,6 +61,7 @@ static efi_status_t prepare(void)
 	pk_boot_device_init();
 	pk_net_init();
 	pk_state_save();
+	pk_services_init();
 	pk_mailbox_init();
 	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
 }

@@ -161,7 +161,10 @@ static efi_status_t mailbox_write(u64 size, const void *data)
 		return EFI_INVALID_PARAMETER;
 	memcpy(pk_mailbox_input, data, size);
 	message_size = size;
-	status = pk_gate_call(in_mailbox, &message_size);
+	if (pk_mailbox_needs_timers(size))
+		status = pk_gate_call(in_mailbox, &message_size);
+	else
+		status = pk_gate_call_lean(in_mailbox, &message_size);
 	if (pk_leave.requested)
 		pk_resume_entry(&pk_handoff, 0);
 	return status;

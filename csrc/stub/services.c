@@ -16,30 +16,39 @@ static efi_status_t put(const void *reply, u64 size, void *out, u64 capacity, u6
 	return EFI_SUCCESS;
 }
 
-static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
+/* What stays as it is until the machine is reset, and takes milliseconds to ask for. */
+static u32 firmware_flags;
+
+void pk_services_init(void)
 {
-	static struct pk_info reply;
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
 	u8 secure_boot = 0;
 	u64 size = sizeof(secure_boot);
+
+	if (!EFI_ERROR(pk_st->runtime->get_variable((u16 *)u"SecureBoot", (efi_guid_t *)&efi_guid_global_variable,
+						    NULL, &size, &secure_boot)) && secure_boot)
+		firmware_flags |= PK_INFO_SECURE_BOOT;
+	if (!EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
+		firmware_flags |= PK_INFO_TPM;
+}
+
+static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
+{
+	static struct pk_info reply;
 
 	reply = (struct pk_info){
 		.abi_version = PK_MESSAGE_VERSION,
 		.firmware_revision = pk_st->firmware_revision,
 		.uefi_revision = pk_st->hdr.revision,
 		.tsc_khz = pk_handoff.tsc_khz,
-		.nr_switches = pk_gate_statistics.nr_switches,
+		.nr_switches = pk_gate_statistics.nr_switches + pk_gate_statistics.nr_lean_switches,
 		.arena_peak = pk_arena_peak(),
 		.boot_volume = pk_handle_number(pk_boot_device()),
 		.nr_handles = pk_handles_count(),
 		.outcome = pk_handoff.outcome,
 	};
-	if (!EFI_ERROR(pk_st->runtime->get_variable((u16 *)u"SecureBoot", (efi_guid_t *)&efi_guid_global_variable,
-						    NULL, &size, &secure_boot)) && secure_boot)
-		reply.flags |= PK_INFO_SECURE_BOOT;
-	if (!EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
-		reply.flags |= PK_INFO_TPM;
+	reply.flags |= firmware_flags;
 	if (pk_measured)
 		reply.flags |= PK_INFO_MEASURED;
 	if (pk_handoff.outcome.nr_runs && pk_handoff.outcome.action == PK_ACTION_SHELL)
@@ -103,7 +112,7 @@ static efi_status_t self_test(const struct pk_self_test_request *request, void *
 		return status;
 	reply = (struct pk_self_test_reply){
 		.nr_ticks = nr_ticks,
-		.nr_switches = pk_gate_statistics.nr_switches,
+		.nr_switches = pk_gate_statistics.nr_switches + pk_gate_statistics.nr_lean_switches,
 		.nr_stale_eois = pk_gate_statistics.nr_stale_eois,
 		.nr_drained = pk_gate_statistics.nr_drained,
 	};

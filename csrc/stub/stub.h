@@ -110,6 +110,8 @@ void pk_runtime_fill(struct efi_runtime_services *services);
 
 /* ---- mailbox.c ---- */
 void pk_mailbox_init(void);
+/* Before the switch: does the message ask for something that must not find the firmware's timer standing? */
+bool pk_mailbox_needs_timers(u64 size);
 /* In the firmware's world: answer the message of size bytes in pk_mailbox_input. */
 efi_status_t pk_mailbox_serve(u64 size);
 /* PK_MESSAGE_MAX bytes each; the input is also the bounce buffer of variables. */
@@ -118,6 +120,7 @@ extern u8 *const pk_mailbox_output;
 extern u64 pk_mailbox_output_size;
 
 /* ---- services.c: what the mailbox serves ---- */
+void pk_services_init(void);
 efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size);
 
 /* ---- handles.c: handles by number ---- */

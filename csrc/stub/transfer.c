@@ -63,6 +63,11 @@ bool pk_handle_needs_timers(u32 handle)
 	return kinds[handle] == NEEDS_TIMERS;
 }
 
+bool pk_handle_is_known_to_poll(u32 handle)
+{
+	return handle <= PK_HANDLE_MAX && kinds[handle] == POLLS;
+}
+
 static efi_status_t transfer(struct pk_descriptor *descriptor, u8 *data)
 {
 	switch (descriptor->op) {

@@ -2,12 +2,35 @@
 /* The window: descriptors that Linux' user space posts in shared memory, served when the bell rings. */
 #include "devices.h"
 
+enum { NR_WATCHED = 2 };
+
 /* What the firmware gave, alignment slack included. */
 static struct pk_range taken;
 /* Ours: Linux could set its counter back and have a descriptor served twice. */
 static u32 served[PK_WINDOW_CHANNELS];
+static efi_event_t watches[NR_WATCHED];
 /* Offset behind the last byte that data has passed through. */
 static u64 used_end;
+
+static void EFIAPI note_device(efi_event_t event, void *context)
+{
+	(void)event;
+	(void)context;
+	((struct pk_window *)pk_handoff.window.start)->nr_installed++;
+}
+
+/* Without these Linux looks at all handles now and then: no reason to fail. */
+static void watch_devices(void)
+{
+	const efi_guid_t *protocols[NR_WATCHED] = { &efi_guid_block_io, &efi_guid_simple_network };
+	void *registration;
+
+	for (u32 i = 0; i < NR_WATCHED; i++)
+		if (EFI_ERROR(pk_bs->create_event(EFI_EVT_NOTIFY_SIGNAL, EFI_TPL_CALLBACK, note_device, NULL,
+						  &watches[i])) ||
+		    EFI_ERROR(pk_bs->register_protocol_notify(protocols[i], watches[i], &registration)))
+			pk_print("pykexec: devices that come later are found late\n");
+}
 
 void pk_window_allocate(void)
 {
@@ -32,6 +55,7 @@ void pk_window_allocate(void)
 		.size = PK_WINDOW_SIZE,
 		.data = PK_WINDOW_DATA,
 	};
+	watch_devices();
 }
 
 void pk_window_wipe(void)
@@ -45,6 +69,9 @@ void pk_window_release(void)
 {
 	if (!taken.size)
 		return;
+	for (u32 i = 0; i < NR_WATCHED; i++)
+		if (watches[i])
+			pk_bs->close_event(watches[i]);
 	pk_window_wipe();
 	pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
 	taken = (struct pk_range){ 0, 0 };

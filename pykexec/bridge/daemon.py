@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import select
 import signal
@@ -13,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from pykexec._native import ffi
+from pykexec.abi_devices import WindowConstant
 from pykexec.bridge import Bridge, state
 from pykexec.bridge.kinds import discover, release, serve
 from pykexec.bridge.supervisor import FAILED, STARTING, UP
@@ -21,7 +24,8 @@ from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe
 
-SCAN_S = 2.0
+LOOK_S = 2.0
+SCAN_S = 30.0  # For what goes without a word; bridges themselves notice it sooner.
 _GRACE_S = 5.0
 _PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_S = 60.0  # A bridge that lived so long has no failures to its name.
@@ -60,6 +64,9 @@ class Supervisor:
     wanted: set[str] = field(default_factory=set)
     children: dict[str, Child] = field(default_factory=dict)
     waiters: list[Waiter] = field(default_factory=list)
+    header: mmap.mmap | None = None  # of the window
+    nr_installed: int = 0  # as of the last scan
+    next_look: float = 0.0
     next_scan: float = 0.0
     ended: bool = False
 
@@ -74,8 +81,7 @@ def run(path: str) -> None:
         return  # Another one was faster.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    find_window()  # Once for all that are forked.
-    supervisor = Supervisor(Mailbox())
+    supervisor = Supervisor(Mailbox(), header=_map_header())
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         if os.path.exists(path):
             os.unlink(path)
@@ -86,11 +92,23 @@ def run(path: str) -> None:
         os.unlink(path)
 
 
+def _map_header() -> mmap.mmap | None:
+    dax = find_window()  # Once for all that are forked.
+    if dax is None:
+        return None
+    fd = os.open(dax, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(fd, WindowConstant.ALIGNMENT)
+    finally:
+        os.close(fd)
+
+
 def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
     now = time.monotonic()
-    if now >= supervisor.next_scan:
-        scan(supervisor)
-        supervisor.next_scan = time.monotonic() + SCAN_S
+    if now >= supervisor.next_look:
+        if now >= supervisor.next_scan or _nr_installed(supervisor) != supervisor.nr_installed:
+            scan(supervisor)
+        supervisor.next_look = time.monotonic() + LOOK_S
     for child in supervisor.children.values():
         if not child.pid and now >= child.again:
             start(child)
@@ -101,7 +119,7 @@ def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
     # A bridge that is coming up says so in a file.
-    wait_s = 0.05 if supervisor.waiters else supervisor.next_scan - time.monotonic()
+    wait_s = 0.05 if supervisor.waiters else supervisor.next_look - time.monotonic()
     for fd, _ in poll.poll(max(wait_s, 0.01) * 1000):
         if fd == listener.fileno():
             _accept(supervisor, listener)
@@ -109,8 +127,18 @@ def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
             reap(supervisor, by_fd[fd])
 
 
+def _nr_installed(supervisor: Supervisor) -> int:
+    """Changes when the firmware has new devices; reading it costs nothing."""
+    if supervisor.header is None:
+        return 0
+    offset = ffi.offsetof("struct pk_window", "nr_installed")
+    return int.from_bytes(supervisor.header[offset : offset + 8], "little")
+
+
 def scan(supervisor: Supervisor) -> None:
     """Look for devices: new ones get a bridge, those that have gone lose theirs."""
+    supervisor.nr_installed = _nr_installed(supervisor)
+    supervisor.next_scan = time.monotonic() + (SCAN_S if supervisor.header else LOOK_S)
     for kind in supervisor.wanted:
         try:
             found = {bridge.name: bridge for bridge in discover(kind, supervisor.mailbox)}
@@ -167,7 +195,7 @@ def reap(supervisor: Supervisor, child: Child) -> None:
     if code == 0:  # The device has gone, or another medium is in it: look again.
         child.fault = ""
         child.again = now + _PAUSES_S[min(child.failures + 1, len(_PAUSES_S) - 1)]
-        supervisor.next_scan = now
+        supervisor.next_look = supervisor.next_scan = now
         return
     child.fault = said or f"ended by signal {-code}" if code < 0 else said or f"exit code {code}"
     child.again = now + _PAUSES_S[min(child.failures, len(_PAUSES_S) - 1)]
@@ -213,7 +241,6 @@ def _accept(supervisor: Supervisor, listener: socket.socket) -> None:
         return
     if do == "ensure":
         supervisor.wanted |= set(kinds)
-        supervisor.next_scan = 0.0
         scan(supervisor)
         supervisor.waiters.append(Waiter(connection, kinds, time.monotonic() + wait_s))
         return
@@ -239,7 +266,7 @@ def _release(supervisor: Supervisor, handle: int) -> None:
     for child in ending:
         del supervisor.children[child.bridge.name]
     # Not to be found again before the one who asked has taken it away.
-    supervisor.next_scan = time.monotonic() + SCAN_S
+    supervisor.next_look = time.monotonic() + LOOK_S
 
 
 def _answer_settled(supervisor: Supervisor) -> None:

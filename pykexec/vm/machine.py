@@ -12,7 +12,9 @@ from pykexec.vm.ovmf import Firmware
 MIB = 1 << 20
 
 # cmpxchg16b of QEMU 7.2's TCG double-faults stock Linux 6.12.
-DEFAULT_CPU = "max,-cx16"
+# QEMU emulates "rep movsb" byte by byte: a processor that has it (erms, fsrm) would be slow
+# in what kernels then use it for. Its cmpxchg16b (cx16) crashes Xen and Linux 6.12 (QEMU 7.2).
+DEFAULT_CPU = "max,-cx16,-erms,-fsrm"
 
 
 @dataclass(frozen=True, slots=True)

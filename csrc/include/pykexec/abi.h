@@ -246,7 +246,7 @@ struct pk_request {
 PK_ABI_ASSERT(pk_request, 16)
 
 enum pk_request_flags {
-	PK_REQUEST_TIMERS	= 1,	/* the firmware's timer must run: a full switch, which messages always take */
+	PK_REQUEST_TIMERS	= 1,	/* the firmware's timer must run, whatever is asked for: a full switch */
 };
 
 struct pk_reply {
