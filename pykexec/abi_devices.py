@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices' part of abi.py: window, network, RAM disks."""
+"""The devices' part of abi.py: window, network, bridged disks, RAM disks."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ class PxeFlag(IntFlag):
     DHCP_ACK = lib.PK_PXE_DHCP_ACK
     PROXY_OFFER = lib.PK_PXE_PROXY_OFFER
     REPLY = lib.PK_PXE_REPLY
+
+
+class UblkState(IntEnum):
+    """enum pk_ublk_state."""
+
+    DEAD = lib.PK_UBLK_DEAD
+    LIVE = lib.PK_UBLK_LIVE
+    QUIESCED = lib.PK_UBLK_QUIESCED
+
+
+class NbdEnd(IntEnum):
+    """enum pk_nbd_end: why pk_nbd_serve() came back."""
+
+    STOPPED = lib.PK_NBD_STOPPED
+    DROPPED = lib.PK_NBD_DROPPED
 
 
 class RamdiskFlag(IntFlag):

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pykexec._native import ffi, lib
+from pykexec.abi_devices import NbdEnd, UblkState
 from pykexec.errors import FirmwareError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class UblkDevice:
         for number, info in _ublk_devices():
             if info.tag != _tag(self._name):
                 continue
-            usable = info.state != lib.PK_UBLK_DEAD and _fits(f"ublkb{number}", self._disk)
+            usable = info.state != UblkState.DEAD and _fits(f"ublkb{number}", self._disk)
             if usable and _recover(number) == 0:
                 self._id, self._recovers = number, True
             else:
@@ -250,9 +251,9 @@ class NbdDevice:
             assert self._socket
             end = lib.pk_nbd_serve(self._disk, self._socket.fileno())
             self._socket.close()
-            if end == lib.PK_NBD_STOPPED or self._stopping:
+            if end == NbdEnd.STOPPED or self._stopping:
                 return
-            if end != lib.PK_NBD_DROPPED:
+            if end != NbdEnd.DROPPED:
                 _check(end, self.node)
             _check(self._reconnect(), f"nbd: new socket for {self.node}")
 

@@ -127,6 +127,7 @@ class Dnsmasq:
         except FileNotFoundError as error:
             raise ToolError(f"{error.filename}: not installed") from None
         self._started = threading.Event()
+        self._listens = False
         self._thread = threading.Thread(target=self._read, args=(report,), daemon=True)
         self._thread.start()
 
@@ -138,7 +139,7 @@ class Dnsmasq:
     def await_start(self, within_s: float = 10.0) -> None:
         """Return once it listens; ToolError with its last words if it does not."""
         self._started.wait(within_s)
-        if self._process.poll() is not None or not self._started.is_set():
+        if not self._listens:
             self.stop()
             raise ToolError(f"{shlex.join(self._words)}: did not start: {self._last_words()}")
 
@@ -165,9 +166,10 @@ class Dnsmasq:
         for line in self._process.stdout:
             self._said = [*self._said[-9:], line.strip()]
             if "TFTP root" in line:  # The last that it says of its start.
+                self._listens = True
                 self._started.set()
             report(line.strip())
-        self._started.set()
+        self._started.set()  # Or it has ended: nobody need wait.
 
     def _last_words(self) -> str:
         return "; ".join(self._said[-3:]) or "not a word"

@@ -29,6 +29,8 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_window_constants": abi_devices.WindowConstant,
     "pk_net_constants": abi_devices.NetConstant,
     "pk_pxe_flags": abi_devices.PxeFlag,
+    "pk_ublk_state": abi_devices.UblkState,
+    "pk_nbd_end": abi_devices.NbdEnd,
     "pk_ramdisk_flags": abi_devices.RamdiskFlag,
     "efi_memory_type": abi.MemoryType,
     "pk_handoff_fault": abi.HandoffFault,

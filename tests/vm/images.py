@@ -118,9 +118,7 @@ def sections(path: Path) -> dict[str, bytes]:
     return parts
 
 
-def _whole_image(
-    kernel_name: str, modules: tuple[str, ...], additions: tuple[Path, ...]
-) -> Path:
+def _whole_image(kernel_name: str, modules: tuple[str, ...], additions: tuple[Path, ...]) -> Path:
     def make(path: Path) -> None:
         with tempfile.TemporaryDirectory() as directory:
             recipe = _recipe(kernel_name, Path(directory))

@@ -187,7 +187,7 @@ struct pk_window {
 	u64 size;
 	u64 data;	/* offset of the data area */
 	u64 nr_bells;	/* that found something posted */
-	u64 nr_installed;	/* Block I/O and Simple Network interfaces that came since: worth a look at the handles */
+	u64 nr_installed;	/* Block I/O and Simple Network interfaces that came since */
 	u64 reserved[2];
 	struct pk_counters counters[63];
 };
