@@ -37,6 +37,7 @@ static bool needs_timers(const struct pk_request *request, u64 body_size)
 	case PK_OP_NET_STATISTICS:
 	case PK_OP_NET_PXE:
 	case PK_OP_TPM_INFO:
+	case PK_OP_TPM_EVENT_LOG:
 	case PK_OP_RAMDISK_LIST:
 		return request->flags & PK_REQUEST_TIMERS;
 	case PK_OP_BLOCK_INFO:

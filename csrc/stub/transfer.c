@@ -56,8 +56,9 @@ static u8 classify(u32 handle)
 
 bool pk_handle_needs_timers(u32 handle)
 {
-	if (handle > PK_HANDLE_MAX)
-		return false;	/* no such handle: refused either way */
+	/* The TPM, whose registers are polled; or no such handle, which is refused either way. */
+	if (!handle || handle > PK_HANDLE_MAX)
+		return false;
 	if (kinds[handle] == UNKNOWN)
 		kinds[handle] = classify(handle);
 	return kinds[handle] == NEEDS_TIMERS;
