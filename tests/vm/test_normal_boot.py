@@ -25,8 +25,8 @@ def initrd_with_disk() -> bytes:
     """Our initramfs, told to load the drivers of the disk and its file system as well."""
     modules = load_order(KERNEL, MODULES)
     entries = [cpio.file(f"lib/modules/{name}.ko", content, 0o644) for name, content in modules]
-    names = "".join(f"/lib/modules/{name}.ko\n" for name, _ in modules)
-    entries.append(cpio.file("etc/pykexec/modules", names.encode()))
+    paths = " ".join(f"/lib/modules/{name}.ko" for name, _ in modules)
+    entries.append(cpio.file("etc/pykexec/modules", f"boot disk {paths}\n".encode()))
     return sections(image())[".initrd"] + cpio.archive(entries)
 
 
