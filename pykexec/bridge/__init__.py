@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 KINDS = ("block", "net", "tpm")
 """Each is a module beside this one with discover(mailbox) and serve(bridge, stop_fd)."""
+SOCKET = "/run/pykexec/bridges.socket"
+"""Where the supervisor listens, while there is one."""
 
 
 @dataclass(frozen=True, slots=True)

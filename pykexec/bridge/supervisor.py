@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pykexec.bridge import KINDS
+from pykexec.bridge import KINDS, SOCKET
 from pykexec.errors import FirmwareError, PykexecError
 from pykexec.log import describe
 
-SOCKET = "/run/pykexec/bridges.socket"
 UP, STARTING, FAILED = "up", "starting", "failed"
 WAIT_S = 20.0
 _START_S = 10.0

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pykexec.bridge import SOCKET
 from pykexec.errors import FirmwareError, UsageError
 from pykexec.log import describe
 
@@ -69,13 +70,17 @@ def settle() -> None:
     Nothing is left on its way through a bridge when Linux ends, and every NIC is shut down.
     """
     from pykexec._native import lib
-    from pykexec.bridge import supervisor
 
     os.sync()
     for mount in reversed(read_mounts()):
         if mount.source.startswith("/dev/") and mount.target != "/":
             lib.pk_umount2(os.fsencode(mount.target), _MNT_DETACH)
     os.sync()
+    # The hand-over does not wait for imports that it has no use for.
+    if not os.path.exists(SOCKET):
+        return
+    from pykexec.bridge import supervisor
+
     try:
         supervisor.stop()
     except FirmwareError as error:
