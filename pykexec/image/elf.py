@@ -64,9 +64,9 @@ def _strings(section: DynamicSection, tag: str) -> tuple[str, ...]:
     return tuple(str(getattr(entry, attribute)) for entry in section.iter_tags(tag))
 
 
-def closure(roots: Iterable[Object]) -> dict[str, Path]:
+def closure(roots: Iterable[Object], late: Iterable[str] = ()) -> dict[str, Path]:
     """Everything that roots need to be loaded, themselves included: path in the initramfs to
-    source.
+    source. late names libraries that no file asks for, but the program once it runs (dlopen).
 
     A library that is found relative to the file that needs it stays there; all others come to lie
     beside the C library, a directory that the loader searches without configuration.
@@ -74,7 +74,7 @@ def closure(roots: Iterable[Object]) -> dict[str, Path]:
     cache = _loader_cache()
     default = posixpath.dirname(os.path.realpath(cache.get("libc.so.6", "/lib/libc.so.6")))
     found: dict[str, Path] = {}
-    todo = list(roots)
+    todo = [*roots, *(Object(_cached(name, cache), posixpath.join(default, name)) for name in late)]
     while todo:
         item = todo.pop()
         if item.path in found:
@@ -103,7 +103,13 @@ def _locate(
             return Object(source / name, posixpath.normpath(posixpath.join(path, name)))
     if name not in cache:
         raise FormatError(f"{item.source}: needs {name}, which is not on this machine")
-    return Object(Path(cache[name]), posixpath.join(default, name))
+    return Object(_cached(name, cache), posixpath.join(default, name))
+
+
+def _cached(name: str, cache: dict[str, str]) -> Path:
+    if name not in cache:
+        raise FormatError(f"{name}: not on this machine")
+    return Path(cache[name])
 
 
 def _search(item: Object, wanted: Dynamic) -> Iterator[tuple[Path, str]]:

@@ -51,6 +51,11 @@ _ABSENT = ("_bz2", "_hashlib", "_lzma", "readline")
 its own code for all digests besides OpenSSL's. (_ssl has to be there: HTTPS.)
 """
 
+_LATE = ("libgcc_s.so.1",)
+"""The C library opens it when a thread ends by pthread_exit(), as Python's daemon threads do once
+the interpreter ends; without it the whole program aborts.
+"""
+
 
 def entries() -> Iterator[cpio.Entry]:
     """The files of a Python that can run pykexec.guest.init and the verbs for the initramfs."""
@@ -75,7 +80,7 @@ def entries() -> Iterator[cpio.Entry]:
         objects.append(elf.Object(path, posixpath.join(folder, path.name)))
     for target, data in _compiled(sources):
         yield cpio.file(target, data)
-    for target, path in elf.closure(objects).items():
+    for target, path in elf.closure(objects, _LATE).items():
         yield cpio.file(target, files.read(path), 0o755)
 
 

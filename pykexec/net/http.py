@@ -131,6 +131,7 @@ def _connection(
         yield connection
     finally:
         watch.cancel()
+        watch.join()
         connection.close()
         plain.close()
 

@@ -138,6 +138,20 @@ def test_python_works_in_the_initramfs(root: Path, code: str, words: str) -> Non
     assert words in python_in(root, code)
 
 
+def test_a_thread_that_outlives_the_interpreter_aborts_nothing(root: Path) -> None:
+    code = """
+import atexit, sys, threading, time
+class Slow:
+    def __del__(self): time.sleep(0.05)
+def work():
+    while True: time.sleep(0.001)
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+sys.kept = Slow()
+print("over")
+"""
+    assert python_in(root, code) == "over\n"
+
+
 def test_initramfs_has_what_the_agent_looks_for(root: Path) -> None:
     assert (root / "init").read_text().startswith(f"#!{interpreter.executable()} -ISB\n")
     assert (root / "init").stat().st_mode & 0o777 == 0o755
