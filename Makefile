@@ -12,9 +12,8 @@ FUZZ_SECONDS ?= 600
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base dosfstools \
 	e2fsprogs \
-	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 lld \
-	llvm mtools ntfs-3g \
-	openssl osslsigncode python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm \
+	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 \
+	libssl-dev lld llvm mtools ntfs-3g openssl osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm \
 	swtpm-tools systemd tpm2-tools util-linux xz-utils xorriso zstd
 
 # Debian keeps disk tools where only root looks.
@@ -81,7 +80,7 @@ image: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build,server]'
 	touch $@
 
 # No question may be asked: there may be nobody to answer.

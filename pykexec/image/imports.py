@@ -19,7 +19,13 @@ from pykexec.errors import FormatError
 PACKAGE = "pykexec"
 ROOTS = ("pykexec.guest.init", "pykexec.cli", "pykexec.__main__", "pykexec.bridge.window")
 """What is run in the initramfs; to these come the verbs that need nothing of HOST_ONLY."""
-HOST_ONLY = ("pykexec.image", "pykexec.netboot", "pykexec.vm", "pykexec.attest.server")
+HOST_ONLY = (
+    "pykexec.image",
+    "pykexec.netboot",
+    "pykexec.vm",
+    "pykexec.attest.verifier",
+    "pykexec.attest.server",
+)
 """Packages that stay on the build host; an import of one is not followed."""
 _EXTENSION_NEEDS = {"_cffi_backend"}
 

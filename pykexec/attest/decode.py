@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of the attestation protocol, from bytes that nobody vouches for."""
+
+from __future__ import annotations
+
+from pykexec.attest.fields import Fields, ProtocolError, parse_object
+from pykexec.attest.protocol import (
+    BANKS,
+    CERTIFICATE_MAX,
+    CERTIFICATES_MAX,
+    EVENT_LOG_MAX,
+    FINDINGS_MAX,
+    MESSAGE_MAX,
+    NONCE_SIZE,
+    PUBLIC_MAX,
+    REPLY_MAX,
+    SECRET_KINDS,
+    STATEMENT_MAX,
+    TOKEN_MAX,
+    VERSION,
+    AttestReply,
+    AttestRequest,
+    Challenge,
+    ChallengeRequest,
+    Evidence,
+    Identity,
+    ReleasedSecret,
+    Statement,
+)
+from pykexec.attest.verdict import Finding, Verdict
+
+
+def parse_challenge_request(data: bytes) -> ChallengeRequest:
+    """Decode the first message; ProtocolError names the field."""
+    fields = _message(data, "challenge request", MESSAGE_MAX)
+    request = ChallengeRequest(_identity(fields), fields.texts("banks", 8, 16))
+    fields.end()
+    return request
+
+
+def parse_challenge(data: bytes) -> Challenge:
+    """Decode the server's answer to it."""
+    fields = _message(data, "challenge", REPLY_MAX)
+    challenge = Challenge(
+        token=fields.text("token", TOKEN_MAX),
+        nonce=_sized(fields, "nonce", NONCE_SIZE),
+        credential_blob=fields.data("credential_blob", PUBLIC_MAX),
+        credential_secret=fields.data("credential_secret", PUBLIC_MAX),
+        bank=_bank(fields),
+        pcrs=_pcrs(fields),
+        expires_s=fields.number("expires_s", 86400),
+    )
+    fields.end()
+    return challenge
+
+
+def parse_attest_request(data: bytes) -> AttestRequest:
+    """Decode the second message, or a file of evidence."""
+    fields = _message(data, "attestation", MESSAGE_MAX)
+    request = AttestRequest(
+        token=fields.text("token", TOKEN_MAX),
+        proof=_sized(fields, "proof", 32),
+        evidence=_evidence(fields.fields("evidence")),
+    )
+    fields.end()
+    return request
+
+
+def parse_attest_reply(data: bytes) -> AttestReply:
+    """Decode the server's answer to it."""
+    fields = _message(data, "reply", REPLY_MAX)
+    accepted = fields.flag("accepted")
+    findings = []
+    for item in fields.objects("findings", FINDINGS_MAX):
+        findings.append(
+            Finding(item.text("code", 64), item.text("text", 4096), item.flag("refuses"))
+        )
+        item.end()
+    release = fields.text("release", REPLY_MAX) if fields.has("release") else None
+    fields.end()
+    reply = AttestReply(Verdict(tuple(findings)), release)
+    if accepted != reply.verdict.accepted or (release and not accepted):
+        raise ProtocolError("reply: its parts contradict each other")
+    return reply
+
+
+def parse_statement(data: bytes) -> Statement:
+    """Decode a statement."""
+    fields = _message(data, "statement", STATEMENT_MAX)
+    key = fields.fields("key")
+    if (key.text("kty"), key.text("crv")) != ("EC", "P-256"):
+        raise key.fault("crv", "only P-256 is known")
+    statement = Statement(
+        nonce=_sized(fields, "nonce", NONCE_SIZE),
+        key=(_sized(key, "x", 32), _sized(key, "y", 32)),
+        machine=_texts(fields, "machine", ("vendor", "product", "serial", "uuid")),
+        payload=_texts(fields, "payload", ("path", "sha256", "authenticode_sha256")),
+    )
+    key.end()
+    fields.end()
+    return statement
+
+
+def parse_release(data: bytes) -> tuple[ReleasedSecret, ...]:
+    """Decode it."""
+    fields = _message(data, "release", REPLY_MAX)
+    secrets = []
+    for item in fields.objects("secrets", 64):
+        kind = item.text("kind", 64)
+        if kind not in SECRET_KINDS:
+            raise item.fault("kind", f"{kind!r} is not one of {', '.join(SECRET_KINDS)}")
+        name = item.text("name", 256)
+        parameters = _texts(item, "parameters", SECRET_KINDS[kind])
+        secrets.append(ReleasedSecret(name, kind, parameters, item.text("jwe", 1 << 20)))
+        item.end()
+    fields.end()
+    return tuple(secrets)
+
+
+def _message(data: bytes, what: str, size_max: int) -> Fields:
+    fields = parse_object(data, what, size_max)
+    if (version := fields.number("version")) != VERSION:
+        raise fields.fault("version", f"{version} is not known, {VERSION} is")
+    return fields
+
+
+def _sized(fields: Fields, key: str, size: int) -> bytes:
+    data = fields.data(key, size)
+    if len(data) != size:
+        raise fields.fault(key, f"{len(data)} bytes, not {size}")
+    return data
+
+
+def _identity(parent: Fields) -> Identity:
+    fields = parent.fields("identity")
+    identity = Identity(
+        ek_public=fields.data("ek_public", PUBLIC_MAX),
+        ek_certificates=fields.datas("ek_certificates", CERTIFICATES_MAX, CERTIFICATE_MAX),
+        ak_public=fields.data("ak_public", PUBLIC_MAX),
+    )
+    fields.end()
+    return identity
+
+
+def _evidence(fields: Fields) -> Evidence:
+    evidence = Evidence(
+        identity=_identity(fields),
+        statement=fields.data("statement", STATEMENT_MAX),
+        quote=fields.data("quote", PUBLIC_MAX),
+        signature=fields.data("signature", PUBLIC_MAX),
+        bank=_bank(fields),
+        pcrs=_values(fields),
+        event_log=fields.data("event_log", EVENT_LOG_MAX),
+    )
+    fields.end()
+    return evidence
+
+
+def _bank(fields: Fields) -> str:
+    bank = fields.text("bank", 16)
+    if bank not in BANKS:
+        raise fields.fault("bank", f"{bank!r} is not one of {', '.join(BANKS)}")
+    return bank
+
+
+def _pcrs(fields: Fields) -> tuple[int, ...]:
+    numbers = []
+    for number in fields.values("pcrs", 24):
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 24:
+            raise fields.fault("pcrs", "must be a list of numbers from 0 to 23")
+        numbers.append(number)
+    if sorted(set(numbers)) != numbers or not numbers:
+        raise fields.fault("pcrs", "must be rising, and at least one")
+    return tuple(numbers)
+
+
+def _values(parent: Fields) -> dict[int, bytes]:
+    fields = parent.fields("pcrs")
+    values = {}
+    for key in fields.keys():
+        if not (key.isascii() and key.isdigit() and str(int(key)) == key and int(key) < 24):
+            raise fields.fault(key[:64], "is no PCR")
+        values[int(key)] = fields.data(key, 64)
+    return values
+
+
+def _texts(parent: Fields, key: str, known: tuple[str, ...]) -> dict[str, str]:
+    fields = parent.fields(key)
+    found = {name: fields.text(name) for name in known if fields.has(name)}
+    fields.end()
+    return found

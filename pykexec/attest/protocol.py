@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attestation protocol, version 1: messages between attester and server, to the byte.
+
+    attester                                     server
+    POST /v1/challenges    ChallengeRequest  ->
+                                             <-  Challenge: nonce, credential (MakeCredential), PCRs
+    POST /v1/attestations  AttestRequest     ->
+                                             <-  AttestReply: verdict and, if accepted, release
+
+The statement is JSON that the attester writes and nobody rewrites: it holds the nonce, an ephemeral
+key, and what the attester says of its boot. Its digest is the quote's qualifying data, so that the
+quote signs it. The credential is what only the TPM with that EK opens, and only for that AK; the
+proof shows that it was opened, the release is encrypted with it, and inside of that to the
+ephemeral key. All binary fields are base64url without padding; JSON objects have no other keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pykexec.attest.fields import base64url
+from pykexec.attest.verdict import Verdict
+
+VERSION = 1
+CHALLENGES_PATH = "/v1/challenges"
+ATTESTATIONS_PATH = "/v1/attestations"
+
+MESSAGE_MAX = 8 << 20  # bytes: an event log in base64url and all the rest
+REPLY_MAX = 4 << 20
+EVENT_LOG_MAX = 4 << 20
+STATEMENT_MAX = 64 << 10
+NONCE_SIZE = 32
+CREDENTIAL_SIZE = 32
+TOKEN_MAX = 8192  # characters
+CERTIFICATES_MAX = 8
+CERTIFICATE_MAX = 8192
+PUBLIC_MAX = 1024
+FINDINGS_MAX = 256
+
+QUOTED_PCRS = tuple(range(16))
+"""What is asked for: all that cannot be reset before the next boot (TCG PC Client Platform TPM
+Profile 1.05, 4.6)."""
+BANKS = ("sha256", "sha384")
+"""Banks that may be quoted."""
+RELEASE_PCR = 15
+"""Extended as soon as a secret was released: from then on nothing in this boot is given another."""
+CONFIG_PCR = 12
+"""Extended with a configuration that is not part of the image (systemd's PCR for such)."""
+RELEASE_EVENT = b"pykexec-release"
+"""The event's data; what is extended is their digest."""
+SHELL_EVENT = b"pykexec-shell"
+"""Extends RELEASE_PCR before a person gets a shell: what is done there is not the agent any more.
+"""
+
+_PROOF_INFO = b"pykexec proof 1"
+_RELEASE_INFO = b"pykexec release 1"
+_STATEMENT_PREFIX = b"pykexec statement 1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who attests: TPMT_PUBLIC of EK and AK, the EK's certificate (DER) first, then its issuers."""
+
+    ek_public: bytes
+    ek_certificates: tuple[bytes, ...]
+    ak_public: bytes
+
+    def to_json(self) -> dict[str, object]:
+        """As a message has it."""
+        return {
+            "ek_public": base64url(self.ek_public),
+            "ek_certificates": [base64url(der) for der in self.ek_certificates],
+            "ak_public": base64url(self.ak_public),
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the EK's TPMT_PUBLIC in hex: the machine's name."""
+        return hashlib.sha256(self.ek_public).hexdigest()
+
+    @property
+    def digest(self) -> bytes:
+        """What a challenge is bound to: both public areas and all certificates."""
+        parts = (self.ek_public, self.ak_public, *self.ek_certificates)
+        return hashlib.sha256(
+            b"".join(struct.pack(">I", len(part)) + part for part in parts)
+        ).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRequest:
+    """First message: who will attest, in which banks its TPM can quote."""
+
+    identity: Identity
+    banks: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        """The body of POST CHALLENGES_PATH."""
+        return _json(
+            {"version": VERSION, "identity": self.identity.to_json(), "banks": list(self.banks)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The answer: token comes back unchanged; credential_blob and credential_secret are the
+    contents of TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET.
+    """
+
+    token: str
+    nonce: bytes
+    credential_blob: bytes
+    credential_secret: bytes
+    bank: str
+    pcrs: tuple[int, ...]
+    expires_s: int
+
+    def encode(self) -> bytes:
+        """The answer's body."""
+        return _json(
+            {
+                "version": VERSION,
+                "token": self.token,
+                "nonce": base64url(self.nonce),
+                "credential_blob": base64url(self.credential_blob),
+                "credential_secret": base64url(self.credential_secret),
+                "bank": self.bank,
+                "pcrs": list(self.pcrs),
+                "expires_s": self.expires_s,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the verifier judges.
+
+    statement is JSON (see Statement), quote a TPMS_ATTEST, signature a TPMT_SIGNATURE by the AK,
+    pcrs the values by number of the bank, event_log the firmware's as it is.
+    """
+
+    identity: Identity
+    statement: bytes
+    quote: bytes
+    signature: bytes
+    bank: str
+    pcrs: Mapping[int, bytes]
+    event_log: bytes
+
+    def to_json(self) -> dict[str, object]:
+        """As a message has it."""
+        return {
+            "identity": self.identity.to_json(),
+            "statement": base64url(self.statement),
+            "quote": base64url(self.quote),
+            "signature": base64url(self.signature),
+            "bank": self.bank,
+            "pcrs": {str(number): base64url(value) for number, value in self.pcrs.items()},
+            "event_log": base64url(self.event_log),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AttestRequest:
+    """Second message; proof is proof_of() by the opened credential. A file of evidence is one."""
+
+    token: str
+    proof: bytes
+    evidence: Evidence
+
+    def encode(self) -> bytes:
+        """The body of POST ATTESTATIONS_PATH."""
+        return _json(
+            {
+                "version": VERSION,
+                "token": self.token,
+                "proof": base64url(self.proof),
+                "evidence": self.evidence.to_json(),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AttestReply:
+    """The verdict, and the release (JWE, compact) if it is accepted and there is a secret."""
+
+    verdict: Verdict
+    release: str | None = None
+
+    def encode(self) -> bytes:
+        """The answer's body."""
+        findings = [
+            {"code": finding.code, "text": finding.text, "refuses": finding.refuses}
+            for finding in self.verdict.findings
+        ]
+        body: dict[str, object] = {
+            "version": VERSION,
+            "accepted": self.verdict.accepted,
+            "findings": findings,
+        }
+        return _json(body if self.release is None else {**body, "release": self.release})
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What the attester says, signed by way of the quote.
+
+    key is its ephemeral public key: P-256, X and Y of 32 bytes each. machine is of SMBIOS: any of
+    vendor, product, serial, uuid. payload is what it will start: any of path, sha256 (of the file)
+    and authenticode_sha256, in hex. Both may be empty; their values are text.
+    """
+
+    nonce: bytes
+    key: tuple[bytes, bytes]
+    machine: Mapping[str, str]
+    payload: Mapping[str, str]
+
+    def encode(self) -> bytes:
+        """The bytes that count from now on."""
+        x, y = self.key
+        return _json(
+            {
+                "version": VERSION,
+                "nonce": base64url(self.nonce),
+                "key": {"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)},
+                "machine": dict(self.machine),
+                "payload": dict(self.payload),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedSecret:
+    """One secret of a release: its name, its kind (see SECRET_KINDS), parameters of that kind, and
+    a JWE (ECDH-ES to the ephemeral key, A256GCM) whose plaintext is the bare secret.
+    """
+
+    name: str
+    kind: str
+    parameters: Mapping[str, str]
+    jwe: str
+
+
+SECRET_KINDS = {
+    "bitlocker-external-key": ("volume", "identifier"),
+    "bitlocker-recovery-password": ("volume",),
+    "luks-key": ("volume", "file"),
+    "luks-passphrase": ("volume", "file"),
+    "file": ("file",),
+}
+"""Kinds of secrets and the parameters that each may have, in the order of the README's table."""
+
+
+def qualifying_data(statement: bytes) -> bytes:
+    """What the quote must have as extraData (TPMS_ATTEST, Part 2, 10.12.12): SHA-256."""
+    return hashlib.sha256(_STATEMENT_PREFIX + statement).digest()
+
+
+def proof_of(credential: bytes, nonce: bytes, statement: bytes, quote: bytes) -> bytes:
+    """HMAC-SHA-256 by a key derived from the credential: its TPM has opened it, for this quote."""
+    digests = hashlib.sha256(statement).digest() + hashlib.sha256(quote).digest()
+    return hmac.digest(derive_key(credential, nonce, _PROOF_INFO), digests, "sha256")
+
+
+def release_key(credential: bytes, nonce: bytes) -> bytes:
+    """The key of the release's outer JWE ("dir", A256GCM)."""
+    return derive_key(credential, nonce, _RELEASE_INFO)
+
+
+def derive_key(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """HKDF-SHA-256 (RFC 5869), 32 bytes."""
+    extracted = hmac.digest(salt, secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+def encode_release(secrets: tuple[ReleasedSecret, ...]) -> bytes:
+    """The plaintext of the release's outer JWE."""
+    return _json(
+        {
+            "version": VERSION,
+            "secrets": [
+                {
+                    "name": secret.name,
+                    "kind": secret.kind,
+                    "parameters": dict(secret.parameters),
+                    "jwe": secret.jwe,
+                }
+                for secret in secrets
+            ],
+        }
+    )
+
+
+def _json(value: dict[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

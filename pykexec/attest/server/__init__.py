@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attestation server: machines, policies, secrets, and who gets which. Not in the initramfs."""
