@@ -10,11 +10,11 @@ NET ?=
 FUZZ_SECONDS ?= 600
 
 APT_PACKAGES := \
-	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base dosfstools \
-	e2fsprogs \
-	file gcc gdisk git iproute2 kexec-tools libc6-dev libclang-rt-14-dev libdevmapper1.02.1 \
-	libssl-dev lld llvm mtools ntfs-3g openssl osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool swtpm \
-	swtpm-tools systemd tpm2-tools util-linux xz-utils xorriso zstd
+	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
+	dosfstools e2fsprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
+	libclang-rt-14-dev libdevmapper1.02.1 libssl-dev lld llvm mtools ntfs-3g openssl \
+	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
+	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
