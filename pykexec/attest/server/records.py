@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store takes and gives: machines, policies, secrets, attestations; and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pykexec.attest.verdict import Finding
+from pykexec.errors import PykexecError
+
+MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
+"""pending: seen, an operator must approve; enrolled: may be given its secrets; refused: may not,
+until an operator approves; retired: never again."""
+ENROLLED_BY = ("certificate", "hash", "first-use", "operator")
+"""Why a machine is known at all."""
+ROLES = ("viewer", "operator", "admin")
+"""Of tokens, each allowing what those before it do."""
+
+T = TypeVar("T")
+
+
+class StoreError(PykexecError):
+    """The store cannot do what was asked; str() says why and holds no secret."""
+
+
+class NotFound(StoreError):
+    """No such machine, policy, secret, token or entry."""
+
+
+class Conflict(StoreError):
+    """What is there forbids the change: a retired machine, a name that is taken."""
+
+
+class EnrolmentRefused(StoreError):
+    """No way of enrolment that is allowed takes this machine."""
+
+
+class Replayed(StoreError):
+    """The nonce was used before: this evidence was seen already, or is somebody else's copy."""
+
+
+class AlreadyReleased(StoreError):
+    """This boot of this machine was given its secrets already."""
+
+
+class NotReleasable(StoreError):
+    """Between the decision and its record the machine lost its state or a secret was changed."""
+
+
+class Tampered(StoreError):
+    """The database holds what this server never wrote."""
+
+
+class SchemaError(StoreError):
+    """The database is of another version of this program, or of another program."""
+
+
+class MasterKeyError(StoreError):
+    """The master key cannot be had, or is not the one the store was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list; total counts all of it."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What tells one boot of a TPM from all others (TPMS_CLOCK_INFO)."""
+
+    clock_ms: int
+    reset_count: int
+    restart_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A machine that asks to be known.
+
+    fingerprint is Identity.fingerprint, certificate the DER of its EK certificate, or None, and
+    certificate_info as in claims["ek"]["certificate"]. trusted says that a verifier found that
+    certificate to be of a configured root. hashes are further SHA-256 digests in hex by which a
+    list may name this EK (of its SubjectPublicKeyInfo, of its certificate).
+    """
+
+    fingerprint: str
+    ek_public: bytes
+    ek_algorithm: str
+    certificate: bytes | None = None
+    certificate_info: Mapping[str, object] = field(default_factory=dict)
+    trusted: bool = False
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine, which is an EK; the last_* are of its last attestation, None before the first.
+
+    policy is the name of the policy that it must satisfy and policy_version its newest version.
+    """
+
+    id: int
+    fingerprint: str
+    ek_public: bytes
+    ek_algorithm: str
+    certificate: bytes | None
+    certificate_info: Mapping[str, object]
+    name: str
+    state: str
+    enrolled_by: str
+    tags: Mapping[str, str]
+    policy: str | None
+    policy_version: int | None
+    first_seen: datetime
+    last_seen: datetime
+    last_counters: Counters | None
+    last_ak_name: str | None
+    last_accepted: bool | None
+    last_findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """One version of a policy; it never changes."""
+
+    name: str
+    version: int
+    text: str
+    sha256: str
+    created: datetime
+    created_by: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A secret without its value; version counts its rotations from 1."""
+
+    id: int
+    machine_id: int
+    name: str
+    kind: str
+    parameters: Mapping[str, str]
+    version: int
+    key_id: str
+    created: datetime
+    created_by: str
+    revoked: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EkHash:
+    """An EK that may enrol itself: SHA-256 in hex of its TPMT_PUBLIC, of its
+    SubjectPublicKeyInfo or of its certificate; the rest is what its machine is given then.
+    """
+
+    sha256: str
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EkRoot:
+    """A certificate authority whose EK certificates are trusted; certificate is DER."""
+
+    sha256: str
+    certificate: bytes
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How machines become known.
+
+    certificate: those with a trusted EK certificate are enrolled at once; hashes: those on the
+    list of EK hashes are; first_use: all others become pending, at most pending_max at a time.
+    default_policy is given to those for whom nothing else is said. keep_evidence is one of "never",
+    "refused", "always": of which attestations the evidence is to be kept.
+    """
+
+    certificate: bool = True
+    hashes: bool = True
+    first_use: bool = False
+    default_policy: str | None = None
+    pending_max: int = 1000
+    keep_evidence: str = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An operator's or a program's right to the admin API, without the token itself."""
+
+    id: int
+    name: str
+    role: str
+    created: datetime
+    created_by: str
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRecord:
+    """A decision that is about to be told to the machine.
+
+    machine_id is None for a machine that is not known. nonce is used up by the record, unless it
+    is None; nonce_expires is when its challenge ends. released are the secrets that the machine
+    is given: with any of them the boot in counters is used up too. evidence is the message as it
+    came, or None when it is not to be kept.
+    """
+
+    time: datetime
+    fingerprint: str
+    machine_id: int | None
+    accepted: bool
+    findings: tuple[Finding, ...]
+    policy: tuple[str, int] | None
+    peer: str
+    nonce: bytes | None
+    nonce_expires: datetime | None
+    counters: Counters | None
+    ak_name: str | None
+    released: tuple[StoredSecret, ...] = ()
+    evidence: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """An attestation as it was recorded; released are names of secrets."""
+
+    id: int
+    time: datetime
+    fingerprint: str
+    machine_id: int | None
+    accepted: bool
+    findings: tuple[Finding, ...]
+    policy: tuple[str, int] | None
+    peer: str
+    counters: Counters | None
+    ak_name: str | None
+    released: tuple[str, ...]
+    has_evidence: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the audit chain; previous and hash are SHA-256 in hex."""
+
+    seq: int
+    time: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, object]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """What verify_audit() found: the chain's length and last hash, and all that is wrong."""
+
+    entries: int
+    hash: str
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store can serve; faults say why not."""
+
+    faults: tuple[str, ...]
+    database: str
+    schema: str
+    latency_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
