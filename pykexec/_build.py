@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds pykexec._native and the freestanding images; pyproject.toml names build_ext below."""
+"""Builds pykexec._native, pykexec._crypto and the freestanding images; pyproject.toml names
+build_ext below.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,49 @@ import re
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 import cffi
 from setuptools.command.build_ext import build_ext as setuptools_build_ext
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULE = "pykexec._native"
-BINDINGS = "csrc/native/bindings.h"
-SOURCE_DIRECTORIES = ("csrc/common", "csrc/native")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """An extension module: what Python sees of it, where its sources are, what it links to.
+
+    Macros with one of the prefixes become integer (or string) constants of lib.
+    """
+
+    name: str
+    bindings: str
+    directories: tuple[str, ...]
+    libraries: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    @property
+    def generated(self) -> str:
+        """The name of the C file that cffi writes."""
+        return self.name.rpartition(".")[2] + ".c"
+
+
+NATIVE = Module(
+    "pykexec._native",
+    "csrc/native/bindings.h",
+    ("csrc/common", "csrc/native"),
+    (),
+    ("EFI_", "PK_", "KEXEC_", "LINUX_REBOOT_CMD_", "MODULE_INIT_", "MS_"),
+)
+# Apart, so that only who needs it waits for libcrypto to be loaded.
+CRYPTO = Module(
+    "pykexec._crypto", "csrc/crypto/bindings.h", ("csrc/crypto",), ("crypto",), ("PK_",)
+)
+MODULES = {module.name: module for module in (NATIVE, CRYPTO)}
 INCLUDE_DIRECTORIES = ("csrc", "csrc/include")
 # Stand in for the C library's headers where cffi's parser reads.
 CDEF_INCLUDE_DIRECTORY = "csrc/native/cdef"
-# Macros that become integer (or string) constants of lib.
-MACRO_PREFIXES = ("EFI_", "PK_", "KEXEC_", "LINUX_REBOOT_CMD_", "MODULE_INIT_", "MS_")
 
 COMPILE_FLAGS = (
     "-std=gnu11",
@@ -42,34 +73,37 @@ def compiler() -> list[str]:
     return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
 
 
-def _preprocess(*flags: str) -> str:
+def _preprocess(bindings: str, *flags: str) -> str:
     includes = [f"-I{directory}" for directory in INCLUDE_DIRECTORIES]
-    command = [*compiler(), "-E", "-P", "-std=gnu11", *flags, *includes, BINDINGS]
+    command = [*compiler(), "-E", "-P", "-std=gnu11", *flags, *includes, bindings]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def declarations() -> str:
-    """Everything that bindings.h declares, in cffi's dialect: no number is written twice."""
-    text = _preprocess("-DPK_CFFI", "-nostdinc", f"-I{CDEF_INCLUDE_DIRECTORY}")
+def declarations(module: Module = NATIVE) -> str:
+    """Everything that its bindings declare, in cffi's dialect: no number is written twice."""
+    flags = ("-DPK_CFFI", "-nostdinc", f"-I{CDEF_INCLUDE_DIRECTORY}")
+    text = _preprocess(module.bindings, *flags)
     constants = []
-    for name, value in re.findall(r"^#define (\w+) (.+)$", _preprocess("-dM"), re.MULTILINE):
-        if name.startswith(MACRO_PREFIXES):
+    macros = _preprocess(module.bindings, "-dM")
+    for name, value in re.findall(r"^#define (\w+) (.+)$", macros, re.MULTILINE):
+        if name.startswith(module.prefixes):
             kind = "char *const" if value.startswith('"') else "const uint64_t"
             constants.append(f"static {kind} {name};\n")
     return text + "".join(sorted(constants))
 
 
-def sources() -> list[str]:
+def sources(module: Module = NATIVE) -> list[str]:
     """The C files of the extension, generated one aside, relative to the source root."""
-    files = [path for name in SOURCE_DIRECTORIES for path in (ROOT / name).glob("*.c")]
+    files = [path for name in module.directories for path in (ROOT / name).glob("*.c")]
     return sorted(str(path.relative_to(ROOT)) for path in files)
 
 
-def generate(target: Path) -> None:
+def generate(module: Module, target: Path) -> None:
     """Write the extension's generated C file."""
     ffi = cffi.FFI()
-    ffi.cdef(declarations())
-    ffi.set_source(MODULE, f"#include <{BINDINGS.removeprefix('csrc/')}>", py_limited_api=True)
+    ffi.cdef(declarations(module))
+    bindings = module.bindings.removeprefix("csrc/")
+    ffi.set_source(module.name, f"#include <{bindings}>", py_limited_api=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     ffi.emit_c_code(str(target))
 
@@ -78,11 +112,13 @@ class build_ext(setuptools_build_ext):
     """Generates the bindings, compiles them, and builds the freestanding images into data/."""
 
     def run(self) -> None:
-        generated = Path(self.build_temp) / "_native.c"
-        generate(generated)
         for extension in self.extensions:
-            extension.sources = [*sources(), str(generated)]
+            module = MODULES[extension.name]
+            generated = Path(self.build_temp) / module.generated
+            generate(module, generated)
+            extension.sources = [*sources(module), str(generated)]
             extension.include_dirs = list(INCLUDE_DIRECTORIES)
+            extension.libraries = list(module.libraries)
             extension.extra_compile_args = list(COMPILE_FLAGS)
             extension.extra_link_args = list(LINK_FLAGS)
         super().run()
@@ -102,4 +138,5 @@ class build_ext(setuptools_build_ext):
 
 
 if __name__ == "__main__":
-    print(declarations())
+    for each in MODULES.values():
+        print(declarations(each))

@@ -31,6 +31,7 @@
 #include <native/nbd.h>
 #include <native/port.h>
 #include <native/route.h>
+#include <native/secret.h>
 #include <native/segment.h>
 #include <native/syscalls.h>
 #include <native/tap.h>

@@ -74,7 +74,7 @@ def entries() -> Iterator[cpio.Entry]:
             raise FormatError(f"{path}: module {name} is not in the standard library's {library}")
     for path in ours.own.values():
         sources[posixpath.join(library, path.relative_to(package.parent).as_posix())] = path
-    for name in ("pykexec._native", "_cffi_backend"):
+    for name in ("pykexec._native", "pykexec._crypto", "_cffi_backend"):
         path = _extension(name)
         folder = posixpath.join(library, *name.split(".")[:-1])
         objects.append(elf.Object(path, posixpath.join(folder, path.name)))

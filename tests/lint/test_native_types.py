@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mypy believes of pykexec._native is what the extension has."""
+"""What mypy believes of pykexec._native and pykexec._crypto is what the extensions have."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from pykexec import _crypto, _native
 from pykexec._native import ffi, lib
 from tests.lint.tree import ROOT, relative, tracked
 
 STUB = ROOT / "pykexec/_native.pyi"
+CRYPTO_STUB = ROOT / "pykexec/_crypto.pyi"
 
 
-def declared(class_name: str) -> dict[str, int]:
+def declared(class_name: str, stub: Path = STUB) -> dict[str, int]:
     """Methods of the class in the stub, with the number of their arguments."""
     (found,) = (
         node
-        for node in ast.parse(STUB.read_text()).body
+        for node in ast.parse(stub.read_text()).body
         if isinstance(node, ast.ClassDef) and node.name == class_name
     )
     methods = [node for node in found.body if isinstance(node, ast.FunctionDef)]
@@ -27,14 +30,19 @@ def declared(class_name: str) -> dict[str, int]:
     }
 
 
-def compiled() -> dict[str, int]:
+def compiled(module: ModuleType = _native) -> dict[str, int]:
     """Functions of the extension, with the number of their arguments."""
-    types = {name: ffi.typeof(getattr(lib, name)) for name in dir(lib) if name.startswith("pk_")}
+    types = {
+        name: module.ffi.typeof(getattr(module.lib, name))
+        for name in dir(module.lib)
+        if name.startswith("pk_")
+    }
     return {name: len(ctype.args) for name, ctype in types.items() if ctype.kind == "function"}
 
 
 def test_every_function_is_declared_with_its_arguments() -> None:
     assert declared("_Lib") == compiled()
+    assert declared("_Lib", CRYPTO_STUB) == compiled(_crypto)
 
 
 def test_every_method_of_ffi_exists() -> None:
@@ -56,4 +64,4 @@ def test_every_name_that_is_used_exists(path: Path) -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "lib"
     }
-    assert used <= set(dir(lib))
+    assert used <= {*dir(lib), *dir(_crypto.lib)}

@@ -43,6 +43,7 @@ def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
         "pykexec/data/resume.bin",
         "pykexec/data/ramdisk.efi",
         "pykexec/_native.abi3.so",
+        "pykexec/_crypto.abi3.so",
         "pykexec/vm/guest_os.sh",
         "pykexec/py.typed",
         f"pykexec-{pykexec.__version__}.dist-info/licenses/LICENSE",

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All that Python sees, as pykexec._crypto; pykexec/_build.py runs it through the preprocessor. */
+#ifndef PK_CRYPTO_BINDINGS_H
+#define PK_CRYPTO_BINDINGS_H
+
+#include <pykexec/types.h>
+
+#include <crypto/aes.h>
+#include <crypto/ecdh.h>
+#include <crypto/rsa.h>
+
+#ifndef PK_CFFI
+#include <errno.h>
+#endif
+
+#endif

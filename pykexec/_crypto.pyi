@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mypy knows of the extension over libcrypto; tests/lint compares it with the real one."""
+
+from typing import TypeAlias
+
+from pykexec._native import _FFI, CData, _Buffer
+
+_Pointer: TypeAlias = CData | _Buffer
+
+class _Lib:
+    def pk_aes_cfb(
+        self,
+        key: _Pointer,
+        key_size: int,
+        iv: _Pointer,
+        encrypt: bool,
+        data: _Pointer,
+        size: int,
+        out: CData,
+    ) -> int: ...
+    def pk_aes_gcm_open(
+        self,
+        key: _Pointer,
+        key_size: int,
+        iv: _Pointer,
+        aad: _Pointer,
+        aad_size: int,
+        data: _Pointer,
+        size: int,
+        tag: _Pointer,
+        out: CData,
+    ) -> int: ...
+    def pk_ecdh_generate(self, curve: bytes, ret: CData) -> int: ...
+    def pk_ecdh_free(self, key: CData) -> None: ...
+    def pk_ecdh_size(self, key: CData) -> int: ...
+    def pk_ecdh_public(self, key: CData, x: CData, y: CData) -> int: ...
+    def pk_ecdh_derive(self, key: CData, x: _Pointer, y: _Pointer, out: CData) -> int: ...
+    def pk_rsa_oaep_encrypt(
+        self,
+        modulus: _Pointer,
+        modulus_size: int,
+        exponent: int,
+        hash: bytes,
+        label: _Pointer,
+        label_size: int,
+        data: _Pointer,
+        size: int,
+        out: CData,
+    ) -> int: ...
+
+    # Enumerators; tests/lint checks that each one used exists.
+    def __getattr__(self, name: str) -> int: ...
+
+ffi: _FFI
+lib: _Lib

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cryptography that attestation needs in the initramfs, by libcrypto through pykexec._crypto.
+
+Import it where it is used: it costs the time of loading libcrypto.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from pykexec._crypto import ffi, lib
+from pykexec.errors import FormatError, PykexecError
+from pykexec.secret import Secret
+
+if TYPE_CHECKING:
+    from pykexec._native import CData
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+IV_SIZE = lib.PK_AES_BLOCK_SIZE
+GCM_IV_SIZE = lib.PK_GCM_IV_SIZE
+GCM_TAG_SIZE = lib.PK_GCM_TAG_SIZE
+
+
+class EcdhKey:
+    """An ephemeral key; x and y are its public point, big endian. The private one never leaves."""
+
+    def __init__(self, curve: str) -> None:
+        found = ffi.new("struct pk_ecdh **")
+        _check(lib.pk_ecdh_generate(curve.encode(), found), f"{curve}: not a known curve")
+        self._key = ffi.gc(found[0], lib.pk_ecdh_free)
+        self._size = lib.pk_ecdh_size(self._key)
+        x, y = ffi.new("uint8_t[]", self._size), ffi.new("uint8_t[]", self._size)
+        _check(lib.pk_ecdh_public(self._key, x, y), curve)
+        self.x, self.y = bytes(ffi.buffer(x)), bytes(ffi.buffer(y))
+
+    def derive(self, x: bytes, y: bytes) -> Secret:
+        """X of the point shared with the owner of (x, y), as long as a coordinate is.
+
+        FormatError if (x, y) is no point of the curve, in coordinates of full length.
+        """
+        if len(x) != self._size or len(y) != self._size:
+            raise FormatError(f"public key: coordinates must have {self._size} bytes")
+        shared = Secret(self._size)
+        code = lib.pk_ecdh_derive(self._key, x, y, _writable(shared.view))
+        _check(code, "public key: not a point of the curve")
+        return shared
+
+
+def ecdh_generate(curve: str) -> EcdhKey:
+    """A new key on "P-256" or "P-384"; FormatError for another curve."""
+    return EcdhKey(curve)
+
+
+def aes_cfb(key: Buffer, iv: Buffer, data: Buffer, encrypt: bool) -> bytes:
+    """AES-128 or -256 in CFB mode with whole blocks (SP 800-38A, 6.3)."""
+    out = bytearray(len(data))
+    aes_cfb_into(key, iv, data, encrypt, memoryview(out))
+    return bytes(out)
+
+
+def aes_cfb_into(key: Buffer, iv: Buffer, data: Buffer, encrypt: bool, out: memoryview) -> None:
+    """aes_cfb() into a buffer as long as data, for what must not become bytes; it may be data."""
+    _check_size(iv, IV_SIZE, "iv")
+    _check_size(out, len(data), "out")
+    code = lib.pk_aes_cfb(
+        _readable(key),
+        len(key),
+        _readable(iv),
+        encrypt,
+        _readable(data),
+        len(data),
+        _writable(out),
+    )
+    _check(code, f"AES: no key has {len(key)} bytes")
+
+
+def aes_gcm_open(
+    key: Buffer, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer, out: memoryview
+) -> None:
+    """Decrypt (SP 800-38D, 7.2) into a buffer as long as ciphertext.
+
+    FormatError for a wrong tag: out is zeros then.
+    """
+    _check_size(iv, GCM_IV_SIZE, "iv")
+    _check_size(tag, GCM_TAG_SIZE, "tag")
+    _check_size(out, len(ciphertext), "out")
+    code = lib.pk_aes_gcm_open(
+        _readable(key),
+        len(key),
+        _readable(iv),
+        _readable(aad),
+        len(aad),
+        _readable(ciphertext),
+        len(ciphertext),
+        _readable(tag),
+        _writable(out),
+    )
+    _check(code, f"AES: no key has {len(key)} bytes")
+
+
+def rsa_oaep_encrypt(n: bytes, e: int, data: Buffer, label: bytes, hash_name: str) -> bytes:
+    """RSAES-OAEP (RFC 8017, 7.1.1) for the modulus n, big endian; MGF1 uses the same hash.
+
+    The label is taken as it is: the TPM's ends with a NUL. FormatError for a key or hash that is
+    none, or data that does not fit.
+    """
+    out = ffi.new("uint8_t[]", len(n) or 1)
+    code = lib.pk_rsa_oaep_encrypt(
+        n, len(n), e, hash_name.encode(), label, len(label), _readable(data), len(data), out
+    )
+    _check(code, f"RSA: {len(n) * 8} bits, {hash_name}: cannot encrypt {len(data)} bytes")
+    return bytes(ffi.buffer(out, len(n)))
+
+
+def _check(code: int, fault: str) -> None:
+    if code == -errno.EINVAL:
+        raise FormatError(fault)
+    if code == -errno.EBADMSG:
+        raise FormatError("authentication tag is wrong")
+    if code:
+        raise PykexecError(f"libcrypto: {os.strerror(-code)}")
+
+
+def _check_size(data: Buffer, size: int, what: str) -> None:
+    if len(data) != size:
+        raise FormatError(f"{what}: {len(data)} bytes, not {size}")
+
+
+def _readable(data: Buffer) -> CData:
+    return ffi.from_buffer("uint8_t[]", data)
+
+
+def _writable(data: memoryview) -> CData:
+    return ffi.from_buffer("uint8_t[]", data, require_writable=True)
