@@ -19,6 +19,8 @@ ENROLLED_BY = ("certificate", "hash", "first-use", "operator")
 ROLES = ("viewer", "operator", "admin")
 """Of tokens, each allowing what those before it do."""
 
+EVIDENCE_KEPT = ("never", "refused", "always")
+
 T = TypeVar("T")
 
 
@@ -181,8 +183,8 @@ class Settings:
 
     certificate: those with a trusted EK certificate are enrolled at once; hashes: those on the
     list of EK hashes are; first_use: all others become pending, at most pending_max at a time.
-    default_policy is given to those for whom nothing else is said. keep_evidence is one of "never",
-    "refused", "always": of which attestations the evidence is to be kept.
+    default_policy is given to those for whom nothing else is said. keep_evidence is one of
+    EVIDENCE_KEPT: of which attestations of known machines the evidence is kept.
     """
 
     certificate: bool = True
@@ -211,7 +213,8 @@ class Token:
 class AttestationRecord:
     """A decision that is about to be told to the machine.
 
-    machine_id is None for a machine that is not known. nonce is used up by the record, unless it
+    machine_id is None unless the machine is known and has proved to be itself (its credential was
+    opened): what strangers send is neither counted as its last attestation nor audited. nonce is used up by the record, unless it
     is None; nonce_expires is when its challenge ends. released are the secrets that the machine
     is given: with any of them the boot in counters is used up too. evidence is the message as it
     came, or None when it is not to be kept.

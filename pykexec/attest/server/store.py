@@ -36,10 +36,13 @@ class Store:
     """
 
     @classmethod
-    def open(cls, url: str, master: MasterKey, migrate: bool = False) -> Store:
+    def open(
+        cls, url: str, master: MasterKey, migrate: bool = False, previous: Iterable[MasterKey] = ()
+    ) -> Store:
         """Connect: "sqlite:///PATH" or "postgresql://..."; SchemaError unless the schema is ours.
 
-        With migrate an empty or older database is brought up first.
+        With migrate an empty or older database is brought up first. previous are master keys by
+        which something may still be wrapped, until rewrap() was called.
         """
         raise NotImplementedError
 
@@ -176,8 +179,12 @@ class Store:
         """All that the machine is to be given; the caller wipes the values (envelope.wipe())."""
         raise NotImplementedError
 
-    def rewrap(self, new: MasterKey, actor: str) -> int:
-        """Wrap every key by a new master key, which the store uses from now on; their number."""
+    def rewrap(self, actor: str) -> int:
+        """Wrap every key anew by the master key; their number.
+
+        To replace a master key: open the store on all servers with the new one and the old one as
+        previous, call this once, forget the old one.
+        """
         raise NotImplementedError
 
     # Enrolment
