@@ -138,8 +138,15 @@ def _format_fat(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
 
 
 def _format_ext4(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
+    write_ext4(path, part.files, part.label, part.guid, layout.start * SECTOR, layout.size * SECTOR)
+
+
+def write_ext4(
+    path: Path, files: Files, label: str, guid: uuid.UUID, offset: int, size: int
+) -> None:
+    """Make an ext4 file system with files in size bytes of the image path, from offset on."""
     with tempfile.TemporaryDirectory(prefix="pykexec-disk-") as directory:
-        _stage(Path(directory), part.files)
-        words = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, "-L", part.label]
-        words += ["-U", str(part.guid), "-E", f"offset={layout.start * SECTOR}"]
-        run([*words, path, f"{layout.size * SECTOR // 1024}k"], env=_ENV, timeout_s=_TIMEOUT_S)
+        _stage(Path(directory), files)
+        words = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, "-L", label]
+        words += ["-U", str(guid), "-E", f"offset={offset}"]
+        run([*words, path, f"{size // 1024}k"], env=_ENV, timeout_s=_TIMEOUT_S)

@@ -84,6 +84,27 @@ check_ramdisk() {
 	say "RAMDISK read '$greeting'"
 }
 
+# The key is on what the firmware has announced by an NFIT, and nowhere else; once it was used, it
+# is gone from there, too.
+check_unlock() {
+	wait_for /dev/pmem0p1
+	mount -t vfat -o ro /dev/pmem0p1 /mnt || fail "unlock: mount the RAM disk"
+	key=$(parameter key)
+	[ -s "/mnt/$key" ] || fail "unlock: no $key on the RAM disk"
+	say "KEY /dev/pmem0p1 has $(cd /mnt && find . -type f | sed 's/^..//' | tr '\n' ' ')"
+	volume=$(findfs "UUID=$(parameter volume)") || fail "unlock: no such volume"
+	DM_DISABLE_UDEV=1 cryptsetup open --type luks2 --key-file "/mnt/$key" "$volume" unlocked ||
+		fail "unlock: $volume stays closed"
+	umount /mnt || fail "unlock: umount the RAM disk"
+	dd if=/dev/zero of=/dev/pmem0 bs=65536 conv=fsync 2>/dev/null # ends at the disk's end
+	[ -z "$(tr -d '\0' </dev/pmem0 | head -c 1)" ] || fail "unlock: the RAM disk is not wiped"
+	mount -t ext4 /dev/mapper/unlocked /mnt || fail "unlock: mount"
+	proof=$(cat /mnt/proof) || fail "unlock: read"
+	date >/mnt/booted || fail "unlock: write"
+	umount /mnt || fail "unlock: umount"
+	say "UNLOCKED $volume read '$proof', wrote"
+}
+
 check_tpm() {
 	wait_for /dev/tpm0
 	mount -t securityfs securityfs /sys/kernel/security || fail "tpm: securityfs"
