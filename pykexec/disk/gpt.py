@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GUID partition tables (UEFI 2.10, 5.3), read as carefully as the kernel does."""
+"""GUID partition tables (UEFI 2.10, 5.3): read as carefully as the kernel does, and written."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ _SIGNATURE = b"EFI PART"
 _ENTRY = struct.Struct("<16s16sQQQ72s")
 _TABLE_MAX = 1 << 20
 """Bytes of entries: 128 of 128 bytes are usual."""
+_BLOCK_SIZE = 512
+_NR_ENTRIES = 128
+_TABLE_BLOCKS = _NR_ENTRIES * _ENTRY.size // _BLOCK_SIZE
+_REVISION = 1 << 16
+
+OVERHEAD_BLOCKS = 2 + _TABLE_BLOCKS + _TABLE_BLOCKS + 1
+"""Of 512 bytes, beside the partitions: MBR, header and entries, entries and header at the end."""
+FIRST_USABLE_LBA = 2 + _TABLE_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,60 @@ def _decode_entry(number: int, table: bytes, offset: int) -> Partition | None:
         return None
     text = name.decode("utf-16-le", "replace").partition("\0")[0]
     return Partition(number, Guid(type_), Guid(guid), first, last - first + 1, attributes, text)
+
+
+def write_gpt(out: memoryview, table: Table) -> None:
+    """Make out, a whole disk of 512-byte blocks, have table and its backup; nothing else changes.
+
+    FormatError when a partition does not fit.
+    """
+    nr_blocks = len(out) // _BLOCK_SIZE
+    last_usable = nr_blocks - _TABLE_BLOCKS - 2
+    entries = bytearray(_NR_ENTRIES * _ENTRY.size)
+    for partition in table.partitions:
+        last = partition.first_lba + partition.nr_blocks - 1
+        if not FIRST_USABLE_LBA <= partition.first_lba <= last <= last_usable:
+            blocks = f"blocks {partition.first_lba} to {last}"
+            raise FormatError(f"partition {partition.number}: {blocks} of {nr_blocks} do not fit")
+        _ENTRY.pack_into(
+            entries,
+            (partition.number - 1) * _ENTRY.size,
+            partition.type.data,
+            partition.guid.data,
+            partition.first_lba,
+            last,
+            partition.attributes,
+            partition.name.encode("utf-16-le"),
+        )
+    record = struct.pack(
+        "<4sB3sII", b"\0\0\2\0", _PROTECTIVE, b"\xff" * 3, 1, min(nr_blocks - 1, 0xFFFFFFFF)
+    )
+    _MBR.pack_into(out, 0, b"", 0, 0, record, _MBR_SIGNATURE)
+    for lba, other, entries_lba in (
+        (1, nr_blocks - 1, 2),
+        (nr_blocks - 1, 1, last_usable + 1),
+    ):
+        header = bytearray(
+            _HEADER.pack(
+                _SIGNATURE,
+                _REVISION,
+                _HEADER.size,
+                0,
+                0,
+                lba,
+                other,
+                FIRST_USABLE_LBA,
+                last_usable,
+                table.guid.data,
+                entries_lba,
+                _NR_ENTRIES,
+                _ENTRY.size,
+                _crc32(bytes(entries)),
+            )
+        )
+        struct.pack_into("<I", header, 16, _crc32(bytes(header)))
+        out[lba * _BLOCK_SIZE : lba * _BLOCK_SIZE + len(header)] = header
+        out[entries_lba * _BLOCK_SIZE :][: len(entries)] = entries
 
 
 def _crc32(data: bytes) -> int:
