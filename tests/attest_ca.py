@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TPM manufacturer's certificate authority, the same one in every process."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+# TCG EK Credential Profile 2.5, 3.1 and 3.2.
+EK_EKU = x509.ObjectIdentifier("2.23.133.8.1")
+MANUFACTURER = x509.ObjectIdentifier("2.23.133.2.1")
+MODEL = x509.ObjectIdentifier("2.23.133.2.2")
+VERSION = x509.ObjectIdentifier("2.23.133.2.3")
+
+START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2044, 1, 1, tzinfo=UTC)
+
+type_of_public_key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+def p256_key(seed: str) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key that belongs to seed."""
+    return ec.derive_private_key(_scalar(seed), ec.SECP256R1())
+
+
+def p384_key(seed: str) -> ec.EllipticCurvePrivateKey:
+    """The P-384 key that belongs to seed."""
+    return ec.derive_private_key(_scalar(seed), ec.SECP384R1())
+
+
+def _scalar(seed: str) -> int:
+    # 248 bits: below the order of both curves.
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[1:], "big") | 1
+
+
+def device_name(manufacturer: str = "id:504B5800", version: str = "id:00010002") -> x509.Name:
+    """The directory name of an EK certificate's subject alternative name."""
+    pairs = ((MANUFACTURER, manufacturer), (MODEL, "simulated"), (VERSION, version))
+    return x509.Name([x509.NameAttribute(*pair) for pair in pairs])
+
+
+@dataclass(frozen=True)
+class EkProfile:
+    """What an EK certificate says, as it should be; tests replace what should not."""
+
+    eku: x509.ObjectIdentifier | None = EK_EKU
+    device: x509.Name | None = field(default_factory=device_name)
+    ca: bool = False
+    not_before: datetime = START
+    not_after: datetime = END
+    key_agreement: bool | None = None
+    unknown_critical: bool = False
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who issues certificates; chain is its own certificate and those above, without the root."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    chain: tuple[bytes, ...] = ()
+
+    def issue_ek(self, public: type_of_public_key, profile: EkProfile | None = None) -> bytes:
+        """An EK certificate, DER."""
+        profile = profile or EkProfile()
+        name = [x509.NameAttribute(NameOID.COMMON_NAME, profile.subject)] if profile.subject else []
+        builder = _builder(
+            x509.Name(name), self.certificate.subject, public, profile.not_before, profile.not_after
+        )
+        builder = builder.add_extension(x509.BasicConstraints(profile.ca, None), critical=True)
+        agrees = isinstance(public, ec.EllipticCurvePublicKey)
+        if profile.key_agreement is not None:
+            agrees = profile.key_agreement
+        builder = builder.add_extension(_key_usage(agrees), critical=True)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = builder.add_extension(issuer, critical=False)
+        if profile.eku is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([profile.eku]), critical=False)
+        if profile.device is not None:
+            names = x509.SubjectAlternativeName([x509.DirectoryName(profile.device)])
+            builder = builder.add_extension(names, critical=not name)
+        if profile.unknown_critical:
+            unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\5\0")
+            builder = builder.add_extension(unknown, critical=True)
+        return _sign(builder, self.key).public_bytes(Encoding.DER)
+
+    def intermediate(self, name: str, *, path_length: int | None = 0) -> Authority:
+        """An authority below this one."""
+        certificate, key = _authority(name, self.certificate.subject, self.key, path_length)
+        der = certificate.public_bytes(Encoding.DER)
+        return Authority(key, certificate, (der, *self.chain))
+
+
+def _key_usage(agrees: bool) -> x509.KeyUsage:
+    usage = dict.fromkeys(
+        ("digital_signature", "content_commitment", "data_encipherment", "key_cert_sign"), False
+    )
+    return x509.KeyUsage(
+        **usage,
+        key_encipherment=not agrees,
+        key_agreement=agrees,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: type_of_public_key,
+    start: datetime = START,
+    end: datetime = END,
+) -> x509.CertificateBuilder:
+    numbers = x509.SubjectKeyIdentifier.from_public_key(public).digest
+    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
+    serial = int.from_bytes(numbers[:8], "big") | 1
+    return builder.serial_number(serial).not_valid_before(start).not_valid_after(end)
+
+
+def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
+
+
+def _authority(
+    name: str,
+    issuer: x509.Name | None,
+    issuer_key: ec.EllipticCurvePrivateKey | None,
+    path_length: int | None,
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = p256_key(f"authority {name}")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    public = key.public_key()
+    builder = _builder(subject, issuer or subject, public)
+    builder = builder.add_extension(x509.BasicConstraints(True, path_length), critical=True)
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    builder = builder.add_extension(usage, critical=True)
+    signer = issuer_key or key
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    return _sign(builder.add_extension(identifier, False), signer), key
+
+
+@cache
+def root(name: str = "Test TPM root") -> Authority:
+    """A root authority; the name makes its key."""
+    certificate, key = _authority(name, None, None, None)
+    return Authority(key, certificate)
+
+
+@cache
+def manufacturer() -> Authority:
+    """Who issues the simulated machines' certificates, below root()."""
+    return root().intermediate("Test TPM manufacturer")
