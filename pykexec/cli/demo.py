@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pykexec.vm.demo import DemoResult, Observer
+    from pykexec.vm.demo_run import DemoResult, Observer
     from pykexec.vm.stages import Reached
 
 HELP = "boot a virtual machine through all stages: firmware, Linux, kexec, GRUB, another Linux"
@@ -54,7 +54,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the demo and sum it up; MissedStage (exit code 4) if a stage does not come."""
-    from pykexec.vm.demo import run_demo
     from pykexec.vm.stages import MissedStage
 
     started = time.monotonic()
@@ -68,7 +67,9 @@ def main(args: argparse.Namespace) -> int:
 
             result = run_net_demo(args.keep, **chosen)
         else:
-            result = run_demo(args.keep, payload=args.payload, **chosen)
+            from pykexec.vm.demo_local import run_local_demo
+
+            result = run_local_demo(args.keep, payload=args.payload, **chosen)
     except MissedStage as error:
         screen.end(f"\nThe last lines of {args.keep}/console.log:\n{_indented(error.tail)}\n")
         raise
@@ -85,13 +86,17 @@ class _Screen:
         self._heading = "\n seconds    took  stage"
 
     def observer(self) -> Observer:
-        from pykexec.vm.demo import Observer
+        from pykexec.vm.demo_run import Observer
 
-        return Observer(self._step, self._stage, self._line)
+        return Observer(self._run, self._step, self._stage, self._line)
 
     def end(self, text: str) -> None:
         with self._lock:
             print(text, flush=True)
+
+    def _run(self, title: str) -> None:
+        with self._lock:
+            print(f"\n{title}\n", flush=True)
 
     def _step(self, text: str, seconds: float) -> None:
         with self._lock:
@@ -115,7 +120,8 @@ def _summary(result: DemoResult, seconds: float) -> str:
     total = f"{result.seconds:.1f} s from power on to its end, {seconds:.1f} s in all"
     groups = [f"  {time_:7.2f} s  {group}" for group, time_ in result.group_seconds().items()]
     proven = [f"  - {line}" for line in result.proven()]
-    files = [f"  {result.log}", *(f"  {path}" for path in result.pictures)]
+    paths = [path for run in result.runs for path in (run.log, *run.pictures)]
+    files = [f"  {path}" for path in paths]
     lines = ["", f"All {len(result.stages)} stages came: {total}.", *groups]
     lines += ["", "What this has shown:", *proven, "", "Log and pictures of the screen:", *files]
     return "\n".join(lines)

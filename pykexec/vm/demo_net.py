@@ -11,16 +11,15 @@ from pykexec.errors import ToolError
 from pykexec.image import Built, Recipe, build
 from pykexec.netboot import Settings, serve
 from pykexec.vm import demo_net_stages
-from pykexec.vm.demo import (
+from pykexec.vm.demo_run import (
     CMDLINE,
-    LIMIT_S,
     DemoResult,
     Observer,
     Steps,
     check_kernel,
-    expect_power_off,
-    follow,
     mib,
+    result,
+    run_machine,
 )
 from pykexec.vm.grub import grub_image
 from pykexec.vm.guest_os import command_line, initramfs
@@ -28,8 +27,6 @@ from pykexec.vm.kernels import Kernel, kernel
 from pykexec.vm.lan import TAP, Lan
 from pykexec.vm.machine import Machine, Nic
 from pykexec.vm.ovmf import firmware
-from pykexec.vm.stages import Progress
-from pykexec.vm.vm import Vm
 
 _SERVER = "10.77.0.1"
 _PORT = 8080
@@ -80,22 +77,8 @@ def run_net_demo(
         steps.done(network.title)
         machine = Machine(fw, nic=network.nic, within=network.within)
         stages = demo_net_stages.stages(network.host, network.web, os_kernel.release)
-        progress = Progress(stages, observer.on_stage, observer.on_line)
-        vm = stack.enter_context(Vm(machine, directory, limit_s=LIMIT_S, on_line=progress.line))
-        pictures = follow(vm, progress, directory)
-        cpu_seconds = vm.cpu_seconds() if vm.running else 0.0
-        expect_power_off(vm)
-        seconds = vm.seconds
-    return DemoResult(
-        stages=tuple(progress.reached),
-        seconds=seconds,
-        cpu_seconds=cpu_seconds,
-        kernel=os_kernel.release,
-        image_size=len(built.data),
-        overhead_size=built.overhead_size,
-        log=directory / "console.log",
-        pictures=tuple(pictures),
-    )
+        run = run_machine(machine, directory, stages, observer)
+    return result([run], os_kernel, built)
 
 
 def _image(served: Path, os_kernel: Kernel) -> Built:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.cli import main
-from pykexec.vm.demo import run_demo
+from pykexec.vm.demo_local import run_local_demo
 from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.machine import Disk, Machine
 from pykexec.vm.ovmf import firmware
@@ -33,7 +33,7 @@ def test_demo_shows_stages_summary_and_pictures(
 
 
 def test_demo_of_a_payload_that_returns_ends_in_the_agent(artefacts: Path) -> None:
-    result = run_demo(artefacts, ovmf="2022.11", payload="hello")
+    result = run_local_demo(artefacts, ovmf="2022.11", payload="hello")
     assert result.stages[-1].detail.startswith("returned: SUCCESS")
 
 
