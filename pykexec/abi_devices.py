@@ -59,3 +59,11 @@ class RamdiskFlag(IntFlag):
 
     PERSIST = lib.PK_RAMDISK_PERSIST
     REGISTERED = lib.PK_RAMDISK_REGISTERED
+
+
+class TpmEventConstant(IntEnum):
+    """enum pk_tpm_event_constants: bytes of event data, PCRs that take events of Linux."""
+
+    MAX = lib.PK_TPM_EVENT_MAX
+    PCR_CONFIG = lib.PK_TPM_EVENT_PCR_CONFIG
+    PCR_RELEASE = lib.PK_TPM_EVENT_PCR_RELEASE

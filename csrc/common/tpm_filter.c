@@ -107,3 +107,9 @@ void pk_tpm_answer(u32 code, u8 *response)
 	put32(PK_TPM_HEADER_SIZE, response + 2);
 	put32(code, response + 6);
 }
+
+/* What the other registers say is the firmware's word, or that of the image; Linux' own must not be among it. */
+bool pk_tpm_event_allowed(u32 pcr, u64 size)
+{
+	return (pcr == PK_TPM_EVENT_PCR_CONFIG || pcr == PK_TPM_EVENT_PCR_RELEASE) && size && size <= PK_TPM_EVENT_MAX;
+}

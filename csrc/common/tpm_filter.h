@@ -3,7 +3,7 @@
 #ifndef PK_COMMON_TPM_FILTER_H
 #define PK_COMMON_TPM_FILTER_H
 
-#include <pykexec/types.h>
+#include <pykexec/abi.h>
 
 enum {
 	PK_TPM_HEADER_SIZE	= 10,	/* tag, size, code: of commands and responses (Part 1, 18.3) */
@@ -43,5 +43,8 @@ u64 pk_tpm_response_size(const u8 *response, u64 capacity);
 
 /* Write a response without parameters, PK_TPM_HEADER_SIZE bytes. */
 void pk_tpm_answer(u32 code, u8 *response);
+
+/* May Linux have size bytes of event data measured into pcr? */
+bool pk_tpm_event_allowed(u32 pcr, u64 size);
 
 #endif

@@ -18,6 +18,11 @@ static struct {
 	u64 epoch;
 } last;
 
+void pk_block_wipe(void)
+{
+	memset(bounce, 0, sizeof(bounce));
+}
+
 static efi_status_t lookup(u32 handle, struct efi_block_io **ret)
 {
 	u64 epoch = pk_handles_epoch();

@@ -22,6 +22,8 @@ void pk_window_allocate(void);
 void pk_window_release(void);
 /* Linux has ended: sectors and frames that passed through are nobody's business any more. */
 void pk_window_wipe(void);
+/* All that Linux can write to, but for the header. */
+void pk_window_wipe_all(void);
 /* From Linux' world: serve what is posted. False: nothing was. */
 bool pk_window_bell(void);
 
@@ -31,6 +33,9 @@ efi_status_t pk_block_read(const struct pk_block_request *request, void *out, u6
 efi_status_t pk_block_transfer(struct pk_descriptor *descriptor, u8 *data);
 /* Disconnect and connect again every disk that Linux wrote to: partitions and file systems are read anew. */
 efi_status_t pk_block_refresh(void);
+
+/* Sectors that had to take a detour stay nowhere. */
+void pk_block_wipe(void);
 
 /* ---- net.c ---- */
 /* What the firmware's own network boot left, before anybody disturbs it. */
@@ -48,6 +53,8 @@ void pk_net_release(void);
 efi_status_t pk_tpm_info(void *out, u64 capacity, u64 *ret_size);
 efi_status_t pk_tpm_command(struct pk_descriptor *descriptor, u8 *data);
 efi_status_t pk_tpm_event_log(const struct pk_event_log_request *request, void *out, u64 capacity, u64 *ret_size);
+/* struct pk_tpm_event and its data, size bytes in all. */
+efi_status_t pk_tpm_event(const void *body, u64 size);
 
 /* ---- ramdisk.c ---- */
 efi_status_t pk_ramdisk_create(const struct pk_ramdisk_request *request, void *out, u64 capacity, u64 *ret_size);

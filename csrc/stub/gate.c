@@ -8,6 +8,7 @@ enum {
 	/* An image that Linux has started finds the 128 KiB of UEFI 2.10, 2.3.4 beside what we use. */
 	GATE_STACK_SIZE = 256 * 1024,
 	PRIORITY_ALL_HELD = 15,		/* CR8: no vector of the local APIC gets through */
+	OWN_FRAMES = 4096,		/* pk_gate_wipe()'s, and an interrupt's on top of it */
 };
 
 static u8 gate_stack[GATE_STACK_SIZE] __attribute__((aligned(PK_PAGE_SIZE)));
@@ -21,6 +22,15 @@ static u64 epoch;
 u64 pk_handles_epoch(void)
 {
 	return timers_run ? ++epoch : epoch;
+}
+
+void pk_gate_wipe(void)
+{
+	u64 here = (u64)__builtin_frame_address(0), start = (u64)gate_stack, end = start + GATE_STACK_SIZE;
+
+	if (here > start && here <= end)
+		end = here > start + OWN_FRAMES ? here - OWN_FRAMES : start;
+	memset(gate_stack, 0, end - start);
 }
 
 /* Static: the caller's stack is Linux' and not mapped in the firmware's page tables. */

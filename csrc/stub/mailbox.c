@@ -19,6 +19,13 @@ void pk_mailbox_init(void)
 	pk_mailbox_output_size = pk_message_finish(&writer);
 }
 
+void pk_mailbox_wipe(void)
+{
+	memset(input, 0, sizeof(input));
+	memset(output, 0, sizeof(output));
+	pk_mailbox_init();
+}
+
 /*
  * While the firmware's timer runs, its terminal driver reads the serial port, and
  * what was typed for Linux is lost: not for requests that are made every second.
@@ -27,6 +34,8 @@ static bool needs_timers(const struct pk_request *request, u64 body_size)
 {
 	const struct pk_handle_request *named = (const void *)(request + 1);
 
+	if (request->flags & PK_REQUEST_TIMERS)
+		return true;
 	switch (request->op) {
 	case PK_OP_INFO:
 	case PK_OP_HANDOFF:
@@ -38,8 +47,10 @@ static bool needs_timers(const struct pk_request *request, u64 body_size)
 	case PK_OP_NET_PXE:
 	case PK_OP_TPM_INFO:
 	case PK_OP_TPM_EVENT_LOG:
+	case PK_OP_TPM_EVENT:
 	case PK_OP_RAMDISK_LIST:
-		return request->flags & PK_REQUEST_TIMERS;
+	case PK_OP_SECRETS:
+		return false;
 	case PK_OP_BLOCK_INFO:
 		return body_size < sizeof(*named) || !pk_handle_is_known_to_poll(named->handle);
 	default:
@@ -90,5 +101,7 @@ efi_status_t pk_mailbox_serve(u64 size)
 			break;
 	}
 	pk_mailbox_output_size = pk_message_finish(&writer);
+	if (pk_secrets_announced())
+		memset(input, 0, size);
 	return status;
 }

@@ -76,6 +76,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	if (EFI_ERROR(status))
 		return status;
 	pk_linux_run();
+	pk_secrets_wipe_registers();
 
 	/* From here on the processor is the firmware's again, its devices not yet. */
 	pk_trace(PK_STAGE_RESUME, pk_handoff.boot_params ? EFI_SUCCESS : EFI_ABORTED);
@@ -83,6 +84,9 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	pk_state_restore();
 	__asm__ volatile("sti");
 	pk_stage(PK_STAGE_FIRMWARE, EFI_SUCCESS);
+	/* What kexec brought lies in Linux' memory and is loaded first; nothing else is needed from there. */
+	if (pk_leave.requested)
+		pk_secrets_wipe();
 	/* The payload gets the devices as Linux found them. */
 	pk_window_wipe();
 	pk_net_release();

@@ -29,23 +29,31 @@ efi_status_t pk_tcg2_locate(struct efi_tcg2 **ret, struct efi_tcg2_capability *r
 	return EFI_SUCCESS;
 }
 
+efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, const void *data, u64 size, const void *text, u64 text_size)
+{
+	static u8 buffer[sizeof(struct efi_tcg2_event) + PK_TPM_EVENT_MAX] __attribute__((aligned(8)));
+	struct efi_tcg2_event *event = (void *)buffer;
+
+	if (text_size > PK_TPM_EVENT_MAX)
+		return EFI_INVALID_PARAMETER;
+	event->size = (u32)(offsetof(struct efi_tcg2_event, event) + text_size);
+	event->header_size = EFI_TCG2_EVENT_HEADER_SIZE;
+	event->header_version = EFI_TCG2_EVENT_HEADER_VERSION;
+	memcpy(event->pcr_index, &pcr, 4);
+	memcpy(event->event_type, &(u32){ EFI_TCG2_EV_IPL }, 4);
+	memcpy(event->event, text, text_size);
+	return tcg2->hash_log_extend_event(tcg2, 0, (u64)data, size, event);
+}
+
 /* One event, described by the section's name in UCS-2. */
 static efi_status_t extend(struct efi_tcg2 *tcg2, const char *section, const void *data, u64 size)
 {
-	static u8 buffer[sizeof(struct efi_tcg2_event) + 2 * (SECTION_NAME_MAX + 2)] __attribute__((aligned(8)));
-	struct efi_tcg2_event *event = (void *)buffer;
+	u16 name[SECTION_NAME_MAX + 2];
 	u64 length = pk_strlen(section) + 1;
 
-	event->size = (u32)(offsetof(struct efi_tcg2_event, event) + 2 * length);
-	event->header_size = EFI_TCG2_EVENT_HEADER_SIZE;
-	event->header_version = EFI_TCG2_EVENT_HEADER_VERSION;
-	memcpy(event->pcr_index, &(u32){ PCR_KERNEL_IMAGE }, 4);
-	memcpy(event->event_type, &(u32){ EFI_TCG2_EV_IPL }, 4);
-	for (u64 i = 0; i < length; i++) {
-		event->event[2 * i] = (u8)section[i];
-		event->event[2 * i + 1] = 0;
-	}
-	return tcg2->hash_log_extend_event(tcg2, 0, (u64)data, size, event);
+	for (u64 i = 0; i < length; i++)
+		name[i] = (u8)section[i];
+	return pk_tcg2_extend(tcg2, PCR_KERNEL_IMAGE, data, size, name, 2 * length);
 }
 
 efi_status_t pk_measure_sections(bool *ret_measured)

@@ -259,6 +259,8 @@ static void load_and_start(const struct pk_payload *payload)
 	efi_status_t status;
 
 	status = pk_payload_load(payload, &handle, &image);
+	/* The firmware has its own copy; its options and path are not in Linux' memory. */
+	pk_secrets_wipe();
 	if (EFI_ERROR(status)) {
 		outcome(PK_STAGE_LOAD, status);
 		return;
@@ -289,6 +291,7 @@ enum pk_action pk_payload_run(void)
 		load_and_start(&payload);
 	else
 		outcome(PK_STAGE_LOAD, EFI_NOT_FOUND);
+	pk_secrets_wipe();
 	pk_payload_forget();
 	pk_handoff.outcome.action = payload.failure_action;
 	return payload.failure_action;

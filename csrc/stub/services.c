@@ -193,6 +193,7 @@ static u64 smallest_body(u16 op)
 	case PK_OP_NET_STATISTICS:
 	case PK_OP_NET_PXE: return sizeof(struct pk_handle_request);
 	case PK_OP_TPM_EVENT_LOG: return sizeof(struct pk_event_log_request);
+	case PK_OP_TPM_EVENT: return sizeof(struct pk_tpm_event);
 	case PK_OP_RAMDISK_CREATE: return sizeof(struct pk_ramdisk_request);
 	case PK_OP_RAMDISK_DATA: return sizeof(struct pk_ramdisk_data);
 	case PK_OP_RAMDISK_REGISTER:
@@ -228,6 +229,8 @@ static efi_status_t device_service(u16 op, const void *body, u64 body_size, void
 		return pk_tpm_info(out, capacity, ret_size);
 	case PK_OP_TPM_EVENT_LOG:
 		return pk_tpm_event_log(body, out, capacity, ret_size);
+	case PK_OP_TPM_EVENT:
+		return pk_tpm_event(body, body_size);
 	case PK_OP_RAMDISK_CREATE:
 		return pk_ramdisk_create(body, out, capacity, ret_size);
 	case PK_OP_RAMDISK_DATA:
@@ -273,6 +276,8 @@ efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 
 		return pk_boot_path(out, capacity, ret_size);
 	case PK_OP_TRANSFER:
 		return transfer(body, body_size, out, capacity, ret_size);
+	case PK_OP_SECRETS:
+		return pk_secrets_announce();
 	case PK_OP_PAYLOAD_STAGE:
 		return pk_payload_stage(body, body_size);
 	case PK_OP_PAYLOAD_DATA:

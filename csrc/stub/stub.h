@@ -47,6 +47,9 @@ efi_status_t pk_sections_find(void);
 efi_status_t pk_measure_sections(bool *ret_measured);
 extern bool pk_measured;
 efi_status_t pk_tcg2_locate(struct efi_tcg2 **ret, struct efi_tcg2_capability *ret_capability);
+/* Extend pcr by the digest of data; the log gets an EV_IPL event whose data is text, at most PK_TPM_EVENT_MAX bytes. */
+efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, const void *data, u64 size, const void *text,
+			    u64 text_size);
 
 /* ---- clock.c ---- */
 u64 pk_tsc_khz(void);
@@ -97,6 +100,8 @@ struct pk_gate_statistics {
 	u64 nr_drained;
 };
 extern struct pk_gate_statistics pk_gate_statistics;
+/* What calls left on the gate's stack; also from a call of the gate, whose own frames stay. */
+void pk_gate_wipe(void);
 
 /*
  * Interfaces that were found at one epoch are good as long as it stays the same: the
@@ -119,6 +124,9 @@ extern u8 *const pk_mailbox_input;
 extern u8 *const pk_mailbox_output;
 extern u64 pk_mailbox_output_size;
 
+/* Nothing of what passed through stays. */
+void pk_mailbox_wipe(void);
+
 /* ---- services.c: what the mailbox serves ---- */
 void pk_services_init(void);
 efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size);
@@ -132,6 +140,15 @@ efi_status_t pk_handle_lookup(u32 number, const efi_guid_t *protocol, void **ret
 efi_handle_t pk_handle_of(u32 number);
 efi_status_t pk_handles_list(u32 first, void *out, u64 capacity, u64 *ret_size);
 u32 pk_handles_count(void);
+
+/* ---- secrets.c: what must not outlive Linux in memory ---- */
+/* From now on Linux' memory counts as secret, until it is wiped. */
+efi_status_t pk_secrets_announce(void);
+bool pk_secrets_announced(void);
+/* Linux has just ended: nothing of it stays in vector registers, which the firmware's handlers put on its stack. */
+void pk_secrets_wipe_registers(void);
+/* The arena and everything else that Linux could write to; nothing if none were announced. */
+void pk_secrets_wipe(void);
 
 /* ---- boot_device.c: where our image came from ---- */
 void pk_boot_device_init(void);

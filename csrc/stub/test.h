@@ -47,6 +47,13 @@
 #define pk_test_tpm_filter(answered) (answered)
 #endif
 
+/* Likewise: what Linux' memory held stays there when Linux ends. */
+#ifdef PK_TEST_NO_SECRETS_WIPE
+#define pk_test_secrets_wipe(statement) ((void)sizeof(statement))
+#else
+#define pk_test_secrets_wipe(statement) (statement)
+#endif
+
 /* Hold the windows open in which a tick of Linux may come, so that it does. */
 #ifdef PK_TEST_WINDOW_TSC
 #include "io.h"

@@ -150,3 +150,20 @@ efi_status_t pk_tpm_event_log(const struct pk_event_log_request *request, void *
 	*ret_size = sizeof(reply) + size;
 	return EFI_SUCCESS;
 }
+
+efi_status_t pk_tpm_event(const void *body, u64 size)
+{
+	const struct pk_tpm_event *event = body;
+	struct efi_tcg2_capability capability;
+	struct efi_tcg2 *tcg2;
+	efi_status_t status;
+
+	size -= sizeof(*event);
+	if (!pk_tpm_event_allowed(event->pcr, size))
+		return EFI_INVALID_PARAMETER;
+	status = pk_tcg2_locate(&tcg2, &capability);
+	if (EFI_ERROR(status))
+		return status;
+	/* EFI_VOLUME_FULL: extended, but not logged. Nobody could explain the register, so it is a failure. */
+	return pk_tcg2_extend(tcg2, event->pcr, event + 1, size, event + 1, size);
+}

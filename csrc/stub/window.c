@@ -65,6 +65,13 @@ void pk_window_wipe(void)
 	used_end = 0;
 }
 
+void pk_window_wipe_all(void)
+{
+	if (pk_handoff.window.size)
+		memset((void *)(pk_handoff.window.start + PK_PAGE_SIZE), 0, PK_WINDOW_SIZE - PK_PAGE_SIZE);
+	used_end = 0;
+}
+
 void pk_window_release(void)
 {
 	if (!taken.size)

@@ -32,6 +32,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_ublk_state": abi_devices.UblkState,
     "pk_nbd_end": abi_devices.NbdEnd,
     "pk_ramdisk_flags": abi_devices.RamdiskFlag,
+    "pk_tpm_event_constants": abi_devices.TpmEventConstant,
     "efi_memory_type": abi.MemoryType,
     "pk_handoff_fault": abi.HandoffFault,
     "pk_pe_fault": abi.PeFault,

@@ -118,3 +118,23 @@ def test_an_answer_is_a_response_without_parameters() -> None:
     out = ffi.new("u8[12]", b"\xee" * 12)
     lib.pk_tpm_answer(0x185, out)
     assert bytes(ffi.buffer(out)) == command(0x185) + b"\xee\xee"
+
+
+@pytest.mark.parametrize(
+    ("pcr", "size", "allowed"),
+    [
+        (12, 1, True),
+        (15, 4096, True),
+        (12, 0, False),
+        (15, 4097, False),
+        (12, (1 << 64) - 8, False),
+        (0, 32, False),
+        (11, 32, False),
+        (13, 32, False),
+        (14, 32, False),
+        (16, 32, False),
+        (0xFFFFFFFF, 32, False),
+    ],
+)
+def test_linux_may_measure_into_two_registers_alone(pcr: int, size: int, allowed: bool) -> None:
+    assert lib.pk_tpm_event_allowed(pcr, size) == allowed

@@ -206,6 +206,7 @@ enum pk_op {
 	PK_OP_FILE_READ		= 10,	/* pk_file_request, UCS-2 path -> pk_file_reply, data */
 	PK_OP_BOOT_PATH		= 11,	/* -> device path that our image was loaded from, file path included */
 	PK_OP_TRANSFER		= 12,	/* pk_descriptor, data -> pk_descriptor, data: where there is no window */
+	PK_OP_SECRETS		= 13,	/* Linux' memory will hold secrets: it is wiped when Linux ends, for good */
 
 	PK_OP_BLOCK_INFO	= 16,	/* pk_handle_request -> pk_block_info */
 	PK_OP_BLOCK_READ	= 17,	/* pk_block_request -> data */
@@ -223,6 +224,7 @@ enum pk_op {
 	PK_OP_TPM_INFO		= 48,	/* -> pk_tpm_info */
 	PK_OP_TPM_COMMAND	= 49,	/* descriptors only; data is the command, then the response */
 	PK_OP_TPM_EVENT_LOG	= 50,	/* pk_event_log_request -> pk_event_log_reply, bytes of the log */
+	PK_OP_TPM_EVENT		= 51,	/* pk_tpm_event, bytes: extend a PCR by their digest and log them */
 
 	PK_OP_RAMDISK_CREATE	= 64,	/* pk_ramdisk_request -> pk_ramdisk_entry; memory alone */
 	PK_OP_RAMDISK_DATA	= 65,	/* pk_ramdisk_data, bytes */

@@ -124,6 +124,25 @@ struct pk_event_log_reply {
 };
 PK_ABI_ASSERT(pk_event_log_reply, 16)
 
+enum pk_tpm_event_constants {
+	/* Bytes of data. EDK II has room for 64 KiB of log, of which dbx alone takes a third. */
+	PK_TPM_EVENT_MAX		= 4096,
+	/* The only registers that Linux may have extended with an event. */
+	PK_TPM_EVENT_PCR_CONFIG		= 12,	/* configuration that is no part of the image, as systemd-stub has it */
+	PK_TPM_EVENT_PCR_RELEASE	= 15,	/* secrets were released in this boot */
+};
+
+/*
+ * The event is of type EV_IPL, its data in the log are the very bytes that follow,
+ * and what is extended is their digest in each active bank: who has the log can
+ * compute it again.
+ */
+struct pk_tpm_event {
+	u32 pcr;
+	u32 reserved;	/* bytes follow to the end of the record, at least one */
+};
+PK_ABI_ASSERT(pk_tpm_event, 8)
+
 enum pk_ramdisk_flags {
 	PK_RAMDISK_PERSIST	= 1,	/* reserved memory: the payload's OS sees it (NFIT) */
 	PK_RAMDISK_REGISTERED	= 2,

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of Linux in the TPM's registers and in the firmware's event log.
+
+Each is an EV_IPL event whose data is what was measured, byte for byte: a verifier that has the log
+computes the extended digests from it. The firmware lets Linux extend two registers alone, see
+abi_devices.TpmEventConstant. PCR 12 has what configures the agent and is no part of its image:
+
+    b"pykexec-config\\0" + the file's bytes, where these fit into an event
+    b"pykexec-config-sha256\\0" + 32 bytes: the SHA-256 of the file's bytes, where they do not
+"""
+
+from __future__ import annotations
+
+from pykexec.abi import Op
+from pykexec.abi_devices import TpmEventConstant
+from pykexec.errors import FirmwareError
+from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.firmware.wire import pack
+
+CONFIG = b"pykexec-config\0"
+CONFIG_SHA256 = b"pykexec-config-sha256\0"
+
+
+def measure(mailbox: Mailbox, pcr: int, data: bytes) -> None:
+    """Extend pcr with the digests of data, and append it to the event log.
+
+    pcr and the size of data are bounded by TpmEventConstant. FirmwareError: EINVAL if they are
+    not, ENOENT without a TPM, ENOSPC where the firmware's log is full; then the register is
+    extended, and nothing explains it.
+    """
+    body = pack("pk_tpm_event", pcr=pcr) + data
+    mailbox.ask(Request(Op.TPM_EVENT, f"measure into PCR {pcr}", body))
+
+
+def config_event(data: bytes) -> bytes:
+    """What is measured of a configuration file with these bytes."""
+    if len(CONFIG) + len(data) <= TpmEventConstant.MAX:
+        return CONFIG + data
+    import hashlib
+
+    return CONFIG_SHA256 + hashlib.sha256(data).digest()
+
+
+def measure_config(mailbox: Mailbox, data: bytes, source: str) -> None:
+    """measure() a configuration file that overrides the image's own, before it is looked at.
+
+    FirmwareError, naming source: it must not be used, for nobody could know that it was.
+    """
+    try:
+        measure(mailbox, TpmEventConstant.PCR_CONFIG, config_event(data))
+    except FirmwareError as error:
+        fault = f"ignored, for it cannot be measured: {error.strerror}"
+        raise FirmwareError(error.errno or 0, fault, source, error.status) from None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Linux has measured of a configuration, and what happens when it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pykexec.efi.guid import named_guids
+from pykexec.errors import FirmwareError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.firmware.measure import config_event, measure_config
+
+LARGEST = bytes(4096 - len(b"pykexec-config\0"))
+
+
+@pytest.mark.parametrize(
+    ("data", "event"),
+    [
+        (b"", b"pykexec-config\0"),
+        (b"locked = true\n", b"pykexec-config\0locked = true\n"),
+        (LARGEST, b"pykexec-config\0" + LARGEST),
+        (
+            LARGEST + b"x",
+            b"pykexec-config-sha256\0" + hashlib.sha256(LARGEST + b"x").digest(),
+        ),
+    ],
+)
+def test_an_event_is_the_file_or_where_it_is_too_large_its_digest(
+    data: bytes, event: bytes
+) -> None:
+    assert config_event(data) == event
+
+
+def test_what_cannot_be_measured_is_named_and_ignored(tmp_path: Path) -> None:
+    (tmp_path / f"PykexecMailbox-{named_guids()['pykexec_mailbox']}").symlink_to("/dev/full")
+    with Mailbox(tmp_path) as mailbox, pytest.raises(FirmwareError) as caught:
+        measure_config(mailbox, b"locked = true\n", "tftp://server/agent.toml")
+    assert caught.value.filename == "tftp://server/agent.toml"
+    assert caught.value.strerror == (
+        "ignored, for it cannot be measured: mailbox: No space left on device"
+    )
