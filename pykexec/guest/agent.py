@@ -125,8 +125,9 @@ def show(mailbox: Mailbox) -> None:
 def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConfig:
     """The embedded configuration, or the override where the image came from: volume or server.
 
-    A faulty override is reported and leaves the embedded one in force. A faulty
-    embedded one grants nothing: no payload, no shell.
+    An override is measured first, where there is a TPM. One that is faulty or cannot be
+    measured is reported and leaves the embedded one in force. A faulty embedded one grants
+    nothing: no payload, no shell.
     """
     embedded = read_embedded()
     try:
@@ -145,24 +146,30 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
 
             return network_config(mailbox, info, origin, base)
         if info.boot_volume:
-            return resolve_config(embedded, _override(mailbox, info.boot_volume))
+            return resolve_config(embedded, _override(mailbox, info))
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
     return base
 
 
-def _override(mailbox: Mailbox, volume: int) -> bytes | None:
+def _override(mailbox: Mailbox, info: FirmwareInfo) -> bytes | None:
+    """The volume's configuration, measured; None if it has none."""
     import errno
 
     from pykexec.errors import FirmwareError
     from pykexec.firmware.devices import read_file
 
     try:
-        return read_file(mailbox, volume, OVERRIDE_PATH, OVERRIDE_MAX)
+        data = read_file(mailbox, info.boot_volume, OVERRIDE_PATH, OVERRIDE_MAX)
     except FirmwareError as error:
         if error.errno == errno.ENOENT:
             return None
         raise
+    if info.tpm:
+        from pykexec.firmware.measure import measure_config
+
+        measure_config(mailbox, data, OVERRIDE_PATH)
+    return data
 
 
 def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:

@@ -15,6 +15,7 @@ from pykexec.config import (
 from pykexec.errors import FirmwareError, NotOnServerError
 from pykexec.firmware.info import FirmwareInfo
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.firmware.measure import measure_config
 from pykexec.net.boot_server import NetworkOrigin
 
 _TOTAL_S = 60.0
@@ -31,6 +32,8 @@ def network_config(
     if found is None:
         return embedded
     data, source = found
+    if info.tpm:
+        measure_config(mailbox, data, source)
     config = resolve_network_config(embedded, data, source)
     print(f"configuration: {source}")
     return config
