@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pykexec.config_attest import AttestConfig, parse_attest
+from pykexec.config_table import Table
 from pykexec.errors import ConfigError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
@@ -65,6 +67,7 @@ class AgentConfig:
     shell: bool = True
     bridges: tuple[str, ...] = ATTENDED_BRIDGES
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    attest: AttestConfig | None = None
 
 
 def parse_config(data: bytes, source: str) -> AgentConfig:
@@ -79,9 +82,9 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         document = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{source}: not TOML: {error}") from None
-    root = _Table(source, "", document)
+    root = Table(source, "", document)
     payload, failure, agent = root.table("payload"), root.table("failure"), root.table("agent")
-    network = root.table("network")
+    network, attest = root.table("network"), root.table("attest")
     attended = payload is None
     config = AgentConfig(
         locked=root.flag("locked", False),
@@ -91,14 +94,15 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         shell=agent.flag("shell", attended) if agent else attended,
         bridges=_bridges(agent, ATTENDED_BRIDGES if attended else ()),
         network=_network(network) if network else NetworkConfig(),
+        attest=None if attest is None else parse_attest(attest),
     )
-    for table in (root, payload, failure, agent, network):
+    for table in (root, payload, failure, agent, network, attest):
         if table:
             table.refuse_rest()
     return config
 
 
-def _payload(table: _Table) -> PayloadConfig:
+def _payload(table: Table) -> PayloadConfig:
     path, url = table.text("path"), table.text("url")
     if path and url:
         raise table.fault("url", "path and url exclude each other")
@@ -118,7 +122,7 @@ def _payload(table: _Table) -> PayloadConfig:
     return PayloadConfig(path, table.text("volume"), options, False, sha256)
 
 
-def _bridges(table: _Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
+def _bridges(table: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
     """agent.bridges: what is bridged at the start; an unattended boot has no time to lose."""
     from pykexec.bridge import KINDS
 
@@ -130,7 +134,7 @@ def _bridges(table: _Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return kinds
 
 
-def _check_url(table: _Table, url: str) -> None:
+def _check_url(table: Table, url: str) -> None:
     from pykexec.net.url import parse_url
 
     try:
@@ -139,7 +143,7 @@ def _check_url(table: _Table, url: str) -> None:
         raise table.fault("url", str(error)) from None
 
 
-def _network(table: _Table) -> NetworkConfig:
+def _network(table: Table) -> NetworkConfig:
     default = NetworkConfig()
     address, gateway, dns = table.text("address"), table.text("gateway"), table.texts("dns")
     for key, text in (("gateway", gateway), *(("dns", server) for server in dns)):
@@ -160,7 +164,7 @@ def _network(table: _Table) -> NetworkConfig:
     )
 
 
-def _authorities(table: _Table) -> str:
+def _authorities(table: Table) -> str:
     """PEM, or the absolute path of a file of the initramfs that holds it."""
     text = table.text("ca") or ""
     if not text.startswith("/"):
@@ -177,7 +181,7 @@ def _authorities(table: _Table) -> str:
     return pem
 
 
-def _check_address(table: _Table, key: str, text: str) -> None:
+def _check_address(table: Table, key: str, text: str) -> None:
     import ipaddress
 
     try:
@@ -189,7 +193,7 @@ def _check_address(table: _Table, key: str, text: str) -> None:
         raise table.fault(key, str(error)) from None
 
 
-def _action(table: _Table | None, default: str) -> str:
+def _action(table: Table | None, default: str) -> str:
     action = table.text("action") if table else None
     if table and action and action not in ACTIONS:
         raise table.fault("action", f"{action!r} is not one of {', '.join(ACTIONS)}")
@@ -210,16 +214,13 @@ def resolve_config(
 ) -> AgentConfig:
     """The configuration that counts: override, unless it is missing or the embedded one locked.
 
-    Whom to trust is what the embedded one says, whatever the override is.
+    Whom to trust is what the embedded one says, whatever the override is; and where that one has
+    the machine attested, no other does away with it.
     """
     config = parse_config(embedded, EMBEDDED_PATH) if embedded is not None else AgentConfig()
     if override is None or config.locked:
         return config
-    found = parse_config(override, override_source)
-    if found.network.authorities:
-        raise ConfigError(f"{override_source}: network.ca: only the embedded configuration has one")
-    trusted = replace(found.network, authorities=config.network.authorities)
-    return replace(found, network=trusted)
+    return _trusting(config, parse_config(override, override_source), override_source)
 
 
 def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) -> AgentConfig:
@@ -228,58 +229,17 @@ def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) 
     Anybody on the wire may have written it, so it opens no shell where the embedded one has none.
     ConfigError if it tries, or says whom to trust.
     """
-    found = parse_config(override, source)
-    if found.network.authorities:
-        raise ConfigError(f"{source}: network.ca: only the embedded configuration has one")
+    found = _trusting(embedded, parse_config(override, source), source)
     if not embedded.shell and found.failure_action == "shell":
         raise ConfigError(f"{source}: failure.action: the embedded configuration allows no shell")
+    return replace(found, shell=found.shell and embedded.shell)
+
+
+def _trusting(embedded: AgentConfig, found: AgentConfig, source: str) -> AgentConfig:
+    """found, whose trust and attestation are those of the embedded configuration."""
+    if found.network.authorities:
+        raise ConfigError(f"{source}: network.ca: only the embedded configuration has one")
+    if embedded.attest and found.attest:
+        raise ConfigError(f"{source}: attest: the embedded configuration has its own")
     trusted = replace(found.network, authorities=embedded.network.authorities)
-    return replace(found, network=trusted, shell=found.shell and embedded.shell)
-
-
-class _Table:
-    """A TOML table whose keys are taken one by one; what is left over is unknown."""
-
-    def __init__(self, source: str, prefix: str, values: dict[str, object]) -> None:
-        self.source = source
-        self.prefix = prefix
-        self.values = dict(values)
-
-    def fault(self, key: str, fault: str) -> ConfigError:
-        return ConfigError(f"{self.source}: {self.prefix}{key}: {fault}")
-
-    def table(self, key: str) -> _Table | None:
-        value = self.values.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise self.fault(key, "must be a table")
-        return _Table(self.source, f"{self.prefix}{key}.", value)
-
-    def text(self, key: str) -> str | None:
-        value = self.values.pop(key, None)
-        if value is not None and not isinstance(value, str):
-            raise self.fault(key, "must be a string")
-        return value or None
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.values.pop(key, [])
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            raise self.fault(key, "must be a list of strings")
-        return tuple(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.values.pop(key, default)
-        if not isinstance(value, bool):
-            raise self.fault(key, "must be true or false")
-        return value
-
-    def number(self, key: str, default: int) -> int:
-        value = self.values.pop(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fault(key, "must be a number, 0 or more")
-        return value
-
-    def refuse_rest(self) -> None:
-        for key in self.values:
-            raise self.fault(key, "unknown key")
+    return replace(found, network=trusted, attest=embedded.attest or found.attest)
