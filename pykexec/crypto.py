@@ -101,6 +101,16 @@ def aes_gcm_open(
     _check(code, f"AES: no key has {len(key)} bytes")
 
 
+def concat_kdf(shared: Buffer, info: Buffer) -> Secret:
+    """A key of 32 bytes by the Concatenation KDF with SHA-256 (RFC 7518, 4.6.2)."""
+    key = Secret(lib.PK_CONCAT_KDF_SIZE)
+    code = lib.pk_concat_kdf(
+        _readable(shared), len(shared), _readable(info), len(info), _writable(key.view)
+    )
+    _check(code, "Concat KDF")
+    return key
+
+
 def rsa_oaep_encrypt(n: bytes, e: int, data: Buffer, label: bytes, hash_name: str) -> bytes:
     """RSAES-OAEP (RFC 8017, 7.1.1) for the modulus n, big endian; MGF1 uses the same hash.
 

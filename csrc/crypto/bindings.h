@@ -7,6 +7,7 @@
 
 #include <crypto/aes.h>
 #include <crypto/ecdh.h>
+#include <crypto/kdf.h>
 #include <crypto/rsa.h>
 
 #ifndef PK_CFFI
