@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that evaluates CEL expressions for policy_rules; started as a file, by itself.
+
+It reads one JSON document a line and answers each expression with one line. What takes too much
+processor time or memory ends the process, not its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from datetime import datetime
+from typing import Protocol
+
+import cel
+
+CPU_S = 0.5
+_MEMORY_MAX = 1 << 30
+_PROGRAMS_MAX = 1024
+
+
+class _Program(Protocol):
+    def execute(self, context: cel.Context) -> object: ...
+
+
+_programs: dict[str, _Program] = {}
+
+
+def _program(expression: str) -> _Program:
+    if expression not in _programs:
+        if len(_programs) >= _PROGRAMS_MAX:
+            _programs.clear()
+        _programs[expression] = cel.compile(expression)
+    return _programs[expression]
+
+
+def _answer(expression: str, context: cel.Context | None) -> dict[str, object]:
+    """The value of the expression; without a context whether it is one."""
+    try:
+        program = _program(expression)
+        value = True if context is None else program.execute(context)
+    except Exception as error:  # Whatever the library raises: the expression has no value.
+        words = str(error).splitlines() or [""]
+        return {"fault": f"{type(error).__name__}: {' '.join(words)}"[:500]}
+    if not isinstance(value, bool):
+        return {"fault": f"gives {type(value).__name__}, neither true nor false"}
+    return {"value": value}
+
+
+def _context(variables: dict[str, dict[str, object]] | None) -> cel.Context | None:
+    if variables is None:
+        return None
+    time = datetime.fromisoformat(str(variables["context"]["time"]))
+    context = {**variables["context"], "time": time}
+    return cel.Context(variables={**variables, "context": context})
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MAX, _MEMORY_MAX))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    # The interpreter may hold back a handler of its own as long as native code runs; the default
+    # action cannot be.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    _limit()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, CPU_S)
+        context = _context(request["variables"])
+        for expression in request["expressions"]:
+            signal.setitimer(signal.ITIMER_PROF, CPU_S)
+            answer = _answer(expression, context)
+            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+            sys.stdout.buffer.flush()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+if __name__ == "__main__":
+    main()
