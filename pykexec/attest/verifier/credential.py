@@ -45,7 +45,7 @@ def _seed(ek: Public) -> tuple[bytes, bytes]:
             _check_rsa(key)
             seed = os.urandom(size)
             return seed, crypto.rsa_oaep_encrypt(
-                key.modulus, key.exponent, seed, b"IDENTITY\0", ek.name_alg
+                key.modulus, key.e, seed, b"IDENTITY\0", ek.name_alg
             )
         if isinstance(key, EccKey):
             ephemeral = crypto.ecdh_generate(key.curve.title)
@@ -62,5 +62,5 @@ def _check_rsa(key: RsaKey) -> None:
     modulus = int.from_bytes(key.modulus, "big")
     if key.bits not in _RSA_BITS or modulus.bit_length() != key.bits or not modulus & 1:
         raise FormatError(f"RSA modulus of {modulus.bit_length()} bits")
-    if key.exponent < 65537 or not key.exponent & 1:
-        raise FormatError(f"RSA exponent {key.exponent}")
+    if key.e < 65537 or not key.e & 1:
+        raise FormatError(f"RSA exponent {key.e}")

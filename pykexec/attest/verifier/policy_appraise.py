@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
 from pykexec.attest.verifier import policy_firmware, policy_image, policy_use
-from pykexec.attest.verifier.policy import Claims, Context, Policy
+from pykexec.attest.verifier.policy_model import Claims, Context, Policy
 
 CLAUSES = (
     policy_image.IMAGE,

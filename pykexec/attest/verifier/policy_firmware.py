@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy import Claims, Context, Policy, VariableDemand
 from pykexec.attest.verifier.policy_clause import (
     Clause,
     at,
@@ -17,6 +16,7 @@ from pykexec.attest.verifier.policy_clause import (
     text_at,
     texts_at,
 )
+from pykexec.attest.verifier.policy_model import Claims, Context, Policy, VariableDemand
 
 
 def _secure_boot_demands(policy: Policy) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from pykexec.attest.verifier.policy import (
+from pykexec.attest.verifier.policy_model import (
     BANKS,
     EXPRESSION_MAX,
     PATTERN_MAX,

@@ -23,7 +23,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
 
-from pykexec.attest.verifier.policy import Claims, Context, Policy
+from pykexec.attest.verifier.policy_model import Claims, Context, Policy
 
 VARIABLES_MAX = 1 << 20
 """Bytes of JSON; evidence that gives more than this has no place in a rule."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy import Claims, Context, PayloadDemand, Policy
 from pykexec.attest.verifier.policy_clause import Clause, at, either, matches, shown, text_at
 from pykexec.attest.verifier.policy_firmware import check_contents, is_on, variable_of
+from pykexec.attest.verifier.policy_model import Claims, Context, PayloadDemand, Policy
 from pykexec.attest.verifier.policy_rules import evaluate
 
 

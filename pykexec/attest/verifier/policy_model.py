@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an appraisal policy is made of, and what of the surroundings it may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+
+from pykexec.errors import FormatError
+
+VERSION = 1
+BANKS = ("sha256", "sha384")
+
+POLICY_MAX = 256 << 10  # bytes
+LIST_MAX = 1024
+NAME_MAX = 128  # characters
+PATTERN_MAX = 256
+EXPRESSION_MAX = 4096
+RULES_MAX = 32
+
+Digests = Mapping[str, str]
+"""A digest in hex for each bank of BANKS that it is known for."""
+Claims = Mapping[str, object]
+"""What verify() read out of evidence."""
+
+
+class PolicyError(FormatError):
+    """A policy is not what it should be; str() names source, key and fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One of our images: PCR 11 after it has measured itself, its Authenticode digests.
+
+    sections are the digests of what went into PCR 11: they judge nothing, they tell where another
+    image differs.
+    """
+
+    name: str
+    pcr11: Digests
+    authenticode: Digests = field(default_factory=dict)
+    sections: Mapping[str, Digests] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An EFI application that may be started before our image, such as shim."""
+
+    name: str
+    authenticode: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class VariableDemand:
+    """What a variable of Secure Boot may hold; an empty tuple demands nothing.
+
+    sha256 are digests of the whole content. certificates (SHA-256 of DER, or subjects) and hashes
+    are all that may be in it; contains is what has to be in it, at_least how many hashes.
+    """
+
+    sha256: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    contains: tuple[str, ...] = ()
+    at_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SecureBoot:
+    """[secure_boot]: authorities are all that may have vouched for what was started."""
+
+    required: bool = False
+    authorities: tuple[str, ...] = ()
+    variables: Mapping[str, VariableDemand] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """[boot]: what the firmware may have started, and the device path of our image (patterns)."""
+
+    applications: tuple[Application, ...] = ()
+    any_application: bool = False
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadDemand:
+    """[payload]: what may be started next; digests are alternatives to each other.
+
+    signers are certificates (SHA-256 of DER, or subjects): Secure Boot is on and db holds nothing
+    else, so that the firmware itself refuses what they have not signed.
+    """
+
+    required: bool = False
+    sha256: tuple[str, ...] = ()
+    authenticode_sha256: tuple[str, ...] = ()
+    signers: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDemand:
+    """[config]: digests of the overrides of agent.toml that may have been measured."""
+
+    allowed: tuple[str, ...] = ()
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One of [[rules]]: a CEL expression over evidence and context that has to be true."""
+
+    name: str
+    expression: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One of [[updates]]: values that are allowed besides, since a known update brings them."""
+
+    name: str
+    pcrs: Mapping[int, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    versions: tuple[str, ...] = ()
+    variables: Mapping[str, VariableDemand] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A whole policy; pcrs are allowed values by register and bank.
+
+    updates are part of the allowed values already; they are kept to tell of them.
+    """
+
+    name: str
+    description: str = ""
+    allow_any_image: bool = False
+    images: tuple[Image, ...] = ()
+    secure_boot: SecureBoot = field(default_factory=SecureBoot)
+    versions: tuple[str, ...] = ()
+    pcrs: Mapping[int, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    boot: Boot = field(default_factory=Boot)
+    payload: PayloadDemand = field(default_factory=PayloadDemand)
+    config: ConfigDemand = field(default_factory=ConfigDemand)
+    networks: Mapping[str, tuple[IPv4Network | IPv6Network, ...]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    updates: tuple[Update, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a policy may ask for besides the evidence.
+
+    time has a time zone; address is the peer's, "" where there is none; tags and labels are the
+    operator's, of the machine.
+    """
+
+    time: datetime
+    address: str = ""
+    machine: str = ""
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.time.tzinfo is None:
+            raise ValueError("a context's time needs a time zone")
