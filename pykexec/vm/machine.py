@@ -52,8 +52,9 @@ class Machine:
     """A whole machine; use dataclasses.replace() for variations of one.
 
     variables overrides the firmware's template. memory_file lets Vm.read_memory() see guest RAM.
-    reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates. within are
-    words in front of QEMU's command line, those of Lan for one.
+    reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates; tpm_directory
+    is that of a TPM that other machines had before (swtpm.provision() makes one). within are words
+    in front of QEMU's command line, those of Lan for one.
     """
 
     firmware: Firmware
@@ -68,6 +69,7 @@ class Machine:
     nic: Nic | None = None
     tpm: Literal["tis", "crb"] | None = None
     provisioned_tpm: bool = False
+    tpm_directory: Path | None = None
     memory_file: bool = False
     reboot: bool = False
     extra: tuple[str, ...] = ()

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import os
+import socket as sockets
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pykexec.errors import ToolError
 from pykexec.run import run
 from pykexec.vm.child import start, stop
 
+_BUFFER_SIZE = 4096
 _LOCALCA = """\
 statedir = {ca}
 signingkey = {ca}/signkey.pem
@@ -66,3 +70,35 @@ def swtpm(directory: Path, socket: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         stop(process)
+
+
+@contextmanager
+def commands(directory: Path) -> Iterator[Callable[[bytes], bytes]]:
+    """Talk to the TPM whose state is in directory while no machine does: command in, response out.
+
+    It is switched on for that, as by a machine that is reset.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="pykexec-tpm-") as name,
+        sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection,
+    ):
+        path = Path(name, "tpm")
+        words = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={directory / 'state'}"]
+        words += ["--server", f"type=unixio,path={path}", "--flags", "not-need-init,startup-clear"]
+        process = start(words, directory / "swtpm.log", listens_at=path)
+        try:
+            connection.settimeout(30)
+            connection.connect(str(path))
+
+            def transmit(command: bytes) -> bytes:
+                connection.sendall(command)
+                response = connection.recv(_BUFFER_SIZE)
+                while len(response) < 6 or len(response) < int.from_bytes(response[2:6], "big"):
+                    if not (more := connection.recv(_BUFFER_SIZE)):
+                        raise ToolError(f"swtpm in {directory} has ended")
+                    response += more
+                return response
+
+            yield transmit
+        finally:
+            stop(process)

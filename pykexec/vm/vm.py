@@ -83,9 +83,10 @@ class Vm:
         if template.absolute() != self.files.variables.absolute():
             shutil.copyfile(template, self.files.variables)
         if self.machine.tpm:
+            tpm = self.machine.tpm_directory or self.directory / "tpm"
             if self.machine.provisioned_tpm:
-                swtpm.provision(self.directory / "tpm")
-            stack.enter_context(swtpm.swtpm(self.directory / "tpm", self.files.tpm))
+                swtpm.provision(tpm)
+            stack.enter_context(swtpm.swtpm(tpm, self.files.tpm))
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(self.files.serial))
         listener.listen(1)
