@@ -12,7 +12,9 @@ import logging
 import os
 import struct
 
-from pykexec.errors import TpmError
+from pykexec.tpm.capability import handles
+from pykexec.tpm.command import Command, execute
+from pykexec.tpm.constants import CommandCode, HandleType
 from pykexec.tpm.transport import Transmit
 
 log = logging.getLogger(__name__)
@@ -20,35 +22,18 @@ log = logging.getLogger(__name__)
 BASELINE = "/run/pykexec/tpm-handles"
 """What was in the TPM before Linux used it: the firmware's."""
 
-_NO_SESSIONS = 0x8001
-_HEADER = ">HII"
-_CC_FLUSH_CONTEXT, _CC_GET_CAPABILITY = 0x165, 0x17A
-_CAP_HANDLES = 1
-# Part 2, 7.2: loaded and saved sessions, transient objects.
-_TYPES = (0x02, 0x03, 0x80)
-_NR_MAX = 254  # MAX_CAP_HANDLES of a response of 1 KiB
+_TYPES = (HandleType.HMAC_SESSION, HandleType.POLICY_SESSION, HandleType.TRANSIENT)
 
 
 def loaded_handles(transmit: Transmit) -> set[int]:
     """Handles of all transient objects and sessions, those of saved sessions included."""
-    found: set[int] = set()
-    for type_ in _TYPES:
-        question = struct.pack(">III", _CAP_HANDLES, type_ << 24, _NR_MAX)
-        answer = _call(transmit, "TPM2_GetCapability", _CC_GET_CAPABILITY, question)
-        try:
-            capability, count = struct.unpack_from(">xII", answer)
-            handles = struct.unpack_from(f">{count}I", answer, 9) if count <= _NR_MAX else None
-        except struct.error:
-            handles = None
-        if handles is None or capability != _CAP_HANDLES:
-            raise TpmError("TPM2_GetCapability: response does not fit the question")
-        found.update(handles)
-    return found
+    return {handle for type_ in _TYPES for handle in handles(transmit, type_ << 24)}
 
 
 def flush(transmit: Transmit, handle: int) -> None:
     """TPM2_FlushContext."""
-    _call(transmit, "TPM2_FlushContext", _CC_FLUSH_CONTEXT, struct.pack(">I", handle))
+    command = Command(CommandCode.FLUSH_CONTEXT, rest=struct.pack(">I", handle))
+    execute(transmit, command).reader.end()
 
 
 def flush_leftovers(transmit: Transmit, baseline: str = BASELINE) -> set[int]:
@@ -68,15 +53,3 @@ def flush_leftovers(transmit: Transmit, baseline: str = BASELINE) -> set[int]:
     for handle in now - before:
         flush(transmit, handle)
     return now - before
-
-
-def _call(transmit: Transmit, name: str, code: int, body: bytes) -> bytes:
-    """The response without its header; TpmError for any code but success."""
-    header_size = struct.calcsize(_HEADER)
-    response = transmit(struct.pack(_HEADER, _NO_SESSIONS, header_size + len(body), code) + body)
-    if len(response) < header_size:
-        raise TpmError(f"{name}: response of {len(response)} bytes is cut off")
-    _, _, result = struct.unpack_from(_HEADER, response)
-    if result:
-        raise TpmError(f"{name}: TPM error {result:#x}")
-    return response[header_size:]

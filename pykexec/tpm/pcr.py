@@ -1,71 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading PCRs: TPM2_PCR_Read (TPM 2.0 Library Specification, Part 3, 22.4)."""
+"""Registers: reading and extending them (TPM 2.0 Library Specification, Part 3, 22)."""
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pykexec.errors import TpmError
-from pykexec.tpm.eventlog import NR_PCRS, HashAlgorithm
+from pykexec.tpm.command import Command, Entity, Password, execute
+from pykexec.tpm.constants import CommandCode
+from pykexec.tpm.eventlog import NR_PCRS, HashAlgorithm, bank_name
 from pykexec.tpm.transport import Transmit
+from pykexec.tpm.wire import Reader, sized
 
-_NO_SESSIONS = 0x8001
-_CC_PCR_READ = 0x17E
-_HEADER = ">HII"
 _SELECT_SIZE = NR_PCRS // 8
+_EVENT_MAX = 1024  # TPM2B_EVENT
+
+
+def bank_algorithm(bank: str) -> HashAlgorithm:
+    """That of a bank's name; TpmError for a name that is none."""
+    try:
+        return HashAlgorithm[bank.upper()]
+    except KeyError:
+        raise TpmError(f"{bank!r}: there is no such PCR bank") from None
+
+
+def selection(bank: str, pcrs: Iterable[int]) -> bytes:
+    """TPML_PCR_SELECTION of registers of one bank."""
+    numbers = set(pcrs)
+    if not numbers <= set(range(NR_PCRS)):
+        raise TpmError(f"there is no PCR {min(numbers - set(range(NR_PCRS)))}")
+    bits = sum(1 << number for number in numbers)
+    head = struct.pack(">IHB", 1, bank_algorithm(bank), _SELECT_SIZE)
+    return head + bits.to_bytes(_SELECT_SIZE, "little")
 
 
 def read_pcrs(transmit: Transmit, bank: str, numbers: Iterable[int]) -> dict[int, bytes]:
     """The values of these registers of a bank; those that the TPM does not have are left out."""
-    algorithm = HashAlgorithm[bank.upper()]
     wanted = set(numbers)
     found: dict[int, bytes] = {}
     while wanted:
-        selected, values = _read_some(transmit, algorithm, wanted)
+        # The TPM chooses how many it answers at once.
+        some = _read_some(transmit, bank, wanted)
         # A bank that is not active reads as nothing.
-        if not selected:
+        if not some:
             break
-        found.update(zip(sorted(selected), values, strict=True))
-        wanted -= selected
-    return found
+        found.update(some)
+        wanted -= some.keys()
+    return dict(sorted(found.items()))
 
 
-def _selection(algorithm: int, numbers: set[int]) -> bytes:
-    """TPML_PCR_SELECTION of one bank."""
-    bits = sum(1 << number for number in numbers)
-    return struct.pack(">IHB", 1, algorithm, _SELECT_SIZE) + bits.to_bytes(_SELECT_SIZE, "little")
+def extend(transmit: Transmit, pcr: int, digests: Mapping[str, bytes]) -> None:
+    """TPM2_PCR_Extend with a digest for each bank; the TPM ignores banks that are not active."""
+    rest = struct.pack(">I", len(digests))
+    for bank, digest in digests.items():
+        algorithm = bank_algorithm(bank)
+        if len(digest) != hashlib.new(bank).digest_size:
+            raise TpmError(f"PCR {pcr}: {len(digest)} bytes are no digest of bank {bank}")
+        rest += struct.pack(">H", algorithm) + digest
+    command = Command(CommandCode.PCR_EXTEND, (Entity.of(pcr),), rest=rest)
+    execute(transmit, command, [Password()]).reader.end()
 
 
-def _read_some(
-    transmit: Transmit, algorithm: int, numbers: set[int]
-) -> tuple[set[int], list[bytes]]:
-    """One command: the TPM chooses how many it answers at once."""
-    body = _selection(algorithm, numbers)
-    size = struct.calcsize(_HEADER) + len(body)
-    response = transmit(struct.pack(_HEADER, _NO_SESSIONS, size, _CC_PCR_READ) + body)
-    try:
-        return _decode(response, algorithm, numbers)
-    except struct.error:
-        raise TpmError(f"TPM2_PCR_Read: response of {len(response)} bytes is cut off") from None
+def event(transmit: Transmit, pcr: int, data: bytes) -> dict[str, bytes]:
+    """TPM2_PCR_Event: extend with the digests of data in all banks; what they are, by bank."""
+    if len(data) > _EVENT_MAX:
+        raise TpmError(f"PCR {pcr}: an event has {_EVENT_MAX} bytes at most, not {len(data)}")
+    command = Command(CommandCode.PCR_EVENT, (Entity.of(pcr),), rest=sized(data))
+    reader = execute(transmit, command, [Password()]).reader
+    digests = {}
+    for _ in range(reader.u32()):
+        bank = bank_name(reader.u16())
+        try:
+            size = hashlib.new(bank).digest_size
+        except ValueError:
+            raise TpmError(f"{reader.what}: digest by {bank} is not known") from None
+        digests[bank] = reader.take(size)
+    reader.end()
+    return digests
 
 
-def _decode(response: bytes, algorithm: int, numbers: set[int]) -> tuple[set[int], list[bytes]]:
-    _, _, code = struct.unpack_from(_HEADER, response)
-    if code:
-        raise TpmError(f"TPM2_PCR_Read: TPM error {code:#x}")
-    layout = f">10x4xIHB{_SELECT_SIZE}sI"
-    nr_banks, got_algorithm, select_size, bits, nr_values = struct.unpack_from(layout, response)
-    chosen = int.from_bytes(bits, "little")
-    selected = {number for number in range(NR_PCRS) if chosen >> number & 1}
-    shape = (nr_banks, got_algorithm, select_size, nr_values)
-    if shape != (1, algorithm, _SELECT_SIZE, len(selected)) or not selected <= numbers:
-        raise TpmError("TPM2_PCR_Read: response does not fit the question")
-    offset = struct.calcsize(layout)
-    values = []
-    for _ in range(nr_values):
-        (size,) = struct.unpack_from(">H", response, offset)
-        (value,) = struct.unpack_from(f"{size}s", response, offset + 2)
-        values.append(value)
-        offset += 2 + size
-    return selected, values
+def _read_some(transmit: Transmit, bank: str, numbers: set[int]) -> dict[int, bytes]:
+    command = Command(CommandCode.PCR_READ, rest=selection(bank, numbers))
+    reader = execute(transmit, command).reader
+    reader.u32()  # How often a register has changed.
+    selected = _selected(reader, bank)
+    shape = reader.u32()
+    if shape != len(selected) or not selected <= numbers:
+        raise _misfit(reader)
+    values = [reader.sized() for _ in selected]
+    reader.end()
+    if any(len(value) != hashlib.new(bank).digest_size for value in values):
+        raise _misfit(reader)
+    return dict(zip(sorted(selected), values, strict=True))
+
+
+def _selected(reader: Reader, bank: str) -> set[int]:
+    if (reader.u32(), reader.u16(), reader.u8()) != (1, bank_algorithm(bank), _SELECT_SIZE):
+        raise _misfit(reader)
+    chosen = int.from_bytes(reader.take(_SELECT_SIZE), "little")
+    return {number for number in range(NR_PCRS) if chosen >> number & 1}
+
+
+def _misfit(reader: Reader) -> TpmError:
+    return TpmError(f"{reader.what} does not fit the question")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pykexec._native import lib
@@ -14,6 +16,8 @@ from pykexec.errors import FirmwareError, TpmError
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.status import check_status
 from pykexec.firmware.wire import answer_error, pack, struct_size, unpack
+from pykexec.tpm.response_code import RETRIED
+from pykexec.tpm.wire import response_code
 
 Transmit = Callable[[bytes], bytes]
 """Takes a command, gives its response; TpmError when there is none."""
@@ -27,6 +31,7 @@ EVENT_LOG = "/run/pykexec/event-log"
 """What the bridge keeps the firmware's event log in."""
 
 _CHUNK_SIZE = 1 << 19
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.02, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +42,54 @@ class FirmwareLog:
     truncated: bool
 
 
-def device(path: str = RESOURCE_MANAGER) -> Transmit:
-    """By a device of Linux, whose resource manager keeps programs apart."""
+@contextmanager
+def opened(path: str = RESOURCE_MANAGER) -> Iterator[Transmit]:
+    """A device of Linux that stays open: its resource manager keeps what is loaded so long."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise TpmError(f"{path}: {error.strerror}") from error
 
     def transmit(command: bytes) -> bytes:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                os.write(fd, command)
-                return os.read(fd, BUFFER_SIZE)
-            finally:
-                os.close(fd)
+            os.write(fd, command)
+            return os.read(fd, BUFFER_SIZE)
         except OSError as error:
             raise TpmError(f"{path}: {error.strerror}") from error
 
+    try:
+        yield transmit
+    finally:
+        os.close(fd)
+
+
+def device(path: str = RESOURCE_MANAGER) -> Transmit:
+    """The same, opened for each command: for commands that leave nothing in the TPM."""
+
+    def transmit(command: bytes) -> bytes:
+        with opened(path) as once:
+            return once(command)
+
     return transmit
+
+
+def patient(transmit: Transmit, patience_s: float = 20) -> Transmit:
+    """Ask again while the TPM says that it is busy, for so long; its last answer then.
+
+    Such an answer has changed nothing, not even a session's nonces (Part 1, 39.4).
+    """
+
+    def transmit_again(command: bytes) -> bytes:
+        deadline = time.monotonic() + patience_s
+        pause_s = _FIRST_PAUSE_S
+        while response_code(response := transmit(command)) in RETRIED:
+            if time.monotonic() + pause_s > deadline:
+                break
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        return response
+
+    return transmit_again
 
 
 def firmware(mailbox: Mailbox) -> Transmit:

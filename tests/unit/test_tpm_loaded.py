@@ -48,8 +48,8 @@ def test_only_what_came_after_the_first_look_is_flushed(tmp_path: Path) -> None:
     [
         (b"", "cut off"),
         (struct.pack(">HII", 0x8001, 10, 0x101), "TPM error 0x101"),
-        (struct.pack(">HII", 0x8001, 10, 0), "does not fit"),
-        (struct.pack(">HIIBII", 0x8001, 19, 0, 0, 1, 1), "does not fit"),
+        (struct.pack(">HII", 0x8001, 10, 0), "cut off"),
+        (struct.pack(">HIIBII", 0x8001, 19, 0, 0, 1, 1), "cut off"),
         (struct.pack(">HIIBII", 0x8001, 19, 0, 0, 1, 0xFFFFFFFF), "does not fit"),
         (struct.pack(">HIIBII", 0x8001, 19, 0, 0, 2, 0), "does not fit"),
     ],
