@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Limit, MailboxConstant
@@ -18,8 +19,11 @@ from pykexec.errors import FirmwareError, NotResidentError
 from pykexec.firmware.status import check_status
 from pykexec.firmware.wire import align8, answer_error, pack, struct_size, unpack
 
+if TYPE_CHECKING:
+    from pykexec.secret import Secret
+
 MAILBOX_NAME = bytes(ffi.string(lib.PK_MAILBOX_NAME)).decode()
-_ATTRIBUTES_SIZE = 4
+_ATTRIBUTES = struct.pack("<I", MailboxConstant.ATTRIBUTES)  # of the variable, before its value
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,34 @@ def encode_message(requests: Sequence[Request], sequence: int) -> bytes:
         size = struct_size("pk_request") + len(request.body)
         header = pack("pk_request", op=request.op, size=size, tag=tag)
         records += header + request.body + bytes(align8(size) - size)
-    size = struct_size("pk_message") + len(records)
+    return _message_header(len(requests), len(records), sequence, requests[0].what) + records
+
+
+def _message_header(nr_records: int, records_size: int, sequence: int, what: str) -> bytes:
+    size = struct_size("pk_message") + records_size
     if size > Limit.MESSAGE_MAX:
-        raise FirmwareError(errno.EMSGSIZE, f"message of {size} bytes", requests[0].what)
-    header = pack(
+        raise FirmwareError(errno.EMSGSIZE, f"message of {size} bytes", what)
+    return pack(
         "pk_message",
         magic=MailboxConstant.MESSAGE_MAGIC,
         version=MailboxConstant.MESSAGE_VERSION,
-        nr_records=len(requests),
+        nr_records=nr_records,
         size=size,
         sequence=sequence,
     )
-    return header + records
+
+
+def _secret_message(request: Request, data: memoryview, sequence: int) -> Secret:
+    """What is written to the mailbox for request, its body continued by data."""
+    from pykexec.secret import Secret
+
+    size = struct_size("pk_request") + len(request.body) + len(data)
+    head = _ATTRIBUTES + _message_header(1, align8(size), sequence, request.what)
+    head += pack("pk_request", op=request.op, size=size) + request.body
+    message = Secret(len(_ATTRIBUTES) + struct_size("pk_message") + align8(size))
+    message.view[: len(head)] = head
+    message.view[len(head) : len(head) + len(data)] = data
+    return message
 
 
 def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> list[Reply]:
@@ -105,7 +125,7 @@ class Mailbox:
         self._path = os.path.join(root, f"{MAILBOX_NAME}-{named_guids()['pykexec_mailbox']}")
         self._sequence = int.from_bytes(os.urandom(4), "little")
         # Kept: memory for the longest answer costs more than most calls.
-        self._answer = bytearray(_ATTRIBUTES_SIZE + Limit.MESSAGE_MAX)
+        self._answer = bytearray(len(_ATTRIBUTES) + Limit.MESSAGE_MAX)
         try:
             make_mutable(self._path)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -138,8 +158,8 @@ class Mailbox:
         replies: list[Reply] = []
         while len(replies) < len(requests):
             rest = requests[len(replies) :]
-            self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-            answer = self._exchange(encode_message(rest, self._sequence), rest[0].what)
+            message = encode_message(rest, self._next_sequence())
+            answer = self._exchange(_ATTRIBUTES + message, rest[0].what)
             replies += decode_answer(answer, rest, self._sequence)
         return replies
 
@@ -149,16 +169,31 @@ class Mailbox:
         check_status(reply.status, request.what)
         return reply.body
 
-    def _exchange(self, message: bytes, what: str) -> bytes:
+    def ask_secret(self, request: Request, data: memoryview) -> bytes:
+        """ask() with data as the rest of the request's body, of which no copy is left here.
+
+        The message is composed in locked memory, written from there and wiped. SecretMemoryError
+        if no memory can be locked.
+        """
+        with _secret_message(request, data, self._next_sequence()) as message:
+            answer = self._exchange(message.view, request.what)
+        (reply,) = decode_answer(answer, [request], self._sequence)
+        check_status(reply.status, request.what)
+        return reply.body
+
+    def _next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        return self._sequence
+
+    def _exchange(self, message: bytes | memoryview, what: str) -> bytes:
         import fcntl
 
-        attributes = struct.pack("<I", MailboxConstant.ATTRIBUTES)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
-                os.write(self._fd, attributes + message)
+                os.write(self._fd, message)
                 size = os.preadv(self._fd, [self._answer], 0)
-                answer = bytes(memoryview(self._answer)[_ATTRIBUTES_SIZE:size])
+                answer = bytes(memoryview(self._answer)[len(_ATTRIBUTES) : size])
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         except OSError as error:

@@ -41,11 +41,15 @@ class Ramdisk:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a RAM disk is filled from: size bytes that pieces() gives in order, once."""
+    """What a RAM disk is filled from: size bytes that pieces() gives in order, once.
+
+    A piece has at most CHUNK_SIZE bytes. One that is a memoryview is secret: it goes to the
+    firmware without a copy of it staying anywhere in this process.
+    """
 
     source: str
     size: int
-    pieces: Callable[[], Iterator[bytes]]
+    pieces: Callable[[], Iterator[bytes | memoryview]]
 
 
 @contextmanager
@@ -158,10 +162,13 @@ def _create(mailbox: Mailbox, image: Image, kind: str, persist: bool) -> Ramdisk
 
 def _fill(mailbox: Mailbox, number: int, image: Image) -> None:
     offset = 0
+    what = f"fill {_what(number)}"
     for piece in image.pieces():
-        if piece != _ZEROS[: len(piece)]:  # As the firmware's memory is already.
-            body = pack("pk_ramdisk_data", ramdisk=number, offset=offset) + piece
-            mailbox.ask(Request(Op.RAMDISK_DATA, f"fill {_what(number)}", body))
+        head = pack("pk_ramdisk_data", ramdisk=number, offset=offset)
+        if isinstance(piece, memoryview):
+            mailbox.ask_secret(Request(Op.RAMDISK_DATA, what, head), piece)
+        elif piece != _ZEROS[: len(piece)]:  # As the firmware's memory is already.
+            mailbox.ask(Request(Op.RAMDISK_DATA, what, head + piece))
         offset += len(piece)
     if offset != image.size:
         raise FormatError(f"{image.source}: ended at {offset} of {image.size} bytes")
