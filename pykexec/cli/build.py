@@ -49,6 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sign-key", type=Path, metavar="KEY", help="private key (PEM)")
     parser.add_argument("--sign-cert", type=Path, metavar="CERT", help="its certificate (PEM)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the image")
+    parser.add_argument(
+        "--reference", type=Path, metavar="FILE",
+        help="write what a verifier has to know of the image: digests and PCR values, as JSON",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -61,6 +65,7 @@ def main(args: argparse.Namespace) -> int:
         DEFAULT_CMDLINE,
         KERNEL_MODULES,
     )
+    from pykexec.image.reference import encode_reference, reference_values
 
     if (args.sign_key is None) != (args.sign_cert is None):
         raise UsageError("--sign-key and --sign-cert go together")
@@ -79,8 +84,13 @@ def main(args: argparse.Namespace) -> int:
         more_modules=tuple(args.module),
     )
     check_writable(args.output)
+    if args.reference:
+        check_writable(args.reference)
     built = build(recipe)
     write_atomically(args.output, built.data)
+    if args.reference:
+        values = reference_values(built.data, str(args.output))
+        write_atomically(args.reference, encode_reference(values))
     _print(args.output, built)
     return 0
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reference values of an image: what a verifier compares evidence with (RFC 9334)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pykexec.efi import pe
+from pykexec.errors import FormatError
+from pykexec.image import measure
+
+VERSION = 1
+
+
+def reference_values(data: bytes, source: str) -> dict[str, object]:
+    """Reference values of a unified kernel image; FormatError if it is none.
+
+    Digests are in hex, by bank. sections are those of the contents that PCR 11 is extended with.
+    The same image gives the same values.
+    """
+    image = pe.check_application(data, source)
+    sections = measure.measured_sections(data, image)
+    if ".linux" not in sections:
+        raise FormatError(f"{source}: no section .linux: not a unified kernel image")
+    release = _os_release(sections.get(".osrel", b""))
+    return {
+        "version": VERSION,
+        "name": release.get("PRETTY_NAME", "image"),
+        "pykexec": release.get("VERSION_ID", "") if release.get("ID") == "pykexec" else "",
+        "kernel": _text(sections.get(".uname", b"")),
+        "cmdline": _text(sections.get(".cmdline", b"")),
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "authenticode": {
+            bank: pe.authenticode_digest(data, image, bank).hex() for bank in measure.BANKS
+        },
+        "pcr11": {bank: value.hex() for bank, value in measure.predict_all(sections).items()},
+        "sections": {
+            name: {bank: hashlib.new(bank, sections[name]).hexdigest() for bank in measure.BANKS}
+            for name in measure.SECTION_ORDER
+            if name in sections
+        },
+    }
+
+
+def encode_reference(values: Mapping[str, object]) -> bytes:
+    """The file of reference values: JSON, the same bytes for the same values."""
+    return json.dumps(values, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _os_release(content: bytes) -> dict[str, str]:
+    """os-release(5), as far as systemd's and our own sections go."""
+    pairs = (line.partition("=") for line in _text(content).splitlines())
+    return {key: value.strip("\"'") for key, equals, value in pairs if equals}
+
+
+def _text(content: bytes) -> str:
+    return content.rstrip(b"\0").decode("utf-8", "replace").strip()
