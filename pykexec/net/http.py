@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP and HTTPS: one GET, redirects followed, everything bounded."""
+"""HTTP and HTTPS: one GET, redirects followed, or one POST; everything bounded."""
 
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,10 +19,17 @@ CHUNK_SIZE = 1 << 18
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
+_TOO_MANY = 429
+_RETRY_AFTER_MAX_S = 3600.0
+_DETAIL_MAX = 512  # characters
 
 
 class Transient(NetworkError):
-    """What may be gone at the next attempt."""
+    """What may be gone at the next attempt; the server wants none before retry_after_s seconds."""
+
+    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
@@ -46,33 +54,73 @@ def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
     raise NetworkError(f"{url}: more than {MAX_REDIRECTS} redirects")
 
 
+def post(url: Url, body: bytes, limits: Limits, deadline: Deadline) -> bytes:
+    """Send body, which is JSON, and give what comes back.
+
+    Transient, NotOnServerError or NetworkError say what went wrong, with the server's own words
+    where it sent some (RFC 9457). No redirect is followed: what is sent is for this server alone.
+    """
+    fd = os.memfd_create("reply", os.MFD_CLOEXEC)
+    try:
+        sink = Sink(fd, url, limits.size)
+        with _request(url, "POST", body, sink, limits, deadline) as response:
+            if response.status in _REDIRECTS:
+                raise NetworkError(f"{url}: redirects to {_location(url, response)}, refused")
+            _check_status(url, response)
+            _receive(url, response, sink, deadline)
+        return os.pread(fd, sink.size, 0)
+    finally:
+        os.close(fd)
+
+
 def _get_once(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> str | None:
     """Fill sink, or say where the server points instead."""
+    with _request(url, "GET", None, sink, limits, deadline) as response:
+        if response.status in _REDIRECTS:
+            return _location(url, response)
+        _check_status(url, response)
+        _receive(url, response, sink, deadline)
+    return None
+
+
+@contextmanager
+def _request(
+    url: Url, method: str, body: bytes | None, sink: Sink, limits: Limits, deadline: Deadline
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer, whose body is yet to be read; faults of reading it are put into words, too."""
     with _connection(url, limits, deadline) as connection:
         try:
-            connection.putrequest("GET", url.path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(method, url.path, skip_host=True, skip_accept_encoding=True)
             connection.putheader("Host", _host(url))
             connection.putheader("User-Agent", f"pykexec/{__version__}")
             connection.putheader("Accept-Encoding", "identity")
             connection.putheader("Connection", "close")
-            connection.endheaders()
-            response = connection.getresponse()
-            if response.status in _REDIRECTS:
-                return _location(url, response)
-            _check_status(url, response)
-            _receive(url, response, sink, deadline)
+            if body is not None:
+                connection.putheader("Content-Type", "application/json")
+                connection.putheader("Content-Length", str(len(body)))
+            _send(connection, body)
+            yield connection.getresponse()
         except TimeoutError:
             raise Transient(f"{url}: no answer within {limits.timeout_s:g} s") from None
         except http.client.IncompleteRead:
             deadline.silence_s(url)  # We may have closed it ourselves, at the end of all patience.
             raise Transient(_cut_off(url, sink.size)) from None
+        except http.client.RemoteDisconnected:
+            deadline.silence_s(url)
+            raise Transient(f"{url}: closed without an answer") from None
         except http.client.HTTPException as error:
             deadline.silence_s(url)
             raise NetworkError(f"{url}: not HTTP: {error!r}") from None
         except OSError as error:
             deadline.silence_s(url)
             raise Transient(f"{url}: {error.strerror or error}") from None
-    return None
+
+
+def _send(connection: http.client.HTTPConnection, body: bytes | None) -> None:
+    try:
+        connection.endheaders(body)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # Who refuses without reading it all has answered nevertheless.
 
 
 def _host(url: Url) -> str:
@@ -93,9 +141,37 @@ def _check_status(url: Url, response: http.client.HTTPResponse) -> None:
     if response.status == 200:
         return
     fault = f"{url}: {response.status} {response.reason}".rstrip()
+    if detail := _detail(response):
+        fault = f"{fault}: {detail}"
     if response.status in _MISSING:
         raise NotOnServerError(fault)
-    raise (Transient if response.status >= 500 else NetworkError)(fault)
+    if response.status >= 500 or response.status == _TOO_MANY:
+        raise Transient(fault, _retry_after_s(response))
+    raise NetworkError(fault)
+
+
+def _detail(response: http.client.HTTPResponse) -> str:
+    """What a problem document says for people (RFC 9457, 3.1.4), if that is what came."""
+    if response.headers.get_content_type() != "application/problem+json":
+        return ""
+    import json
+
+    try:
+        document = json.loads(response.read1(CHUNK_SIZE))
+    except (ValueError, RecursionError):
+        return ""
+    detail = document.get("detail") if isinstance(document, dict) else None
+    if not isinstance(detail, str):
+        return ""
+    return "".join(char if char.isprintable() else " " for char in detail[:_DETAIL_MAX])
+
+
+def _retry_after_s(response: http.client.HTTPResponse) -> float:
+    """RFC 9110, 10.2.3, in seconds; dates are not understood, our clock may be wrong."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return 0.0
+    return min(float(text), _RETRY_AFTER_MAX_S)
 
 
 def _receive(url: Url, response: http.client.HTTPResponse, sink: Sink, deadline: Deadline) -> None:
