@@ -6,6 +6,7 @@
  */
 #include <efi/guids.h>
 #include <efi/protocols.h>
+#include <payload/console.h>
 
 enum {
 	TFTP_GET_FILE_SIZE	= 1,
@@ -15,30 +16,11 @@ enum {
 
 static struct efi_system_table *st;
 
-static void put(u16 *text)
-{
-	st->con_out->output_string(st->con_out, text);
-}
-
-static void put_hex(u64 value)
-{
-	u16 text[17];
-	u32 n = 16;
-
-	text[16] = 0;
-	do {
-		text[--n] = (u16)"0123456789abcdef"[value % 16];
-		value /= 16;
-	} while (value);
-	put(u":0x");
-	put(text + n);
-}
-
 static void show_nic(struct efi_simple_network *network)
 {
-	put(u"PK:network:snp");
-	put_hex(network->mode->state);
-	put(u"\r\n");
+	u64 state = network->mode->state;
+
+	pk_put_values(u"PK:network:snp:", &state, 1);
 }
 
 static void show_pxe(struct efi_pxe_base_code *pxe)
@@ -52,11 +34,7 @@ static void show_pxe(struct efi_pxe_base_code *pxe)
 		return;
 	__builtin_memcpy(server.words, ack + ACK_SERVER, sizeof(server.words[0]));
 	status = pxe->mtftp(pxe, TFTP_GET_FILE_SIZE, NULL, false, &size, NULL, &server, ack + ACK_FILE, NULL, false);
-	put(u"PK:network:pxe");
-	put_hex(pxe->mode->station_ip.words[0]);
-	put_hex(status);
-	put_hex(size);
-	put(u"\r\n");
+	pk_put_values(u"PK:network:pxe:", (u64[]){ pxe->mode->station_ip.words[0], status, size }, 3);
 }
 
 static void for_each(const efi_guid_t *guid, void (*show)(void *))
@@ -76,8 +54,9 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 {
 	(void)image_handle;
 	st = system_table;
+	pk_console_init(system_table);
 	for_each(&efi_guid_simple_network, (void (*)(void *))show_nic);
 	for_each(&efi_guid_pxe_base_code, (void (*)(void *))show_pxe);
-	put(u"PK:network:end:0\r\n");
+	pk_put(u"PK:network:end:0\r\n");
 	return EFI_SUCCESS;
 }

@@ -211,7 +211,7 @@ def test_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(
     size = (served / "pykexec.efi").stat().st_size
     guest.ok(f"wget -q -O /tmp/network.efi {web}/network.efi")
     # 10.0.2.15 as it lies in memory, the status of TFTP, the size that the server says.
-    pxe = f"PK:network:pxe:0xf02000a:0x0:{size:#x}"
+    pxe = f"PK:network:pxe:f02000a:0:{size:x}"
     assert pxe in looked_at(guest, "pykexec exec /tmp/network.efi")
     guest.ready()
     assert on_line(guest, "--dhcp")["leases"][0]["source"] == f"DHCP from {SERVER}"
