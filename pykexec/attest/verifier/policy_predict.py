@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which values the next boot will have after an update, from the log of a boot before it.
+
+The log is replayed with the digests of those events changed that the update changes. This is as
+good as the firmware is regular: a digest that is not that of the event's data is an error, since
+nobody could say what the new one will be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pykexec.efi.signature_list import X509, appended, parse_signature_lists
+from pykexec.errors import FormatError, UsageError
+from pykexec.tpm.event_text import type_name
+from pykexec.tpm.eventlog import Event, EventLog, replay
+
+_VARIABLE = "<16sQQ"
+_VARIABLE_TYPE, _VERSION_TYPE = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_S_CRTM_VERSION"
+_APPLICATION_TYPE, _AUTHORITY_TYPE = "EV_EFI_BOOT_SERVICES_APPLICATION", "EV_EFI_VARIABLE_AUTHORITY"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an update changes.
+
+    written and appended are new contents of Secure Boot variables, signature lists without
+    authentication. version is the firmware's. application is the new Authenticode digest of the
+    application started last. digests are new ones for old ones, of firmware blobs or of other
+    applications; pcrs are known from elsewhere.
+    """
+
+    written: Mapping[str, bytes] = field(default_factory=dict)
+    appended: Mapping[str, bytes] = field(default_factory=dict)
+    version: str = ""
+    application: bytes = b""
+    digests: Mapping[bytes, bytes] = field(default_factory=dict)
+    pcrs: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedVariable:
+    """A variable after the update: SHA-256 of its content, of its certificates, its hashes."""
+
+    sha256: str
+    certificates: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What will differ: registers of one bank, variables, the version; notes are for people."""
+
+    bank: str
+    pcrs: Mapping[int, str]
+    variables: Mapping[str, PredictedVariable]
+    version: str
+    notes: tuple[str, ...]
+
+
+def predict(
+    log: EventLog, bank: str, registers: Mapping[int, bytes], changes: Changes
+) -> Prediction:
+    """The registers after changes, from a log that explains these registers.
+
+    FormatError where the log does not explain them or does not hash as specified; UsageError for
+    a change of what the log does not have.
+    """
+    before = replay(log, bank)
+    for pcr, value in before.items():
+        if registers.get(pcr, value) != value:
+            raise FormatError(f"the event log does not explain PCR {pcr}")
+    work = _Work(list(log.events), bank)
+    for name, content in changes.written.items():
+        work.write(name, content)
+    for name, content in changes.appended.items():
+        work.append(name, content)
+    if changes.version:
+        work.set_version(changes.version)
+    if changes.application:
+        work.set_application(changes.application)
+    for old, new in changes.digests.items():
+        work.set_digest(old, new)
+    after = replay(EventLog(log.banks, tuple(work.events)), bank)
+    changed = {pcr: after[pcr].hex() for pcr in after if after[pcr] != before[pcr]}
+    changed |= {pcr: value.hex() for pcr, value in changes.pcrs.items()}
+    return Prediction(
+        bank, dict(sorted(changed.items())), work.variables, changes.version, tuple(work.notes)
+    )
+
+
+class _Work:
+    """Events on their way from the old boot to the new one."""
+
+    def __init__(self, events: list[Event], bank: str) -> None:
+        self.events, self.bank = events, bank
+        self.variables: dict[str, PredictedVariable] = {}
+        self.notes: list[str] = []
+
+    def _find(self, type_: str) -> list[int]:
+        return [n for n, event in enumerate(self.events) if type_name(event.type) == type_]
+
+    def _replace(self, number: int, data: bytes, digest: bytes) -> None:
+        event = self.events[number]
+        digests = {**event.digests, self.bank: digest}
+        self.events[number] = replace(event, data=data, digests=digests)
+
+    def _rehash(self, number: int, data: bytes) -> None:
+        """New data for an event whose digest is that of its data."""
+        event = self.events[number]
+        if event.digests[self.bank] != hashlib.new(self.bank, event.data).digest():
+            raise FormatError(
+                f"event log: offset {event.offset}: {type_name(event.type)}: the digest is not "
+                "that of the event's data, so the new one cannot be predicted"
+            )
+        self._replace(number, data, hashlib.new(self.bank, data).digest())
+
+    def _variable(self, name: str) -> list[tuple[int, bytes, bytes]]:
+        """Events that measured this variable: number, head, content."""
+        found = []
+        for number in self._find(_VARIABLE_TYPE):
+            head, other, content = split_variable(self.events[number])
+            if other == name:
+                found.append((number, head, content))
+        if not found:
+            raise UsageError(f"{name}: the log has no such variable")
+        return found
+
+    def write(self, name: str, content: bytes) -> None:
+        certificates, hashes = [], []
+        for found in parse_signature_lists(content, name):
+            if found.type == X509:
+                certificates += [hashlib.sha256(value).hexdigest() for value in found.values]
+            else:
+                hashes += [value.hex() for value in found.values]
+        for number, head, _ in self._variable(name):
+            new = head[:24] + struct.pack("<Q", len(content)) + head[32:] + content
+            self._rehash(number, new)
+        digest = hashlib.sha256(content).hexdigest()
+        self.variables[name] = PredictedVariable(digest, tuple(certificates), tuple(hashes))
+        if name == "db":
+            self._note_authorities(content)
+
+    def append(self, name: str, content: bytes) -> None:
+        (_, _, old), *_ = self._variable(name)
+        new = appended(old, content, name)
+        if new == old:
+            self.notes.append(f"{name} has all of that already")
+        self.write(name, new)
+
+    def _note_authorities(self, content: bytes) -> None:
+        for number in self._find(_AUTHORITY_TYPE):
+            _, name, signature = split_variable(self.events[number])
+            if name == "db" and signature not in content:
+                self.notes.append(
+                    "db loses what vouched for an image of this boot "
+                    f"({hashlib.sha256(signature[16:]).hexdigest()}): it may not be started"
+                )
+
+    def set_version(self, version: str) -> None:
+        numbers = self._find(_VERSION_TYPE)
+        if not numbers:
+            raise UsageError("the log has no version of the firmware")
+        for number in numbers:
+            self._rehash(number, _like(self.events[number].data, version))
+
+    def set_application(self, digest: bytes) -> None:
+        numbers = self._find(_APPLICATION_TYPE)
+        if not numbers:
+            raise UsageError("the log has no application that was started")
+        self._replace(numbers[-1], self.events[numbers[-1]].data, digest)
+
+    def set_digest(self, old: bytes, new: bytes) -> None:
+        numbers = [n for n, e in enumerate(self.events) if e.digests.get(self.bank) == old]
+        if not numbers or len(old) != len(new):
+            raise UsageError(f"{old.hex()}: the log has no event with this {self.bank}")
+        for number in numbers:
+            self._replace(number, self.events[number].data, new)
+
+
+def split_variable(event: Event) -> tuple[bytes, str, bytes]:
+    """Head with GUID, sizes and name; name; content of UEFI_VARIABLE_DATA."""
+    size = struct.calcsize(_VARIABLE)
+    if len(event.data) >= size:
+        _, name_length, content_size = struct.unpack_from(_VARIABLE, event.data)
+        end = size + 2 * name_length
+        if end + content_size == len(event.data):
+            name = event.data[size:end].decode("utf-16-le", "replace")
+            return event.data[:end], name, event.data[end:]
+    raise FormatError(f"event log: offset {event.offset}: malformed {type_name(event.type)}")
+
+
+def _like(old: bytes, text: str) -> bytes:
+    """text encoded as old is: UCS-2 or ASCII, with or without NUL."""
+    wide = len(old) >= 2 and not len(old) % 2 and not any(old[1::2])
+    encoded = text.encode("utf-16-le" if wide else "ascii")
+    nul = b"\0\0" if wide else b"\0"
+    return encoded + nul if old.endswith(nul) else encoded
