@@ -261,18 +261,18 @@ def qualifying_data(statement: bytes) -> bytes:
     return hashlib.sha256(_STATEMENT_PREFIX + statement).digest()
 
 
-def proof_of(credential: bytes, nonce: bytes, statement: bytes, quote: bytes) -> bytes:
+def proof_of(credential: bytes | memoryview, nonce: bytes, statement: bytes, quote: bytes) -> bytes:
     """HMAC-SHA-256 by a key derived from the credential: its TPM has opened it, for this quote."""
     digests = hashlib.sha256(statement).digest() + hashlib.sha256(quote).digest()
     return hmac.digest(derive_key(credential, nonce, _PROOF_INFO), digests, "sha256")
 
 
-def release_key(credential: bytes, nonce: bytes) -> bytes:
+def release_key(credential: bytes | memoryview, nonce: bytes) -> bytes:
     """The key of the release's outer JWE ("dir", A256GCM)."""
     return derive_key(credential, nonce, _RELEASE_INFO)
 
 
-def derive_key(secret: bytes, salt: bytes, info: bytes) -> bytes:
+def derive_key(secret: bytes | memoryview, salt: bytes, info: bytes) -> bytes:
     """HKDF-SHA-256 (RFC 5869), 32 bytes."""
     extracted = hmac.digest(salt, secret, "sha256")
     return hmac.digest(extracted, info + b"\x01", "sha256")
