@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from pykexec.errors import NetworkError, NotOnServerError
-from pykexec.net.transfer import Deadline, Limits, Sink
+from pykexec.net.transfer import Deadline, Limits, Sink, Transient
 from pykexec.net.url import Url
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,6 @@ def fetch_bytes(url: Url, limits: Limits) -> bytes:
 
 
 def _attempts(url: Url, fd: int, limits: Limits, deadline: Deadline) -> Fetched:
-    from pykexec.net.http import Transient
-
     for attempt in range(1, limits.attempts + 1):
         try:
             return _once(url, fd, limits, deadline)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from pykexec import __version__
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
-from pykexec.net.transfer import Deadline, Limits, Sink, resolve
+from pykexec.net.transfer import Deadline, Limits, Sink, Transient, resolve
 from pykexec.net.url import Url
 
 CHUNK_SIZE = 1 << 18
@@ -22,14 +22,6 @@ _MISSING = (404, 410)
 _TOO_MANY = 429
 _RETRY_AFTER_MAX_S = 3600.0
 _DETAIL_MAX = 512  # characters
-
-
-class Transient(NetworkError):
-    """What may be gone at the next attempt; the server wants none before retry_after_s seconds."""
-
-    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(text)
-        self.retry_after_s = retry_after_s
 
 
 def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:

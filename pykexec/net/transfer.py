@@ -31,6 +31,14 @@ class Limits:
     authorities: str = ""
 
 
+class Transient(NetworkError):
+    """What may be gone at the next attempt; the server wants none before retry_after_s seconds."""
+
+    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
 class Deadline:
     """The end of all patience, fixed when it is made."""
 
@@ -82,11 +90,14 @@ class Sink:
 
 
 def resolve(url: Url, kind: socket.SocketKind) -> list[tuple[int, tuple[object, ...]]]:
-    """Families and addresses of the server; NetworkError if its name is not known."""
+    """Families and addresses of the server; NetworkError if its name is not known, Transient if
+    nobody says whether it is.
+    """
     host = f"{url.host}%{url.scope}" if url.scope else url.host
     try:
         # As bytes: text goes through the idna codec, which the initramfs does not have.
         found = socket.getaddrinfo(host.encode(), url.port, type=kind)
     except socket.gaierror as error:
-        raise NetworkError(f"{url}: {url.host}: {error.strerror}") from None
+        error_type = Transient if error.errno == socket.EAI_AGAIN else NetworkError
+        raise error_type(f"{url}: {url.host}: {error.strerror}") from None
     return [(family, address) for family, _, _, _, address in found]
