@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attester's side of the protocol: evidence to a server, its answer, what it released.
+
+attest() asks, again with a new challenge while only the connection or the server's load is in the
+way. open_release() spends the boot first and opens secrets afterwards: there is no way to them that
+leaves the boot unspent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+from pykexec.attest import protocol
+from pykexec.attest.decode import parse_attest_reply, parse_challenge, parse_release
+from pykexec.attest.fields import ProtocolError
+from pykexec.attest.jwe import open_direct, open_to_key
+from pykexec.attest.opened import OpenedSecret, Release
+from pykexec.attest.protocol import (
+    AttestReply,
+    AttestRequest,
+    Challenge,
+    ChallengeRequest,
+    Evidence,
+    Identity,
+    Statement,
+)
+from pykexec.config_attest import check_server
+from pykexec.errors import DeniedError, TpmError
+from pykexec.net.http import post
+from pykexec.net.transfer import Deadline, Limits, Transient
+from pykexec.net.url import Url, parse_url
+
+if TYPE_CHECKING:
+    from pykexec.crypto import EcdhKey
+    from pykexec.secret import Secret
+    from pykexec.tpm.client import Tpm
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS_MAX = 12
+_PAUSE_S, _PAUSE_MAX_S = 0.5, 15.0
+_TEXT_MAX = 4096  # characters of a refusal
+
+Progress: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Whom to ask, and for how long.
+
+    address is https://; the protocol's paths are added to it. authorities is PEM: who may vouch for
+    it. timeout_s is for everything, silence_s for a server that says nothing. bank "" leaves the
+    choice to the server; ek is a kind of EK, or "auto".
+    """
+
+    address: str
+    authorities: str
+    timeout_s: float = 120.0
+    silence_s: float = 10.0
+    bank: str = ""
+    ek: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said beside the quote: SMBIOS' identity, the payload, and the firmware's event log,
+    which is read when the quote is made.
+    """
+
+    machine: Mapping[str, str]
+    payload: Mapping[str, str]
+    event_log: Callable[[], bytes]
+
+
+class Answer:
+    """A server's verdict, the request that it is about, and what opens the release.
+
+    A context manager: at its end the release can be opened no more.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        request: AttestRequest,
+        reply: AttestReply,
+        nonce: bytes,
+        key: EcdhKey,
+        credential: Secret,
+    ) -> None:
+        self.server = server
+        self.request = request
+        self.reply = reply
+        self._nonce = nonce
+        self._key = key
+        self._credential = credential
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._credential.wipe()
+
+    def check(self) -> None:
+        """DeniedError, with every reason, if the server refuses."""
+        if self.reply.verdict.accepted:
+            return
+        reasons = "; ".join(str(finding) for finding in self.reply.verdict.reasons)
+        text = f"{self.server} refuses: {reasons}"
+        raise DeniedError("".join(c if c.isprintable() else " " for c in text[:_TEXT_MAX]))
+
+    def open_release(self, spend: Callable[[], None]) -> Release:
+        """Call spend, then open the secrets; if it raises, or one cannot be opened, none is.
+
+        DeniedError if the server refuses; ProtocolError or FormatError for a release that is none.
+        """
+        self.check()
+        spend()
+        if self.reply.release is None:
+            return Release(self.reply.verdict)
+        key = protocol.release_key(self._credential.view, self._nonce)
+        found: list[OpenedSecret] = []
+        try:
+            for secret in parse_release(open_direct(self.reply.release, key)):
+                value = open_to_key(secret.jwe, self._key)
+                found.append(OpenedSecret(secret.name, secret.kind, secret.parameters, value))
+        except BaseException:
+            for opened in found:
+                opened.value.wipe()
+            raise
+        return Release(self.reply.verdict, tuple(found))
+
+
+def attest(server: Server, tpm: Tpm, facts: Facts, progress: Progress = lambda _: None) -> Answer:
+    """Have server judge this boot; progress is told "quote" whenever one was made.
+
+    An answer may be a refusal. NetworkError if no server answers in time, ProtocolError for an
+    answer that is none, TpmError when the TPM does not play its part.
+    """
+    check_server(server.address)
+    limits = Limits(
+        protocol.REPLY_MAX, server.silence_s, server.timeout_s, authorities=server.authorities
+    )
+    deadline = Deadline(limits)
+    attester = _Attester(server, tpm, facts, limits, deadline, progress)
+    for attempt in range(1, ATTEMPTS_MAX):
+        try:
+            return attester.attempt()
+        except Transient as error:
+            pause_s = max(error.retry_after_s, _pause_s(attempt))
+            if pause_s >= deadline.left_s:
+                raise
+            log.info("%s; once more in %.1f s", error, pause_s)
+            time.sleep(pause_s)
+    return attester.attempt()
+
+
+def _pause_s(attempt: int) -> float:
+    """Longer each time, and never the same: a whole hall may have been switched on at once."""
+    jitter = 0.5 + int.from_bytes(os.urandom(2), "little") / 65536
+    return min(_PAUSE_S * 2.0 ** (attempt - 1), _PAUSE_MAX_S) * jitter
+
+
+class _Attester:
+    """What stays the same over all attempts."""
+
+    def __init__(
+        self,
+        server: Server,
+        tpm: Tpm,
+        facts: Facts,
+        limits: Limits,
+        deadline: Deadline,
+        progress: Progress,
+    ) -> None:
+        self._server, self._tpm, self._facts = server, tpm, facts
+        self._limits, self._deadline, self._progress = limits, deadline, progress
+        self._banks = _banks(tpm, server.bank)
+        self._ek = tpm.best_ek() if server.ek == "auto" else tpm.ek(server.ek)
+        self._ak = tpm.ak()
+        self._identity = Identity(self._ek.public, self._ek.certificates, self._ak.public)
+
+    def attempt(self) -> Answer:
+        """Both round trips; Transient if another attempt may be better."""
+        asked = ChallengeRequest(self._identity, self._banks)
+        challenge = parse_challenge(self._post(protocol.CHALLENGES_PATH, asked.encode()))
+        if challenge.bank not in self._banks:
+            raise ProtocolError(f"challenge.bank: {challenge.bank} was not offered")
+        from pykexec.crypto import ecdh_generate
+
+        key = ecdh_generate("P-256")
+        credential = self._tpm.activate_credential(
+            self._ak, self._ek, challenge.credential_blob, challenge.credential_secret
+        )
+        try:
+            request = self._request(challenge, key, credential)
+            self._progress("quote")
+            reply = parse_attest_reply(self._post(protocol.ATTESTATIONS_PATH, request.encode()))
+        except BaseException:
+            credential.wipe()
+            raise
+        return Answer(self._server.address, request, reply, challenge.nonce, key, credential)
+
+    def _request(self, challenge: Challenge, key: EcdhKey, credential: Secret) -> AttestRequest:
+        facts = self._facts
+        statement = Statement(challenge.nonce, (key.x, key.y), facts.machine, facts.payload)
+        said = statement.encode()
+        quote, signature = self._tpm.quote(
+            self._ak, protocol.qualifying_data(said), challenge.bank, challenge.pcrs
+        )
+        values = self._tpm.read_pcrs(challenge.bank, challenge.pcrs)
+        evidence = Evidence(
+            self._identity, said, quote, signature, challenge.bank, values, facts.event_log()
+        )
+        proof = protocol.proof_of(credential.view, challenge.nonce, said, quote)
+        return AttestRequest(challenge.token, proof, evidence)
+
+    def _post(self, path: str, body: bytes) -> bytes:
+        return post(_below(self._server.address, path), body, self._limits, self._deadline)
+
+
+def _banks(tpm: Tpm, wanted: str) -> tuple[str, ...]:
+    """Banks to be offered; TpmError if the TPM has none of them."""
+    known = (wanted,) if wanted else protocol.BANKS
+    active = tpm.active_banks()
+    found = tuple(bank for bank in known if bank in active)
+    if not found:
+        have = ", ".join(active) or "none"
+        raise TpmError(f"PCR banks: {' or '.join(known)} is wanted, active: {have}")
+    return found
+
+
+def _below(address: str, path: str) -> Url:
+    return parse_url(address.rstrip("/") + path)

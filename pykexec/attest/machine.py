@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the attester says of its machine and its payload."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+DMI = "/sys/class/dmi/id"
+_FILES = {
+    "vendor": "sys_vendor",
+    "product": "product_name",
+    "serial": "product_serial",
+    "uuid": "product_uuid",
+}
+_TEXT_MAX = 256  # characters
+
+
+def machine_identity(directory: str = DMI) -> dict[str, str]:
+    """SMBIOS' system information (DSP0134 3.7, 7.2) as far as Linux has it; UUID in small letters.
+
+    It is what the firmware says: an identity only together with the EK.
+    """
+    found = {}
+    for key, name in _FILES.items():
+        try:
+            with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+                text = file.read().strip()
+        except OSError:
+            continue
+        if text:
+            found[key] = "".join(c if c.isprintable() else "?" for c in text[:_TEXT_MAX])
+    if "uuid" in found:
+        found["uuid"] = found["uuid"].lower()
+    return found
+
+
+def payload_facts(path: str, data: bytes) -> dict[str, str]:
+    """Of an EFI application: its path or address, its digest, and the one that PCR 4 has of it."""
+    from pykexec.efi.pe import authenticode_digest, parse
+
+    return {
+        "path": path,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "authenticode_sha256": authenticode_digest(data, parse(data, path)).hex(),
+    }
