@@ -40,18 +40,19 @@ class SoftwareTpm:
         return response
 
     def tool(self, line: str) -> str:
-        """Run one of tpm2-tools in directory, and leave nothing loaded."""
-        text = self._run(line)
-        self._run("tpm2_flushcontext -t")
+        """Run one of tpm2-tools in directory; flushes all transient objects afterwards."""
+        text = self.tool_keeping(line)
+        self.tool_keeping("tpm2_flushcontext -t")
         return text
+
+    def tool_keeping(self, line: str) -> str:
+        """The same, with what is loaded left as it is."""
+        variables = {"TPM2TOOLS_TCTI": f"swtpm:host={HOST},port={self.port}"}
+        return run(line.split(), cwd=self.directory, env=variables, timeout_s=60).decode()
 
     def file(self, name: str) -> bytes:
         """What a tool has written."""
         return (self.directory / name).read_bytes()
-
-    def _run(self, line: str) -> str:
-        variables = {"TPM2TOOLS_TCTI": f"swtpm:host={HOST},port={self.port}"}
-        return run(line.split(), cwd=self.directory, env=variables, timeout_s=60).decode()
 
 
 @contextmanager

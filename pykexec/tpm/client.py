@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pykexec.errors import PykexecError
+from pykexec.errors import PykexecError, TpmError
 from pykexec.tpm import capability, pcr, seal
 from pykexec.tpm.command import Command, Password, execute
 from pykexec.tpm.constants import (
@@ -22,13 +22,13 @@ from pykexec.tpm.constants import (
     SessionAttribute,
     SessionType,
 )
-from pykexec.tpm.ek import Ek, authorize, ek_indexes, load_best_ek, load_ek
+from pykexec.tpm.ek import Ek, authorize, certified_kinds, ek_indexes, load_ek
 from pykexec.tpm.loaded import flush
 from pykexec.tpm.objects import Key, create_primary, load
 from pykexec.tpm.seal import Sealed
 from pykexec.tpm.session import Session, Use, start_session
-from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
-from pykexec.tpm.transport import RESOURCE_MANAGER, Transmit, opened, patient
+from pykexec.tpm.templates import AK_TEMPLATE, EK_KINDS, STORAGE_TEMPLATE
+from pykexec.tpm.transport import RAW_DEVICE, RESOURCE_MANAGER, Transmit, opened, patient
 from pykexec.tpm.wire import Buffer, sized
 
 if TYPE_CHECKING:
@@ -91,8 +91,18 @@ class Tpm:
 
     def best_ek(self) -> Ek:
         """Of those with a certificate ECC P-256, P-384 or RSA, in this order; else ECC P-256."""
-        found = load_best_ek(self._transmit, self._ek_indexes(), self._loaded.append, self._flush)
-        return self._eks.setdefault(found.kind, found)
+        for kind in certified_kinds(self._ek_indexes()):
+            known = kind in self._eks
+            try:
+                found = self.ek(kind)
+            except TpmError as error:
+                log.warning("TPM: EK %s: %s", kind, error)
+                continue
+            if found.certificates:
+                return found
+            if not known:
+                self._flush(self._eks.pop(kind).handle)
+        return self.ek(EK_KINDS[0])
 
     def ak(self) -> Key:
         """The attestation key: ECC P-256, signs what the TPM attests, the same at every boot."""
@@ -247,7 +257,11 @@ class Tpm:
 
 
 @contextmanager
-def open_tpm(path: str = RESOURCE_MANAGER) -> Iterator[Tpm]:
-    """Linux' TPM, by a device with a resource manager; what was loaded is flushed afterwards."""
-    with opened(path) as transmit, Tpm(transmit) as tpm:
+def open_tpm(*paths: str) -> Iterator[Tpm]:
+    """Linux' TPM; all that was loaded is flushed afterwards.
+
+    By default the device without a resource manager, unless another program has it: around each
+    command the resource manager loads, saves and flushes all that the program has in the TPM.
+    """
+    with opened(*(paths or (RAW_DEVICE, RESOURCE_MANAGER))) as transmit, Tpm(transmit) as tpm:
         yield tpm

@@ -7,7 +7,7 @@ TCG EK Credential Profile for TPM Family 2.0, 2.5, 2.2.1.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pykexec.errors import TpmError
@@ -78,22 +78,9 @@ def load_ek(transmit: Transmit, kind: str, indexes: Collection[int], made: Made)
     return Ek(key.handle, key.public, key.name, kind, certificates)
 
 
-def load_best_ek(
-    transmit: Transmit, indexes: Collection[int], made: Made, unmade: Callable[[int], None]
-) -> Ek:
-    """The first of EK_KINDS that has a certificate, that of ECC P-256 if none has."""
-    for kind in EK_KINDS:
-        if _profile(kind, indexes).certificate not in indexes:
-            continue
-        try:
-            ek = load_ek(transmit, kind, indexes, made)
-        except TpmError as error:
-            log.warning("TPM: EK %s: %s", kind, error)
-            continue
-        if ek.certificates:
-            return ek
-        unmade(ek.handle)
-    return load_ek(transmit, EK_KINDS[0], indexes, made)
+def certified_kinds(indexes: Collection[int]) -> list[str]:
+    """Kinds of EKs that the manufacturer has left certificates for, the preferred one first."""
+    return [kind for kind in EK_KINDS if _profile(kind, indexes).certificate in indexes]
 
 
 def authorize(transmit: Transmit, ek: Key, session: Session) -> None:

@@ -43,12 +43,9 @@ class FirmwareLog:
 
 
 @contextmanager
-def opened(path: str = RESOURCE_MANAGER) -> Iterator[Transmit]:
-    """A device of Linux that stays open: its resource manager keeps what is loaded so long."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise TpmError(f"{path}: {error.strerror}") from error
+def opened(*paths: str) -> Iterator[Transmit]:
+    """A device of Linux that stays open, the first of paths that nobody else has for himself."""
+    fd, path = _open(paths)
 
     def transmit(command: bytes) -> bytes:
         try:
@@ -126,6 +123,16 @@ def read_event_log(mailbox: Mailbox) -> FirmwareLog:
         if not chunk or len(data) > size:
             fault = f"ended at {len(data)} of {size} bytes"
             raise FirmwareError(errno.EIO, fault, "event log")
+
+
+def _open(paths: tuple[str, ...]) -> tuple[int, str]:
+    for number, path in enumerate(paths, 1):
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC), path
+        except OSError as error:
+            if error.errno != errno.EBUSY or number == len(paths):
+                raise TpmError(f"{path}: {error.strerror}") from error
+    raise TpmError("no TPM device is named")
 
 
 def _read_chunk(mailbox: Mailbox, offset: int, size: int) -> tuple[int, bool, bytes]:
