@@ -32,9 +32,7 @@ class PlainSecret:
 def ephemeral_key(x: bytes, y: bytes) -> ECKey:
     """The attester's key (P-256, coordinates of 32 bytes); ProtocolError off the curve."""
     try:
-        return ECKey.import_key(
-            {"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)}
-        )
+        return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
     except (ValueError, JoseError) as error:
         raise ProtocolError(f"statement.key: {error}") from None
 
