@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EK certificates: from the certificate in a TPM to a root that the verifier was told to trust.
+
+TCG EK Credential Profile for TPM Family 2.0, 2.5, chapter 3. Paths are built and checked by
+cryptography's X.509 verification (RFC 5280); what makes a certificate one of an EK is checked here.
+Nothing is fetched: issuers come with the evidence or are configured as roots, and so there is no
+revocation but taking a root away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from pykexec.attest.verifier.keys import EkKey
+from pykexec.errors import FormatError
+
+EK_CERTIFICATE = ObjectIdentifier("2.23.133.8.1")
+"""tcg-kp-EKCertificate, the extended key usage (3.5.11)."""
+_DEVICE = {
+    "manufacturer": ObjectIdentifier("2.23.133.2.1"),
+    "model": ObjectIdentifier("2.23.133.2.2"),
+    "version": ObjectIdentifier("2.23.133.2.3"),
+}
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+_ISSUERS_MAX = 4
+_CACHED = 8192  # chains, some KiB each
+_KNOWN_CRITICAL = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+}
+
+
+class ChainError(FormatError):
+    """An EK certificate does not vouch for the EK; code is that of the finding."""
+
+    def __init__(self, code: str, fault: str) -> None:
+        super().__init__(fault)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class EkCertificate:
+    """What an EK certificate says; the texts are whatever its issuer wrote."""
+
+    subject: str
+    issuer: str
+    serial: str
+    not_after: datetime
+    manufacturer: str
+    model: str
+    version: str
+
+    def to_json(self) -> dict[str, object]:
+        """As claims have it."""
+        return {
+            "subject": self.subject,
+            "issuer": self.issuer,
+            "serial": self.serial,
+            "not_after": self.not_after.isoformat(),
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A chain that was found good, and when it is so."""
+
+    certificate: EkCertificate
+    public: bytes
+    start: datetime
+    end: datetime
+
+
+class EkRoots:
+    """Certificates that are trusted to vouch for EKs, roots or intermediate ones, and the chains
+    that were found to lead there: a machine that comes back costs no verification anew.
+
+    May be used by several threads.
+    """
+
+    def __init__(self, certificates: Iterable[x509.Certificate] = ()) -> None:
+        self.certificates = tuple(dict.fromkeys(certificates))
+        self._store = Store(list(self.certificates)) if self.certificates else None
+        self._chains: dict[tuple[bytes, ...], _Chain] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> EkRoots:
+        """Certificates of a file: PEM, one or more, or DER. FormatError names source."""
+        try:
+            if b"-----BEGIN" in data:
+                return cls(x509.load_pem_x509_certificates(data))
+            return cls([x509.load_der_x509_certificate(data)])
+        except ValueError as error:
+            raise FormatError(f"{source}: no certificate: {error}") from None
+
+    def __add__(self, other: EkRoots) -> EkRoots:
+        return EkRoots((*self.certificates, *other.certificates))
+
+    def verify(self, certificates: tuple[bytes, ...], key: EkKey, now: datetime) -> EkCertificate:
+        """The EK certificate, first of certificates (DER), if a path leads from it to a root at
+        now (aware), with what else is there as intermediates; ChainError if not.
+        """
+        chain = self._chains.get(certificates)
+        if chain is None or not chain.start <= now <= chain.end:
+            chain = self._verify(certificates, now)
+            with self._lock:
+                if len(self._chains) >= _CACHED:
+                    # The oldest: no attacker gets here without a genuine certificate.
+                    self._chains.pop(next(iter(self._chains)))
+                self._chains[certificates] = chain
+        if chain.public != _public_bytes(key):
+            raise ChainError("ek.certificate.key", "the EK certificate is that of another key")
+        return chain.certificate
+
+    def _verify(self, certificates: tuple[bytes, ...], now: datetime) -> _Chain:
+        leaf, *issuers = (_load(der) for der in certificates[: 1 + _ISSUERS_MAX])
+        certificate, public = _check_leaf(leaf)
+        if self._store is None:
+            raise ChainError("ek.chain", "no root is configured that could vouch for any EK")
+        try:
+            builder = PolicyBuilder().store(self._store).time(now).max_chain_depth(_ISSUERS_MAX)
+            builder = builder.extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY)
+            path = builder.build_client_verifier().verify(leaf, issuers).chain
+        except VerificationError as error:
+            raise ChainError(*_why(leaf, now, error)) from None
+        start = max(found.not_valid_before_utc for found in path)
+        end = min(found.not_valid_after_utc for found in path)
+        return _Chain(certificate, public, start, end)
+
+
+def _check_authority_usage(
+    policy: object, issuer: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError(f"{issuer.subject.rfc4514_string()} may not sign certificates")
+
+
+# What makes a certificate that of an EK is checked by _check_leaf, which says what is missing.
+# Manufacturers' authorities are not those of the Web: most of what that asks for they lack.
+_EE_POLICY = ExtensionPolicy.permit_all()
+_CA_POLICY = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_authority_usage)
+)
+
+
+def _public_bytes(key: EkKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _load(der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise ChainError("ek.certificate", f"no X.509 certificate: {error}") from None
+
+
+def _why(leaf: x509.Certificate, now: datetime, error: VerificationError) -> tuple[str, str]:
+    """Code and text; the library tells one reason of many, and not of which certificate."""
+    start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not start <= now <= end:
+        text = f"the EK certificate is valid from {start.isoformat()} to {end.isoformat()}"
+        return "ek.certificate.validity", f"{text}, now it is {now.isoformat()}"
+    issuer = leaf.issuer.rfc4514_string()
+    return "ek.chain", f"no path from the EK certificate (by {issuer}) to a root: {error}"
+
+
+def _check_leaf(leaf: x509.Certificate) -> tuple[EkCertificate, bytes]:
+    """What the certificate says, and its public key, if it is one of an EK."""
+    try:
+        extensions = leaf.extensions
+        public = leaf.public_key()
+        subject, issuer = leaf.subject.rfc4514_string(), leaf.issuer.rfc4514_string()
+    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+        raise ChainError("ek.certificate", f"the EK certificate: {error}") from None
+    _check_usage(extensions, isinstance(public, ec.EllipticCurvePublicKey))
+    device = _device(extensions)
+    raw = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    certificate = EkCertificate(
+        subject, issuer, f"{leaf.serial_number:x}", leaf.not_valid_after_utc, **device
+    )
+    return certificate, raw
+
+
+def _check_usage(extensions: x509.Extensions, agrees: bool) -> None:
+    for extension in extensions:
+        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
+            oid = extension.oid.dotted_string
+            raise ChainError("ek.certificate.critical", f"critical extension {oid} is not known")
+    basic = _find(extensions, x509.BasicConstraints)
+    if basic is not None and basic.ca:
+        raise ChainError("ek.certificate.ca", "the EK certificate is one of an authority")
+    purposes = _find(extensions, x509.ExtendedKeyUsage)
+    if purposes is None or EK_CERTIFICATE not in purposes:
+        text = f"the certificate is not for an EK (no key purpose {EK_CERTIFICATE.dotted_string})"
+        raise ChainError("ek.certificate.eku", text)
+    usage = _find(extensions, x509.KeyUsage)
+    if usage is None or not (usage.key_agreement if agrees else usage.key_encipherment):
+        word = "agreement" if agrees else "encipherment"
+        raise ChainError("ek.certificate.usage", f"the EK certificate is not for key {word}")
+
+
+def _find(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _device(extensions: x509.Extensions) -> dict[str, str]:
+    """Manufacturer, model and version of the TPM (3.1.2), all of which must be there."""
+    names = _find(extensions, x509.SubjectAlternativeName)
+    directories = names.get_values_for_type(x509.DirectoryName) if names is not None else []
+    found = {}
+    for key, oid in _DEVICE.items():
+        values = [
+            attribute.value
+            for directory in directories
+            for attribute in directory.get_attributes_for_oid(oid)
+        ]
+        if len(values) != 1 or not isinstance(values[0], str):
+            raise ChainError(
+                "ek.certificate.san", f"the EK certificate does not name the TPM's {key} once"
+            )
+        found[key] = values[0]
+    return found

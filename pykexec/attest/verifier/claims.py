@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What evidence says, for policies: taken from events that quoted registers vouch for.
+
+What no digest covers is told for people alone, under a key that "unproven" lists: the device path
+of an application, where in memory a blob lay, the name of a boot option. Registers that firmware
+fills before its separator are read up to there: whoever comes later may extend them, and call the
+firmware's events something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+
+from pykexec.attest.protocol import CONFIG_PCR
+from pykexec.attest.verifier.events import (
+    NUMBERS,
+    UefiVariable,
+    is_separator,
+    parse_variable,
+)
+from pykexec.attest.verifier.log import Entry, ProvenLog
+from pykexec.efi.device_path import decode_ucs2
+from pykexec.efi.device_path import parse as parse_path
+from pykexec.efi.variables import parse_load_option
+from pykexec.errors import FormatError
+from pykexec.firmware.measure import CONFIG, CONFIG_SHA256
+from pykexec.image.measure import PCR as IMAGE_PCR
+from pykexec.image.measure import SECTION_ORDER
+from pykexec.tpm.event_text import type_name
+
+_VERSION_PCR, _OPTIONS_PCR, _APPLICATIONS_PCR = 0, 1, 4
+_VERSION = NUMBERS["EV_S_CRTM_VERSION"]
+_BLOBS = (NUMBERS["EV_EFI_PLATFORM_FIRMWARE_BLOB"], NUMBERS["EV_EFI_PLATFORM_FIRMWARE_BLOB2"])
+_OPTIONS = (NUMBERS["EV_EFI_VARIABLE_BOOT"], NUMBERS["EV_EFI_VARIABLE_BOOT2"])
+_ACTIONS = (NUMBERS["EV_EFI_ACTION"], NUMBERS["EV_ACTION"])
+_IMAGES = (
+    NUMBERS["EV_EFI_BOOT_SERVICES_APPLICATION"],
+    NUMBERS["EV_EFI_BOOT_SERVICES_DRIVER"],
+    NUMBERS["EV_EFI_RUNTIME_SERVICES_DRIVER"],
+)
+_IMAGE_LOAD = "<QQQQ"
+_TEXT_MAX = 1024  # characters
+
+
+def event_claims(log: ProvenLog) -> dict[str, object]:
+    """All claims from events but those about Secure Boot."""
+    return {
+        "firmware": _firmware(log),
+        "boot": {**_boot_options(log), "applications": list(_applications(log))},
+        "image": {"sections": _sections(log), "config": [_config(e, log) for e in _config_of(log)]},
+        "events": log.count,
+    }
+
+
+def _digest(entry: Entry, log: ProvenLog) -> str:
+    return entry.event.digests[log.bank].hex()
+
+
+def _before_separator(log: ProvenLog, pcr: int) -> Iterator[Entry]:
+    """Nothing where there is no separator: then nobody knows what is the firmware's."""
+    entries = log.of(pcr)
+    for end, entry in enumerate(entries):
+        if is_separator(entry.event, log.bank):
+            yield from entries[:end]
+            return
+
+
+def _firmware(log: ProvenLog) -> dict[str, object]:
+    claims: dict[str, object] = {}
+    blobs = []
+    for entry in _before_separator(log, _VERSION_PCR):
+        event = entry.event
+        if event.type == _VERSION and entry.measured is not None and "version" not in claims:
+            claims["version"] = _version(event.data)
+        elif event.type in _BLOBS:
+            blobs.append(_blob(entry, log))
+    return {**claims, "blobs": blobs}
+
+
+def _version(data: bytes) -> str:
+    """UCS-2, as the specification has it; ASCII and GUIDs occur."""
+    if len(data) % 2 == 0 and not any(data[1::2]):
+        return decode_ucs2(data)[:_TEXT_MAX]
+    text = data.rstrip(b"\0")
+    if text.isascii() and text.decode().isprintable():
+        return text.decode()[:_TEXT_MAX]
+    return data.hex()[:_TEXT_MAX]
+
+
+def _blob(entry: Entry, log: ProvenLog) -> dict[str, object]:
+    data = entry.event.data
+    claims: dict[str, object] = {"digest": _digest(entry, log)}
+    if len(data) < 16:
+        return claims
+    base, size = struct.unpack_from("<QQ", data, len(data) - 16)
+    return {**claims, "base": base, "size": size, "unproven": ["base", "size"]}
+
+
+def _boot_options(log: ProvenLog) -> dict[str, object]:
+    """BootOrder and the entries; their contents are proven, their names only if hashed as well."""
+    order: list[str] = []
+    entries: dict[str, object] = {}
+    for entry in _before_separator(log, _OPTIONS_PCR):
+        if entry.event.type not in _OPTIONS or entry.measured is None:
+            continue
+        try:
+            variable = parse_variable(entry.event.data)
+        except FormatError:
+            continue
+        if variable.name == "BootOrder" and not order:
+            order = _order(variable.data)
+        elif variable.name.startswith("Boot") and variable.name not in entries:
+            option = _option(variable)
+            named = len(entry.measured) == len(entry.event.data)
+            entries[variable.name] = option if named else {**option, "unproven": ["name"]}
+    return {"order": order, "entries": entries}
+
+
+def _order(data: bytes) -> list[str]:
+    whole = data[: len(data) & ~1]
+    return [f"Boot{number:04X}" for (number,) in struct.iter_unpack("<H", whole)]
+
+
+def _option(variable: UefiVariable) -> dict[str, object]:
+    try:
+        option = parse_load_option(variable.data)
+    except FormatError:
+        return {"sha256": hashlib.sha256(variable.data).hexdigest()}
+    return {"title": option.description[:_TEXT_MAX], "path": str(option.path)[:_TEXT_MAX]}
+
+
+def _applications(log: ProvenLog) -> Iterator[dict[str, object]]:
+    """Everything in PCR 4 that is not provably a text or a separator, in order.
+
+    An application whose event is called by another type is one all the same. Text is told from
+    what may be hashed of an image by being text.
+    """
+    for entry in log.of(_APPLICATIONS_PCR):
+        event = entry.event
+        if is_separator(event, log.bank) or (event.type in _ACTIONS and _is_text(entry.measured)):
+            continue
+        claims: dict[str, object] = {
+            "path": _path(entry) if event.type in _IMAGES else "",
+            "authenticode": {log.bank: _digest(entry, log)},
+            "unproven": ["path"],
+        }
+        if event.type != _IMAGES[0]:
+            claims["type"] = type_name(event.type)
+        yield claims
+
+
+def _is_text(data: bytes | None) -> bool:
+    return data is not None and data.isascii() and data.decode().isprintable()
+
+
+def _path(entry: Entry) -> str:
+    """The device path of UEFI_IMAGE_LOAD_EVENT; "" for none, or for what is none."""
+    data = entry.event.data
+    head = struct.calcsize(_IMAGE_LOAD)
+    if len(data) <= head:
+        return ""
+    try:
+        return str(parse_path(data[head:]))[:_TEXT_MAX]
+    except FormatError:
+        return ""
+
+
+def _sections(log: ProvenLog) -> list[dict[str, str]]:
+    """What our stub measures of its image: a section's name, then its contents. Empty where PCR 11
+    has anything else, an image of somebody else's for example.
+    """
+    entries = log.of(IMAGE_PCR)
+    found = []
+    known = {name.encode() + b"\0": name for name in SECTION_ORDER}
+    for name_entry, contents in zip(entries[::2], entries[1::2], strict=False):
+        name = known.get(name_entry.measured or b"")
+        if name is None:
+            return []
+        found.append({"name": name, "digest": _digest(contents, log)})
+    return found if len(entries) % 2 == 0 else []
+
+
+def _config_of(log: ProvenLog) -> tuple[Entry, ...]:
+    return log.of(CONFIG_PCR)
+
+
+def _config(entry: Entry, log: ProvenLog) -> dict[str, object]:
+    """An event of PCR 12; sha256 is that of a file which has overridden the configuration."""
+    claims: dict[str, object] = {"digest": _digest(entry, log)}
+    data = entry.measured
+    if data is None:
+        return claims
+    if data.startswith(CONFIG):
+        return {**claims, "sha256": hashlib.sha256(data[len(CONFIG) :]).hexdigest()}
+    if data.startswith(CONFIG_SHA256) and len(data) == len(CONFIG_SHA256) + 32:
+        return {**claims, "sha256": data[len(CONFIG_SHA256) :].hex()}
+    text = decode_ucs2(data) if len(data) % 2 == 0 and not any(data[1::2]) else ""
+    return {**claims, "text": text[:_TEXT_MAX]} if text.isprintable() and text else claims

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of evidence to a verdict and to claims that a policy can judge.
+
+What verify() shows: a key with the properties of an AK has signed, for this statement and so for
+this nonce, that the registers had these values; the log explains them; the EK is one that the
+verifier trusts. That EK and AK are in one TPM is shown by nothing in the evidence: it follows from
+the proof of the attestation request (see pykexec.attest.protocol.proof_of), which only who had the
+credential opened by that TPM can make. Who calls verify() on his own must know that.
+
+Hostile evidence gives findings, never an exception. Nothing is read or written but what is passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pykexec.attest.decode import parse_statement
+from pykexec.attest.fields import ProtocolError
+from pykexec.attest.protocol import (
+    QUOTED_PCRS,
+    RELEASE_PCR,
+    Evidence,
+    Identity,
+    Statement,
+    qualifying_data,
+)
+from pykexec.attest.verdict import Verdict
+from pykexec.attest.verifier.chain import ChainError, EkCertificate, EkRoots
+from pykexec.attest.verifier.claims import event_claims
+from pykexec.attest.verifier.keys import Ak, check_ak, check_ek
+from pykexec.attest.verifier.log import ProvenLog, check_firmware_pcrs, check_log
+from pykexec.attest.verifier.quote import (
+    Quote,
+    check_pcrs,
+    check_quote,
+    check_signature,
+    parse_quote,
+)
+from pykexec.attest.verifier.report import Report
+from pykexec.attest.verifier.secure_boot import SECURE_BOOT_PCR, secure_boot_claims
+from pykexec.errors import FormatError
+from pykexec.tpm.wire import WireError
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The TPM's at an attestation (TPMS_CLOCK_INFO, Part 2, 10.11.1); to be kept by machine."""
+
+    reset_count: int
+    restart_count: int
+    clock_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the evidence must be for.
+
+    nonce None: evidence from a file, which nobody asked for just now. ek_roots vouch for EKs;
+    enrolled: this very EK is known, and needs no certificate. now is aware; last are the counters
+    of the machine's attestation before this one.
+    """
+
+    now: datetime
+    nonce: bytes | None = None
+    bank: str = "sha256"
+    pcrs: tuple[int, ...] = QUOTED_PCRS
+    ek_roots: EkRoots = field(default_factory=EkRoots)
+    enrolled: bool = False
+    last: Counters | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verdict, claims (JSON-able; of refused evidence for people alone), and the counters of
+    this attestation, None where there is no quote.
+    """
+
+    verdict: Verdict
+    claims: dict[str, object]
+    counters: Counters | None = None
+
+
+def verify(evidence: Evidence, expected: Expected) -> Verified:
+    """Check everything that can be checked of evidence by itself; see above for what cannot."""
+    report = Report()
+    statement = _check_statement(evidence.statement, expected.nonce, report)
+    ak, faults = check_ak(evidence.identity.ak_public)
+    report.extend(faults)
+    ek_claims = _check_ek(evidence.identity, expected, report)
+    quote = _check_quote(evidence, ak, expected, report)
+    check_firmware_pcrs(expected.bank, evidence.pcrs, report)
+    # Only what was asked for is looked at, or a log of anything would be proven by anything.
+    wanted = {n: value for n, value in evidence.pcrs.items() if n in expected.pcrs}
+    log = check_log(evidence.event_log, expected.bank, wanted, report)
+    counters = None if quote is None else _check_counters(quote, expected.last, report)
+    claims: dict[str, object] = {
+        "ek": ek_claims,
+        "bank": expected.bank,
+        "pcrs": {str(number): value.hex() for number, value in sorted(wanted.items())},
+        **_log_claims(log, report),
+        "released": _is_released(wanted, expected.bank),
+    }
+    if ak is not None:
+        claims["ak"] = {"name": ak.name.hex()}
+    if quote is not None:
+        claims["tpm"] = _tpm_claims(quote)
+    if statement is not None:
+        claims["machine"], claims["payload"] = dict(statement.machine), dict(statement.payload)
+    return Verified(report.verdict, claims, counters)
+
+
+def _check_statement(data: bytes, nonce: bytes | None, report: Report) -> Statement | None:
+    try:
+        statement = parse_statement(data)
+    except ProtocolError as error:
+        report.refuse("statement.format", str(error))
+        return None
+    if nonce is not None and statement.nonce != nonce:
+        report.refuse("quote.nonce", "the statement is for another nonce: old, or of another")
+    return statement
+
+
+def _check_ek(identity: Identity, expected: Expected, report: Report) -> dict[str, object]:
+    """The EK is trusted, by a certificate or because it is known."""
+    ek, faults = check_ek(identity.ek_public)
+    report.extend(faults)
+    claims: dict[str, object] = {"fingerprint": identity.fingerprint, "trusted": ""}
+    if ek is None:
+        return claims
+    claims["algorithm"] = ek.kind
+    certificate: EkCertificate | None = None
+    if identity.ek_certificates:
+        try:
+            certificate = expected.ek_roots.verify(identity.ek_certificates, ek.key, expected.now)
+        except ChainError as error:
+            # One for another key is no accident; otherwise a known EK needs none.
+            lenient = expected.enrolled and error.code != "ek.certificate.key"
+            (report.note if lenient else report.refuse)(error.code, str(error))
+    elif not expected.enrolled:
+        report.refuse("ek.untrusted", "the EK has no certificate, and is not enrolled")
+    if certificate is not None:
+        claims["trusted"], claims["certificate"] = "certificate", certificate.to_json()
+    elif expected.enrolled:
+        claims["trusted"] = "enrolled"
+    return claims
+
+
+def _check_quote(
+    evidence: Evidence, ak: Ak | None, expected: Expected, report: Report
+) -> Quote | None:
+    if evidence.bank != expected.bank:
+        text = f"values are of the bank {evidence.bank}, asked for was {expected.bank}"
+        report.refuse("pcr.bank", text)
+    if ak is not None:
+        check_signature(ak, evidence.quote, evidence.signature, report)
+    try:
+        quote = parse_quote(evidence.quote)
+    except WireError as error:
+        report.refuse("quote.format", str(error))
+        return None
+    check_quote(quote, ak, qualifying_data(evidence.statement), report)
+    check_pcrs(quote, expected.bank, expected.pcrs, evidence.pcrs, report)
+    return quote
+
+
+def _check_counters(quote: Quote, last: Counters | None, report: Report) -> Counters:
+    """Neither starts nor time are undone; TPM2_Clear does so, and an operator has to know of it."""
+    now = Counters(quote.reset_count, quote.restart_count, quote.clock_ms)
+    if last is not None:
+        if now.reset_count < last.reset_count:
+            text = f"the TPM was reset {now.reset_count} times, {last.reset_count} at the last"
+            report.refuse("counters.reset", f"{text} attestation: cleared, or an old quote")
+        elif now.reset_count == last.reset_count:
+            # Both begin anew with a reset (Part 1, 36.3).
+            if now.restart_count < last.restart_count:
+                text = f"resumed {now.restart_count} times in this boot, {last.restart_count} at"
+                report.refuse("counters.restart", f"the TPM was {text} the last attestation")
+            if now.clock_ms < last.clock_ms:
+                text = f"the TPM's clock is {now.clock_ms} ms, {last.clock_ms} ms at the last"
+                report.refuse("counters.clock", f"{text} attestation of this boot")
+    if not quote.safe:
+        report.note("clock.safe", "the TPM lost power unprepared: its clock may have gone back")
+    return now
+
+
+def _log_claims(log: ProvenLog, report: Report) -> dict[str, object]:
+    claims = event_claims(log)
+    if log.of(SECURE_BOOT_PCR):
+        try:
+            claims["secure_boot"] = secure_boot_claims(log)
+        except FormatError as error:
+            report.note("log.secure-boot", f"nothing can be said of Secure Boot: {error}")
+    return claims
+
+
+def _is_released(pcrs: dict[int, bytes], bank: str) -> bool:
+    """Taken to be so unless the register shows that it is not."""
+    return pcrs.get(RELEASE_PCR) != bytes(hashlib.new(bank).digest_size)
+
+
+def _tpm_claims(quote: Quote) -> dict[str, object]:
+    return {
+        "firmware_version": quote.firmware_version,
+        "clock_ms": quote.clock_ms,
+        "reset_count": quote.reset_count,
+        "restart_count": quote.restart_count,
+        "safe": quote.safe,
+    }
