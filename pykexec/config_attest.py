@@ -19,7 +19,8 @@ class AttestConfig:
 
     server is an https:// address, to which the protocol's paths are added. required: without an
     accepted attestation the payload is not started. timeout_s is for all attempts together. bank ""
-    leaves the choice to the server.
+    leaves the choice to the server. persist: released secrets outlive boot services, so that the
+    payload's operating system finds them (NFIT); it has to wipe them itself.
     """
 
     server: str
@@ -27,6 +28,7 @@ class AttestConfig:
     timeout_s: int = 120
     bank: str = ""
     ek: str = "auto"
+    persist: bool = False
 
 
 def parse_attest(table: Table) -> AttestConfig:
@@ -48,6 +50,7 @@ def parse_attest(table: Table) -> AttestConfig:
         timeout_s=timeout_s,
         bank=_one_of(table, "bank", _BANKS, default.bank),
         ek=_one_of(table, "ek", EK_KINDS, default.ek),
+        persist=table.flag("persist", default.persist),
     )
 
 

@@ -18,16 +18,16 @@ OTHER_ATTEST = AttestConfig("https://other.example")
 def test_every_key_is_read() -> None:
     text = (
         b"[attest]\nserver = 'https://[fd00::1]:8443/fleet'\nrequired = false\n"
-        b"timeout_s = 30\nbank = 'sha384'\nek = 'ecc-p384'\n"
+        b"timeout_s = 30\nbank = 'sha384'\nek = 'ecc-p384'\npersist = true\n"
     )
     assert parse_config(text, "a").attest == AttestConfig(
-        "https://[fd00::1]:8443/fleet", False, 30, "sha384", "ecc-p384"
+        "https://[fd00::1]:8443/fleet", False, 30, "sha384", "ecc-p384", True
     )
 
 
 def test_attestation_is_required_unless_said_otherwise() -> None:
     config = parse_config(EMBEDDED, "a").attest
-    assert config == AttestConfig("https://keys.example", True, 120, "", "auto")
+    assert config == AttestConfig("https://keys.example", True, 120, "", "auto", False)
 
 
 def test_without_the_table_nothing_is_attested() -> None:
@@ -44,6 +44,7 @@ def test_without_the_table_nothing_is_attested() -> None:
         ("[attest]\nserver = 'https://s/?a'", "attest.server: https://s/?a: paths are added"),
         ("[attest]\nserver = 'keys'", "attest.server: keys: not an address"),
         ("{S}required = 1", "attest.required: must be true or false"),
+        ("{S}persist = 'yes'", "attest.persist: must be true or false"),
         ("{S}timeout_s = 0", "attest.timeout_s: must be 1 or more"),
         ("{S}timeout_s = -1", "attest.timeout_s: must be a number"),
         ("{S}bank = 'sha1'", "attest.bank: 'sha1' is not one of sha256, sha384"),
