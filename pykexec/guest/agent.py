@@ -40,6 +40,10 @@ def run(spent_s: float) -> None:
     print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
     print(marker("agent", "ready"), flush=True)
     config = load_config(mailbox, info)
+    if config.attest:
+        from pykexec.guest.attest import remember
+
+        remember()
     step = decide(config, info)
     if mailbox:
         start_bridges(config)
@@ -186,7 +190,9 @@ def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
 
 
 def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
-    """Start the configured payload; False, with the reason printed, if that fails."""
+    """Start the configured payload, once attested if so configured; False, with the reason
+    printed, if that fails.
+    """
     from pykexec.abi import Action
     from pykexec.firmware.wire import enum_member
     from pykexec.kexec.execute import exec_payload
@@ -195,8 +201,15 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
     if not payload:
         print("no payload is configured")
         return False
+    attestation = None
+    if config.attest:
+        from pykexec.guest.attest import Attestation
+
+        attestation = Attestation(mailbox, config, config.attest)
     try:
         path = _absolute(mailbox, payload)
+        if attestation:
+            attestation.connect()
         print(f"starting {path}", flush=True)
         exec_payload(
             mailbox,
@@ -206,10 +219,14 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
             sha256=payload.sha256,
             network=config.network,
             failure_action=Action(enum_member(Action, config.failure_action)),
+            before=attestation.release if attestation else None,
             report=lambda line: print(f"pykexec: {line}", flush=True),
         )
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
+    finally:
+        if attestation and not attestation.withdraw():
+            leave_for(mailbox, "reset")
     return False
 
 
@@ -247,16 +264,34 @@ def leave_for(mailbox: Mailbox | None, action: str) -> None:
 
 
 def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = False) -> None:
-    """Shell, and the menu whenever the shell ends; without a terminal nobody can be asked."""
+    """Shell, and the menu whenever the shell ends; without a terminal nobody can be asked.
+
+    Nobody is let in either while this boot could still be given secrets.
+    """
     from pykexec.guest.menu import menu, shell
 
     if not os.isatty(0):
         leave_for(mailbox, final_action(config))
         return
+    if not _may_enter(mailbox, config):
+        leave_for(mailbox, _without_shell(config))
+        return
     if not menu_first:
         shell()
     while True:
         menu(mailbox, config)
+
+
+def _may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
+    """Has this boot nothing to lose to a person at the console?"""
+    from pykexec.guest.attest import is_remembered, spend_for_a_person
+
+    return not (config.attest or is_remembered()) or spend_for_a_person(mailbox)
+
+
+def _without_shell(config: AgentConfig) -> str:
+    """The failure action when nobody is to be let in."""
+    return "boot-next" if config.failure_action == "shell" else final_action(config)
 
 
 def rescue() -> None:
@@ -266,14 +301,13 @@ def rescue() -> None:
         config = AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
     except PykexecError:
         config = AgentConfig(failure_action="boot-next", shell=False)
-    if config.shell and os.isatty(0):
+    try:
+        mailbox = Mailbox()
+    except PykexecError:
+        mailbox = None
+    if config.shell and os.isatty(0) and _may_enter(mailbox, config):
         from pykexec.guest.menu import shell
 
         shell()
         return
-    try:
-        mailbox = Mailbox()
-    except PykexecError:
-        leave_for(None, final_action(config))
-        return
-    leave_for(mailbox, final_action(config))
+    leave_for(mailbox, _without_shell(config))

@@ -35,13 +35,15 @@ def exec_payload(
     load_only: bool = False,
     sha256: str = "",
     network: NetworkConfig | None = None,
+    before: Callable[[ExecRequest], None] | None = None,
     report: Callable[[str], None] = log.warning,
 ) -> None:
     """Start the EFI application at path; returns only with load_only, after kexec_file_load().
 
     via "kexec" or "leave" allows that route alone. Without it a refused kexec
     (lockdown, no such system call) falls back to leaving through the mailbox,
-    and report is told so. Everything is checked before anything is changed.
+    and report is told so. Everything is checked before anything is changed. before is called
+    with what was read: what is started afterwards are just these bytes.
     """
     refresh(mailbox)
     request = prepare(
@@ -54,6 +56,8 @@ def exec_payload(
         sha256=sha256,
         network=network,
     )
+    if before:
+        before(request)
     if via == "leave":
         leave_with(mailbox, request)
     try:

@@ -33,11 +33,11 @@ def fetch_payload(
         raise
 
 
-def go_online(mailbox: Mailbox, network: NetworkConfig) -> None:
+def go_online(mailbox: Mailbox, network: NetworkConfig, timeout_s: float = 30.0) -> None:
     """Have a NIC configured as network says; NetworkError if none can be."""
     from pykexec.net.configure import bring_up
 
-    bring_up(mailbox, network.interface, static=_static(network))
+    bring_up(mailbox, network.interface, static=_static(network), timeout_s=timeout_s)
 
 
 def _static(network: NetworkConfig) -> Lease | None:

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's attestation: before the payload is started, and before a person is let in."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pykexec.config import AgentConfig
+from pykexec.config_attest import AttestConfig
+from pykexec.errors import DeniedError, FirmwareError, PykexecError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.log import describe, print_marker
+
+if TYPE_CHECKING:
+    from pykexec.attest.client import Answer
+    from pykexec.firmware.ramdisk import Ramdisk
+    from pykexec.kexec.request import ExecRequest
+    from pykexec.tpm.client import Tpm
+
+REMEMBERED = "/run/pykexec/attests"
+"""Is there once a configuration in force wants attestation: a crash does not undo that."""
+_RESOURCE_MANAGER = "/dev/tpmrm0"
+_ONLINE_S = 30.0
+
+
+def remember(path: str = REMEMBERED) -> None:
+    """Whoever runs the agent next knows that this boot may be given secrets."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb"):
+        pass
+
+
+def is_remembered(path: str = REMEMBERED) -> bool:
+    """Did a configuration want attestation in this boot?"""
+    return os.path.exists(path)
+
+
+def spend_for_a_person(mailbox: Mailbox | None) -> bool:
+    """Make sure that nothing is, or will be, released to this boot; False, with the reason
+    printed, if that cannot be had.
+    """
+    from pykexec.attest.protocol import SHELL_EVENT
+    from pykexec.attest.spend import spend
+    from pykexec.tpm.client import Tpm
+    from pykexec.tpm.transport import device, firmware
+
+    # These commands leave nothing in the TPM: no resource manager is needed.
+    transmit = firmware(mailbox) if mailbox else device(_RESOURCE_MANAGER)
+    try:
+        spend(Tpm(transmit), mailbox, SHELL_EVENT)
+        if mailbox:
+            _remove_ramdisks(mailbox)
+    except PykexecError as error:
+        print(f"pykexec: no shell: {describe(error)}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _remove_ramdisks(mailbox: Mailbox) -> None:
+    """Those of a Linux before this one too: there may be keys on them."""
+    from pykexec.firmware.ramdisk import list_ramdisks, remove
+
+    for disk in list_ramdisks(mailbox):
+        remove(mailbox, disk.number)
+
+
+class Attestation:
+    """What has to be done for one start of the payload: connect(), release(), and withdraw() if
+    it is not started after all.
+    """
+
+    def __init__(self, mailbox: Mailbox, config: AgentConfig, attest: AttestConfig) -> None:
+        self._mailbox, self._config, self._attest = mailbox, config, attest
+        self._start = time.monotonic()
+        self._online = False
+        self._disks: list[Ramdisk] = []
+
+    def connect(self) -> None:
+        """Go on line and load what is needed: all the memory that it takes, before the payload
+        takes what is left. PykexecError if it is required and fails.
+        """
+        from pykexec.kexec.remote import go_online
+
+        print_marker("attest", "start")
+        with self._required():
+            import ssl  # noqa: F401
+
+            from pykexec import crypto  # noqa: F401
+            from pykexec.attest import client, deliver, jwe  # noqa: F401
+
+            go_online(self._mailbox, self._config.network, min(_ONLINE_S, self._attest.timeout_s))
+            self._online = True
+
+    def release(self, request: ExecRequest) -> None:
+        """Attest this payload, and put what is released for it on a RAM disk of the firmware.
+
+        PykexecError if it is required and fails.
+        """
+        if self._online:
+            with self._required():
+                self._release(request)
+
+    def withdraw(self) -> bool:
+        """Take the RAM disks back; False, with the reason printed, if keys are left in the
+        firmware.
+        """
+        from pykexec.firmware.ramdisk import remove
+
+        while self._disks:
+            try:
+                remove(self._mailbox, self._disks[-1].number)
+            except PykexecError as error:
+                print(f"pykexec: released secrets: {describe(error)}", file=sys.stderr)
+                return False
+            self._disks.pop()
+        return True
+
+    def _release(self, request: ExecRequest) -> None:
+        from pykexec.attest.client import Facts, Server, attest
+        from pykexec.attest.deliver import deliver
+        from pykexec.attest.machine import machine_identity, payload_facts
+        from pykexec.tpm.transport import read_event_log
+
+        mailbox, payload = self._mailbox, request.payload
+        server = Server(
+            address=self._attest.server,
+            authorities=self._config.network.authorities,
+            timeout_s=max(0.0, self._attest.timeout_s - (time.monotonic() - self._start)),
+            silence_s=self._config.network.timeout_s,
+            bank=self._attest.bank,
+            ek=self._attest.ek,
+        )
+        facts = Facts(
+            machine=machine_identity(),
+            payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
+            event_log=lambda: read_event_log(mailbox).data,
+        )
+        with _tpm(mailbox, self._config) as tpm:
+            with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
+                answer.check()
+                print_marker("attest", "accepted")
+                _print(answer, tpm, time.monotonic() - self._start)
+                with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
+                    self._disks += deliver(mailbox, release.secrets)
+        print_marker("attest", "released")
+
+    @contextmanager
+    def _required(self) -> Iterator[None]:
+        """What goes wrong here is only said where attestation is not required."""
+        try:
+            yield
+        except PykexecError as error:
+            print_marker("attest", "refused" if isinstance(error, DeniedError) else "failed")
+            if self._attest.required:
+                raise
+            print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
+
+
+def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:
+    from pykexec.attest.protocol import RELEASE_EVENT
+    from pykexec.attest.spend import spend
+
+    if answer.reply.release is not None:
+        from pykexec.efi.memory_overwrite import request_memory_overwrite
+        from pykexec.firmware.secrets import announce
+
+        announce(mailbox)
+        try:
+            request_memory_overwrite()
+        except OSError as error:
+            fault = f"memory is not to be wiped at a reset: {error.strerror}"
+            raise FirmwareError(error.errno or 0, fault, "MemoryOverwriteRequest") from None
+    spend(tpm, mailbox, RELEASE_EVENT)
+
+
+def _print(answer: Answer, tpm: Tpm, seconds: float) -> None:
+    usage = tpm.usage
+    print(
+        f"attested by {answer.server} in {seconds:.2f} s, the TPM's part {usage.seconds:.2f} s "
+        f"({usage.commands} commands)",
+        flush=True,
+    )
+    for finding in answer.reply.verdict.findings:
+        print(f"attestation: {finding}")
+
+
+@contextmanager
+def _tpm(mailbox: Mailbox, config: AgentConfig) -> Iterator[Tpm]:
+    """By the bridge where there is one, or is to be: its resource manager keeps users apart."""
+    from pykexec.tpm.client import Tpm, open_tpm
+    from pykexec.tpm.transport import RESOURCE_MANAGER, firmware
+
+    if "tpm" in config.bridges or os.path.exists(RESOURCE_MANAGER):
+        from pykexec.bridge.supervisor import ensure
+
+        ensure("tpm")
+        with open_tpm() as tpm:
+            yield tpm
+    else:
+        with Tpm(firmware(mailbox)) as tpm:
+            yield tpm
