@@ -11,8 +11,9 @@ import json
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import cel
 
@@ -38,23 +39,39 @@ def _program(expression: str) -> _Program:
 
 def _answer(expression: str, context: cel.Context | None) -> dict[str, object]:
     """The value of the expression; without a context whether it is one."""
-    try:
-        program = _program(expression)
-        value = True if context is None else program.execute(context)
-    except Exception as error:  # Whatever the library raises: the expression has no value.
-        words = str(error).splitlines() or [""]
-        return {"fault": f"{type(error).__name__}: {' '.join(words)}"[:500]}
+    program = _program(expression)
+    value = True if context is None else program.execute(context)
     if not isinstance(value, bool):
         return {"fault": f"gives {type(value).__name__}, neither true nor false"}
     return {"value": value}
 
 
-def _context(variables: dict[str, dict[str, object]] | None) -> cel.Context | None:
-    if variables is None:
-        return None
+def _fault(error: Exception) -> dict[str, object]:
+    words = str(error).splitlines() or [""]
+    return {"fault": f"{type(error).__name__}: {' '.join(words)}"[:500]}
+
+
+def _context(variables: dict[str, dict[str, object]]) -> cel.Context:
     time = datetime.fromisoformat(str(variables["context"]["time"]))
     context = {**variables["context"], "time": time}
     return cel.Context(variables={**variables, "context": context})
+
+
+def _answers(request: dict[str, Any]) -> Iterator[dict[str, object]]:
+    """One for each expression; whatever the library raises, the expression has no value."""
+    expressions, variables = request["expressions"], request["variables"]
+    signal.setitimer(signal.ITIMER_PROF, CPU_S)
+    try:
+        context = None if variables is None else _context(variables)
+    except Exception as error:
+        yield from [_fault(error)] * len(expressions)
+        return
+    for expression in expressions:
+        signal.setitimer(signal.ITIMER_PROF, CPU_S)
+        try:
+            yield _answer(expression, context)
+        except Exception as error:
+            yield _fault(error)
 
 
 def _limit() -> None:
@@ -72,12 +89,7 @@ def main() -> None:
     """Serve until standard input ends."""
     _limit()
     for line in sys.stdin.buffer:
-        request = json.loads(line)
-        signal.setitimer(signal.ITIMER_PROF, CPU_S)
-        context = _context(request["variables"])
-        for expression in request["expressions"]:
-            signal.setitimer(signal.ITIMER_PROF, CPU_S)
-            answer = _answer(expression, context)
+        for answer in _answers(json.loads(line)):
             sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
             sys.stdout.buffer.flush()
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Appraisal: a good boot passes, and each demand alone refuses what is not as it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pykexec.attest.verifier.policy import appraise, explain
+from tests.unit.policy_samples import (
+    CA,
+    CA_SUBJECT,
+    CLAIMS,
+    CONTEXT,
+    DOCUMENT,
+    GRUB_FILE,
+    IMAGE,
+    OTHER,
+    OVERRIDE,
+    PCR4,
+    PCR11,
+    REVOKED,
+    SHIM,
+    changed,
+    codes,
+    findings,
+    policy,
+)
+
+MINIMAL: dict[str, object] = {"version": 1, "name": "any", "allow_any_image": True}
+APPLICATIONS = "boot/applications"
+SECURE = "secure_boot"
+STARTED_SHIM = {"path": "shim", "authenticode": {"sha256": SHIM}}
+STARTED_IMAGE = {"path": r"\EFI\pykexec\a.efi", "authenticode": {"sha256": IMAGE}}
+STARTED_OTHER = {"path": "other", "authenticode": {"sha256": OTHER}}
+
+
+def test_a_good_boot_is_accepted() -> None:
+    assert findings(CLAIMS) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        ("pcrs/11", OTHER, "policy.image"),
+        ("pcrs/11", None, "policy.image"),
+        (APPLICATIONS, [STARTED_SHIM, STARTED_OTHER], "policy.boot.image"),
+        (APPLICATIONS, [STARTED_IMAGE, STARTED_SHIM], "policy.boot.image"),
+        (APPLICATIONS, [STARTED_OTHER, STARTED_IMAGE], "policy.boot.application"),
+        (APPLICATIONS, [STARTED_IMAGE, STARTED_IMAGE], "policy.boot.application"),
+        (APPLICATIONS, [], "policy.boot.application"),
+        (APPLICATIONS, None, "policy.boot.application"),
+        (f"{APPLICATIONS}/1/path", r"\EFI\BOOT\BOOTX64.EFI", "policy.boot.path"),
+        (f"{APPLICATIONS}/1/authenticode", {"sha384": IMAGE}, "policy.boot.image"),
+        ("pcrs/12", OTHER, "policy.config"),
+        ("pcrs/12", None, "policy.config"),
+        (f"{SECURE}/enabled", False, "policy.secure-boot"),
+        (f"{SECURE}/enabled", "yes", "policy.secure-boot"),
+        (SECURE, None, "policy.secure-boot"),
+        (f"{SECURE}/authorities/0/sha256", OTHER, "policy.secure-boot.authority"),
+        (f"{SECURE}/variables/PK/sha256", OTHER, "policy.secure-boot.PK"),
+        (f"{SECURE}/variables/PK", None, "policy.secure-boot.PK"),
+        (
+            f"{SECURE}/variables/db/certificates",
+            [{"sha256": CA, "subject": "CN=Other"}],
+            "policy.secure-boot.db",
+        ),
+        (f"{SECURE}/variables/db/hashes", [OTHER], "policy.secure-boot.db"),
+        (f"{SECURE}/variables/dbx/hashes", [*REVOKED[1:], OTHER], "policy.secure-boot.dbx"),
+        (f"{SECURE}/variables/dbx/hashes", REVOKED[:2], "policy.secure-boot.dbx"),
+        (f"{SECURE}/variables/dbx/hashes", REVOKED[:2] * 2, "policy.secure-boot.dbx"),
+        ("firmware/version", "2025.03-1", "policy.firmware.version"),
+        ("firmware", None, "policy.firmware.version"),
+        ("pcrs/0", OTHER, "policy.pcr.0"),
+        ("pcrs/0", None, "policy.pcr.0"),
+        ("payload/authenticode_sha256", OTHER, "policy.payload"),
+        ("payload/authenticode_sha256", None, "policy.payload"),
+        ("payload", {}, "policy.payload"),
+        ("payload/path", r"\EFI\other.efi", "policy.payload.path"),
+        (f"{SECURE}/enabled", False, "policy.payload.signer"),
+        (f"{SECURE}/variables/db", None, "policy.payload.signer"),
+        (f"{SECURE}/variables/db/hashes", [OTHER], "policy.payload.signer"),
+        (f"{SECURE}/variables/db/certificates/0/sha256", OTHER, "policy.payload.signer"),
+        ("released", True, "policy.released"),
+        ("released", None, "policy.released"),
+        ("released", 0, "policy.released"),
+        ("bank", "sha384", "policy.pcr.0"),
+        ("bank", "sha384", "policy.image"),
+    ],
+)
+def test_what_is_not_as_demanded_is_refused(path: str, value: object, code: str) -> None:
+    assert code in codes(changed(CLAIMS, path, value))
+
+
+SOLE_DEMANDS: list[tuple[str, dict[str, object], str, object]] = [
+    ("image", {"images": DOCUMENT["images"], "boot": {"any_application": True}}, "pcrs/11", OTHER),
+    ("secure-boot", {"secure_boot": {"required": True}}, f"{SECURE}/enabled", False),
+    (
+        "secure-boot.authority",
+        {"secure_boot": {"authorities": [CA_SUBJECT]}},
+        f"{SECURE}/authorities/0/subject",
+        "CN=Other",
+    ),
+    (
+        "secure-boot.dbx",
+        {"secure_boot": {"dbx": {"at_least": 3}}},
+        f"{SECURE}/variables/dbx/hashes",
+        REVOKED[:2],
+    ),
+    (
+        "secure-boot.dbx",
+        {"secure_boot": {"dbx": {"contains": REVOKED}}},
+        f"{SECURE}/variables/dbx/hashes",
+        REVOKED[1:],
+    ),
+    (
+        "secure-boot.db",
+        {"secure_boot": {"db": {"hashes": [OTHER], "certificates": [CA]}}},
+        f"{SECURE}/variables/db/hashes",
+        [OTHER, PCR4],
+    ),
+    ("firmware.version", {"firmware": {"versions": ["2025.02-8"]}}, "firmware/version", "2025.02"),
+    ("pcr.4", {"pcrs": {"sha256": {"4": PCR4}}}, "pcrs/4", OTHER),
+    (
+        "boot.application",
+        {"boot": {"applications": [
+            {"name": "shim", "authenticode": {"sha256": SHIM}},
+            {"name": "ours", "authenticode": {"sha256": IMAGE}},
+        ]}},
+        f"{APPLICATIONS}/1/authenticode/sha256",
+        OTHER,
+    ),
+    ("boot.path", {"boot": {"paths": ["*pykexec.efi"]}}, f"{APPLICATIONS}/1/path", "x"),
+    ("payload", {"payload": {"required": True}}, "payload", {}),
+    ("payload", {"payload": {"sha256": [GRUB_FILE]}}, "payload/sha256", OTHER),
+    ("payload.path", {"payload": {"paths": [r"\EFI\*"]}}, "payload/path", "x"),
+    (
+        "payload.signer",
+        {"payload": {"signers": [CA_SUBJECT]}},
+        f"{SECURE}/variables/db/certificates/0/subject",
+        "CN=Other",
+    ),
+    ("config", {}, "pcrs/12", OTHER),
+    ("released", {}, "released", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "clause", "path", "value"), SOLE_DEMANDS)
+def test_each_demand_refuses_by_itself(
+    code: str, clause: dict[str, object], path: str, value: object
+) -> None:
+    document = {**MINIMAL, **clause}
+    if "images" in clause:
+        del document["allow_any_image"]
+    assert codes(CLAIMS, document) == []
+    assert codes(changed(CLAIMS, path, value), document) == [f"policy.{code}"]
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    claims = changed(changed(CLAIMS, "pcrs/0", OTHER), "released", True)
+    assert codes(claims) == ["policy.pcr.0", "policy.released"]
+    assert codes({}) == [
+        "policy.image",
+        "policy.boot.path",
+        "policy.boot.application",
+        "policy.config",
+        "policy.secure-boot",
+        "policy.secure-boot.PK",
+        "policy.secure-boot.db",
+        "policy.secure-boot.dbx",
+        "policy.firmware.version",
+        "policy.pcr.0",
+        "policy.payload",
+        "policy.payload",
+        "policy.payload.path",
+        "policy.payload.signer",
+        "policy.payload.signer",
+        "policy.released",
+    ]
+
+
+def test_another_image_is_told_by_the_section_that_differs() -> None:
+    (first, *_) = findings(changed(CLAIMS, "pcrs/11", OTHER))
+    assert first.text == f"PCR 11 (sha256) is {OTHER}, not that of 2026.11 (whose .cmdline differs)"
+
+
+def test_several_images_may_run_while_machines_are_updated() -> None:
+    newer = {
+        "name": "2026.12",
+        "pcr11": {"sha256": OTHER},
+        "authenticode": {"sha256": "ab" * 32},
+    }
+    images: Any = DOCUMENT["images"]
+    document = {**DOCUMENT, "images": [*images, newer]}
+    assert codes(CLAIMS, document) == []
+    updated = changed(CLAIMS, "pcrs/11", OTHER)
+    assert codes(updated, document) == ["policy.boot.image"]
+    last = f"{APPLICATIONS}/1/authenticode/sha256"
+    assert codes(changed(updated, last, "ab" * 32), document) == []
+    assert codes(changed(CLAIMS, last, "ab" * 32), document) == ["policy.boot.image"]
+
+
+def test_without_shim_in_the_policy_the_image_is_the_only_application() -> None:
+    document = {**DOCUMENT, "boot": {"paths": ["*"]}}
+    assert codes(CLAIMS, document) == ["policy.boot.application"]
+    assert codes(changed(CLAIMS, APPLICATIONS, [STARTED_IMAGE]), document) == []
+
+
+@pytest.mark.parametrize("key", ["digest", "sha256"])
+def test_only_listed_overrides_may_be_in_pcr_12(key: str) -> None:
+    event = {key: OVERRIDE, "event": 61}
+    claims = changed(changed(CLAIMS, "pcrs/12", OTHER), "image/config", [event])
+    document = {**DOCUMENT, "config": {"allowed": [OVERRIDE]}}
+    assert codes(claims) == ["policy.config"]
+    assert codes(claims, document) == []
+    assert codes(CLAIMS, document) == []
+    two = changed(claims, "image/config", [event, {key: OTHER}])
+    assert codes(two, document) == ["policy.config"]
+    assert codes(changed(claims, "image/config", []), document) == ["policy.config"]
+    assert codes(changed(claims, "image/config", ["x"]), document) == ["policy.config"]
+    assert codes(two, {**DOCUMENT, "config": {"any": True}}) == []
+
+
+def test_a_payload_may_be_known_by_either_digest() -> None:
+    document = {**MINIMAL, "payload": {"sha256": [GRUB_FILE], "authenticode_sha256": [OTHER]}}
+    assert codes(CLAIMS, document) == []
+    assert codes(changed(CLAIMS, "payload/sha256", OTHER), document) == ["policy.payload"]
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"])
+def test_a_peer_in_the_network_is_accepted(address: str) -> None:
+    assert codes(CLAIMS, context=replace(CONTEXT, address=address)) == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db9::7", "", "unix", "10.1.2.3, 1.1.1.1"])
+def test_a_peer_elsewhere_is_refused_in_the_operators_words(address: str) -> None:
+    (finding,) = findings(CLAIMS, context=replace(CONTEXT, address=address))
+    assert str(finding) == "policy.rule.office: only production machines in the office"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {key: None for key in CLAIMS},
+        {key: [] for key in CLAIMS},
+        {key: "x" for key in CLAIMS},
+        {key: {"x": [1, None]} for key in CLAIMS},
+        {key: [[{}]] for key in CLAIMS},
+    ],
+)
+def test_claims_of_any_shape_are_refused_and_never_an_error(claims: dict[str, object]) -> None:
+    found = findings(claims)
+    assert len(found) > 9
+    assert all(finding.refuses for finding in found)
+    assert explain(policy(), claims, CONTEXT)
+
+
+def test_a_strangers_text_stays_on_its_line() -> None:
+    found = findings(changed(CLAIMS, "firmware/version", "1\n\x1b[2Jpolicy.ok: " + "x" * 9999))
+    assert "\n" not in str(found[0])
+    assert "\x1b" not in str(found[0])
+    assert len(found[0].text) < 500
+
+
+def test_an_explanation_has_each_demand_and_what_was_found() -> None:
+    text = explain(policy(), changed(CLAIMS, "pcrs/0", OTHER), CONTEXT)
+    assert f"  demands  one of the images: 2026.11 (PCR 11 sha256 {PCR11})" in text
+    assert f"  evidence PCR 0 is sha256 {OTHER}" in text
+    assert "  refused  policy.pcr.0: " in text
+    assert text.count("  fulfilled") == 8
+
+
+def test_an_explanation_says_what_is_left_open() -> None:
+    text = explain(policy(MINIMAL))
+    assert text.splitlines()[-1] == (
+        "demands nothing of: image, started by the firmware, Secure Boot, firmware version, "
+        "registers, payload, rules"
+    )
+
+
+def test_an_appraisal_is_cheap() -> None:
+    import time
+
+    parsed = policy({key: value for key, value in DOCUMENT.items() if key != "rules"})
+    start = time.process_time()
+    for _ in range(200):
+        appraise(CLAIMS, parsed, CONTEXT)
+    assert (time.process_time() - start) / 200 < 0.002
+
+
+def test_zero_means_nothing_was_measured_in_any_bank() -> None:
+    assert codes(changed(CLAIMS, "pcrs/12", "0" * 96)) == []

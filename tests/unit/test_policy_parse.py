@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies: every fault is named with its key, and none is passed over."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pykexec.attest.verifier.policy import PolicyError, parse_policy
+from tests.unit.policy_samples import (
+    CLAIMS,
+    DOCUMENT,
+    IMAGE,
+    OTHER,
+    PCR0,
+    PCR11,
+    PK,
+    changed,
+    codes,
+    toml,
+)
+
+ANY = b'version = 1\nname = "p"\nallow_any_image = true\n'
+IMAGES = DOCUMENT["images"]
+
+
+def refused(data: bytes, fault: str) -> None:
+    with pytest.raises(PolicyError, match=f"^p.toml: {re.escape(fault)}"):
+        parse_policy(data, "p.toml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        ("version", 2, "version: 2; 1 is known"),
+        ("version", None, "version: missing; 1 is known"),
+        ("version", "1", "version: must be a number"),
+        ("version", True, "version: must be a number"),
+        ("name", None, "name: missing"),
+        ("name", "", "name: must not be empty"),
+        ("name", "a\nb", "name: has characters that cannot be printed"),
+        ("name", "x" * 129, "name: 129 characters, at most 128"),
+        ("nmae", "x", "nmae: unknown key"),
+        ("images", [], "images: must not be empty"),
+        ("images", {"name": "x"}, "images: must be a list"),
+        ("images", ["x"], "images[0]: must be a table"),
+        ("images", None, "images: missing: any image would do"),
+        ("images/0/name", None, "images[0].name: missing"),
+        ("images/0/pcr11", None, "images[0].pcr11: missing"),
+        ("images/0/pcr11/sha256", OTHER[:-1], "images[0].pcr11.sha256: 'ee"),
+        ("images/0/pcr11/md5", OTHER, "images[0].pcr11.md5: unknown key"),
+        ("images/0/pcr7", OTHER, "images[0].pcr7: unknown key"),
+        ("images/0/authenticode", {"sha384": "a" * 96}, "images[0].authenticode: must have the"),
+        ("images/0/sections/.linux/sha256", 5, "images[0].sections..linux.sha256: must be a str"),
+        ("allow_any_image", True, "allow_any_image: contradicts"),
+        ("allow_any_image", 1, "allow_any_image: must be true or false"),
+        ("secure_boot/required", "yes", "secure_boot.required: must be true or false"),
+        ("secure_boot/require", True, "secure_boot.require: must be a table"),
+        ("secure_boot/db/certificates", ["Test"], "secure_boot.db.certificates: 'test' is not"),
+        ("secure_boot/db", {}, "secure_boot.db: demands nothing"),
+        ("secure_boot/db-x", {}, "secure_boot.db-x: is no variable's name"),
+        ("secure_boot/dbx/at_least", -1, "secure_boot.dbx.at_least: must be a number from 0"),
+        ("secure_boot/dbx/contains", [1], "secure_boot.dbx.contains: must be a list of strings"),
+        ("secure_boot/authorities", [], "secure_boot.authorities: must not be empty"),
+        ("firmware/versions", None, "firmware.versions: missing"),
+        ("firmware/versions", ["x" * 257], "firmware.versions: 257 characters, at most 256"),
+        ("firmware/versions", [""], "firmware.versions: must not be empty"),
+        ("pcrs/sha256/0", [], "pcrs.sha256.0: must not be empty"),
+        ("pcrs/sha256/0", 0, "pcrs.sha256.0: must be a list"),
+        ("pcrs/sha256/00", [PCR0], "pcrs.sha256.00: is no PCR"),
+        ("pcrs/sha256/٣", [PCR0], "pcrs.sha256.٣: is no PCR"),
+        ("pcrs/sha256/16", [PCR0], "pcrs.sha256.16: is not quoted"),
+        ("pcrs/sha256/15", [PCR0], "pcrs.sha256.15: is what tells that a secret was released"),
+        ("pcrs/sha1", {"0": ["a" * 40]}, "pcrs.sha1: unknown key"),
+        ("pcrs/sha384", {"0": [PCR0]}, "pcrs.sha384.0: '0000"),
+        ("boot/any_application", True, "boot.any_application: contradicts"),
+        ("boot/applications/0/authenticode", {}, "boot.applications[0].authenticode: missing"),
+        ("boot/applications/0/path", "x", "boot.applications[0].path: unknown key"),
+        ("payload/digests", [OTHER], "payload.digests: unknown key"),
+        ("payload/sha256", [OTHER] * 1025, "payload.sha256: 1025 entries, at most 1024"),
+        ("config", {"any": True, "allowed": [OTHER]}, "config.any: contradicts"),
+        ("release", {"once": False}, "release: unknown key"),
+        ("networks/office", ["10.0.0.1/8"], "networks.office: 10.0.0.1/8 has host bits set"),
+        ("rules/0/name", "Office", "rules[0].name: must be"),
+        ("rules/0/expression", None, "rules[0].expression: missing"),
+        ("rules/0/expresion", "true", "rules[0].expresion: unknown key"),
+        ("rules", [{"name": "a", "expression": "true"}] * 2, "rules[1].name: 'a' occurs twice"),
+        ("rules", [{"name": "a", "expression": "true"}] * 33, "rules: 33 rules, at most 32"),
+        ("images", [{"name": "a", "pcr11": {"sha256": OTHER}}] * 2, "images[1].name: 'a' occurs"),
+        ("updates", [{"pcrs": {"sha256": {"0": PCR0}}}], "updates[0].name: missing"),
+        ("updates", [{"name": "u", "images": []}], "updates[0].images: unknown key"),
+        (
+            "updates",
+            [{"name": "u", "pcrs": {"sha256": {"7": PCR0}}}],
+            "updates[0].pcrs.sha256.7: the policy itself demands nothing",
+        ),
+        (
+            "updates",
+            [{"name": "u", "secure_boot": {"dbx": {"sha256": PK}}}],
+            "updates[0].secure_boot.dbx.sha256: the policy itself demands nothing",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_key(path: str, value: object, fault: str) -> None:
+    refused(toml(changed(DOCUMENT, path, value)), fault)
+
+
+def test_an_update_of_the_version_needs_a_demand_of_it() -> None:
+    update = b'[[updates]]\nname = "u"\n[updates.firmware]\nversions = ["2"]\n'
+    refused(ANY + update, "updates[0].firmware.versions: the policy itself demands nothing")
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {"images": [{"name": "a", "pcr11": {"sha256": PCR11}}]},
+        {"pcrs": {"sha256": {"11": [PCR11]}}},
+    ],
+)
+def test_pcr_11_alone_says_nothing_of_who_wrote_it(without: dict[str, object]) -> None:
+    document = {"version": 1, "name": "p", **without}
+    refused(toml(document), "boot: nothing says which application may write PCR 11")
+    for boot in (
+        {"any_application": True},
+        {"applications": [{"name": "ours", "authenticode": {"sha256": IMAGE}}]},
+    ):
+        assert parse_policy(toml({**document, "boot": boot}), "p.toml")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "version: missing"),
+        (b"\xff", "not TOML"),
+        (b"version = ", "not TOML"),
+        (b"version = 1\nversion = 1\n", "not TOML"),
+        (b"version = " + b"9" * 5000, "not TOML"),
+        (b"a = " + b"[" * 20000 + b"]" * 20000, "not TOML: nested too deeply"),
+        (b"#" * (256 << 10) + b"\n", "262145 bytes, at most 262144"),
+        (ANY + b"description = 2026-01-01\n", "description: must be a string"),
+        (ANY + b"boot = { paths = [[]] }\n", "boot.paths: must be a list of strings"),
+        (ANY + b"\"a\\nb\" = 1\n", "a\nb: unknown key"),
+    ],
+)  # fmt: skip
+def test_what_is_no_policy_at_all_is_refused(data: bytes, fault: str) -> None:
+    refused(data, fault)
+
+
+def test_digests_may_be_written_in_capitals() -> None:
+    document = changed(DOCUMENT, "pcrs/sha256/0", PCR0.upper())
+    assert codes(CLAIMS, changed(document, "images/0/pcr11/sha256", PCR11.upper())) == []
+
+
+def test_an_update_allows_values_besides() -> None:
+    update = {
+        "name": "spring",
+        "pcrs": {"sha256": {"0": [OTHER]}},
+        "firmware": {"versions": ["2026.02"]},
+        "secure_boot": {"PK": {"sha256": [OTHER]}},
+    }
+    document = {**DOCUMENT, "updates": [update]}
+    assert codes(CLAIMS, document) == []
+    claims = changed(CLAIMS, "pcrs/0", OTHER)
+    claims = changed(claims, "firmware/version", "2026.02")
+    claims = changed(claims, "secure_boot/variables/PK/sha256", OTHER)
+    assert codes(claims, document) == []
+    assert codes(claims) == [
+        "policy.secure-boot.PK",
+        "policy.firmware.version",
+        "policy.pcr.0",
+    ]
