@@ -10,7 +10,8 @@ from pykexec.errors import UsageError
 
 EK_KINDS = ("auto", "rsa2048", "ecc-p256", "ecc-p384")
 """Endorsement keys that may be asked for; "auto" is the best one that has a certificate."""
-_BANKS = ("sha256", "sha384")
+BANKS = ("sha256", "sha384")
+"""PCR banks that may be quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def parse_attest(table: Table) -> AttestConfig:
         server=server,
         required=table.flag("required", default.required),
         timeout_s=timeout_s,
-        bank=_one_of(table, "bank", _BANKS, default.bank),
+        bank=_one_of(table, "bank", BANKS, default.bank),
         ek=_one_of(table, "ek", EK_KINDS, default.ek),
         persist=table.flag("persist", default.persist),
     )

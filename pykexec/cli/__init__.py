@@ -23,6 +23,7 @@ VERBS = (
     "memmap",
     "devices",
     "eventlog",
+    "attest",
     "bridge",
     "net",
     "exec",
