@@ -214,10 +214,11 @@ class AttestationRecord:
     """A decision that is about to be told to the machine.
 
     machine_id is None unless the machine is known and has proved to be itself (its credential was
-    opened): what strangers send is neither counted as its last attestation nor audited. nonce is used up by the record, unless it
-    is None; nonce_expires is when its challenge ends. released are the secrets that the machine
-    is given: with any of them the boot in counters is used up too. evidence is the message as it
-    came, or None when it is not to be kept.
+    opened): what strangers send is neither counted as its last attestation nor audited.
+
+    nonce is used up by the record, unless it is None; nonce_expires is when its challenge ends.
+    released are the secrets that the machine is given: with any of them the boot in counters is
+    used up too. evidence is the message as it came; Settings.keep_evidence says whether it stays.
     """
 
     time: datetime

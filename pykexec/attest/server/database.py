@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections and transactions, the same over SQLite and PostgreSQL.
+
+Every transaction that writes holds the audit chain's head from its first statement on. So writers
+queue up, in all processes and on all servers, nothing that one has read is changed by another, and
+no two of them can wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from pykexec.attest.server import types
+from pykexec.attest.server.audit import Chain
+from pykexec.attest.server.keys import Keys
+from pykexec.attest.server.records import Conflict, StoreError
+from pykexec.errors import UsageError
+
+_BUSY_MS = 30_000
+_POOL_SIZE = 8
+_POOL_TIMEOUT_S = 30
+_WRITES = "pykexec_writes"
+
+_SQLITE_PRAGMAS = (
+    "journal_mode = WAL",
+    # What was answered must not be forgotten when the power fails.
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    f"busy_timeout = {_BUSY_MS}",
+    # A value that was destroyed shall not stay in free pages.
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+)
+_POSTGRESQL_SETTINGS = (
+    f"lock_timeout = {_BUSY_MS}",
+    f"statement_timeout = {2 * _BUSY_MS}",
+    # A server that hangs must not keep all others from writing.
+    f"idle_in_transaction_session_timeout = {2 * _BUSY_MS}",
+    "synchronous_commit = on",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A view within a transaction that holds the audit chain's head; now is its time."""
+
+    connection: Connection
+    keys: Keys
+    chain: Chain
+    now: datetime
+
+
+class Database:
+    """An engine and its two kinds of transactions; StoreError for whatever it cannot do."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _normal(url)
+        self._engine = _engine(self.url)
+        self._lock = threading.Lock()
+
+    @property
+    def kind(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
+    def close(self) -> None:
+        """All connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Generator[Connection, None, None]:
+        """One consistent view."""
+        with _translated(), self._engine.connect() as connection:
+            if self.kind == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def reading_one(self) -> Generator[Connection, None, None]:
+        """For a single statement, without a transaction's round trips."""
+        with _translated(), self._engine.connect() as connection:
+            if self.kind == "postgresql":
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
+
+    @contextmanager
+    def changing(self) -> Generator[Connection, None, None]:
+        """A transaction that writes without touching the audit chain."""
+        with _translated(), self._lock, self._engine.connect() as connection:
+            connection = connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self, keys: Keys) -> Generator[Writing, None, None]:
+        """A transaction in the audit chain; its entries are written at its end."""
+        with self.changing() as connection:
+            chain = Chain(connection, keys)
+            yield Writing(connection, keys, chain, types.now())
+            chain.finish()
+
+
+@contextmanager
+def _translated() -> Generator[None, None, None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"database: {_words(error)}") from None
+    except DBAPIError as error:
+        raise StoreError(f"database: {_words(error)}") from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"database: {type(error).__name__}: {error}") from None
+
+
+def _words(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def _normal(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # Whatever it is may hold a password.
+        raise UsageError("a database is sqlite:///PATH or postgresql://...") from None
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise UsageError(f"a database is sqlite:///PATH or postgresql://..., not {backend}://")
+    if url.database in (None, "", ":memory:") or url.query:
+        raise UsageError("SQLite needs a file: sqlite:///PATH")
+    return url.set(drivername="sqlite+pysqlite")
+
+
+def _engine(url: URL) -> Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    # A connection that died while it was idle is noticed before it is used.
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_SIZE,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_pre_ping=not sqlite,
+    )
+    if sqlite:
+        _create_private(Path(str(url.database)))
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """SQLite gives its journal the mode of the database, which the umask shall not decide."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"database: {path}: {error.strerror}") from None
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late; see _begin_sqlite().
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes then fails when another wrote in between.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    for setting in _POSTGRESQL_SETTINGS:
+        connection.execute(f"SET {setting}")
+    connection.commit()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers by which the database itself refuses what must never be changed.
+
+They stop mistakes and a program's bugs; whoever owns the database can drop them, which seals and
+the audit chain bring to light.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+
+def append_only(table: str) -> None:
+    """Refuse UPDATE, DELETE, TRUNCATE and replacement of rows."""
+    _refuse(table, "append_only", "UPDATE", "1 = 1")
+    _refuse(table, "no_delete", "DELETE", "1 = 1")
+    if _is_sqlite():
+        # INSERT OR REPLACE deletes without asking the trigger above.
+        (keys,) = (
+            op.get_bind()
+            .exec_driver_sql(
+                "SELECT group_concat(name || ' = NEW.' || name, ' AND ') "
+                f"FROM pragma_table_info('{table}') WHERE pk"
+            )
+            .one()
+        )
+        exists = f"EXISTS (SELECT 1 FROM {table} WHERE {keys})"
+        _refuse(table, "no_replace", "INSERT", exists)
+        return
+    _function(table, "no_truncate", "TRUE")
+    op.execute(
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_no_truncate()"
+    )
+
+
+def fixed_columns(table: str, *columns: str) -> None:
+    """Refuse to change these, or to delete a row."""
+    changed = " OR ".join(f"OLD.{column} <> NEW.{column}" for column in columns)
+    _refuse(table, "fixed", "UPDATE", changed)
+    _refuse(table, "no_delete", "DELETE", "1 = 1")
+
+
+def final_state(table: str, state: str) -> None:
+    """Refuse to leave a state."""
+    _refuse(table, "final", "UPDATE", f"OLD.state = '{state}' AND NEW.state <> '{state}'")
+
+
+def _refuse(table: str, name: str, event: str, condition: str) -> None:
+    if _is_sqlite():
+        op.execute(
+            f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{table}: {name}'); END"
+        )
+        return
+    _function(table, name, condition)
+    op.execute(
+        f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_{name}()"
+    )
+
+
+def _function(table: str, name: str, condition: str) -> None:
+    op.execute(
+        f"CREATE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {condition} THEN RAISE EXCEPTION '{table}: {name}'; END IF; RETURN NEW; END $$"
+    )
+
+
+def _is_sqlite() -> bool:
+    return op.get_bind().dialect.name == "sqlite"
