@@ -146,7 +146,9 @@ class Attestation:
                 print_marker("attest", "accepted")
                 _print(answer, tpm, time.monotonic() - self._start)
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
-                    self._disks += deliver(mailbox, release.secrets)
+                    self._disks += deliver(
+                        mailbox, release.secrets, persist=self._attest.persist
+                    )
         print_marker("attest", "released")
 
     @contextmanager
