@@ -146,9 +146,7 @@ class Attestation:
                 print_marker("attest", "accepted")
                 _print(answer, tpm, time.monotonic() - self._start)
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
-                    self._disks += deliver(
-                        mailbox, release.secrets, persist=self._attest.persist
-                    )
+                    self._disks += deliver(mailbox, release.secrets, persist=self._attest.persist)
         print_marker("attest", "released")
 
     @contextmanager
