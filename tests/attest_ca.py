@@ -92,9 +92,12 @@ class Authority:
             builder = builder.add_extension(unknown, critical=True)
         return _sign(builder, self.key).public_bytes(Encoding.DER)
 
-    def intermediate(self, name: str, *, path_length: int | None = 0) -> Authority:
-        """An authority below this one."""
-        certificate, key = _authority(name, self.certificate.subject, self.key, path_length)
+    def intermediate(
+        self, name: str, *, path_length: int | None = 0, signs: bool = True
+    ) -> Authority:
+        """An authority below this one; without signs its key is not for certificates."""
+        issuer = (self.certificate.subject, self.key)
+        certificate, key = _authority(name, issuer, path_length, signs)
         der = certificate.public_bytes(Encoding.DER)
         return Authority(key, certificate, (der, *self.chain))
 
@@ -132,18 +135,18 @@ def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> 
 
 def _authority(
     name: str,
-    issuer: x509.Name | None,
-    issuer_key: ec.EllipticCurvePrivateKey | None,
+    issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None,
     path_length: int | None,
+    signs: bool = True,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = p256_key(f"authority {name}")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     public = key.public_key()
-    builder = _builder(subject, issuer or subject, public)
+    issuer_name, signer = issuer or (subject, key)
+    builder = _builder(subject, issuer_name, public)
     builder = builder.add_extension(x509.BasicConstraints(True, path_length), critical=True)
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    usage = x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False)
     builder = builder.add_extension(usage, critical=True)
-    signer = issuer_key or key
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return _sign(builder.add_extension(identifier, False), signer), key
@@ -152,8 +155,13 @@ def _authority(
 @cache
 def root(name: str = "Test TPM root") -> Authority:
     """A root authority; the name makes its key."""
-    certificate, key = _authority(name, None, None, None)
+    certificate, key = _authority(name, None, None)
     return Authority(key, certificate)
+
+
+def root_der() -> bytes:
+    """What a verifier is told to trust."""
+    return root().certificate.public_bytes(Encoding.DER)
 
 
 @cache

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from pykexec.attest.verdict import Finding
+from pykexec.attest.verifier.verify import Counters as Counters
 from pykexec.errors import PykexecError
 
 MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
@@ -70,15 +71,6 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What tells one boot of a TPM from all others (TPMS_CLOCK_INFO)."""
-
-    clock_ms: int
-    reset_count: int
-    restart_count: int
 
 
 @dataclass(frozen=True, slots=True)

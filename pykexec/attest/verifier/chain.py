@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from threading import Lock
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ _DEVICE = {
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _ISSUERS_MAX = 4
 _CACHED = 8192  # chains, some KiB each
+_ROOTS_CACHED = 8
 _KNOWN_CRITICAL = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -99,24 +101,11 @@ class EkRoots:
     May be used by several threads.
     """
 
-    def __init__(self, certificates: Iterable[x509.Certificate] = ()) -> None:
-        self.certificates = tuple(dict.fromkeys(certificates))
-        self._store = Store(list(self.certificates)) if self.certificates else None
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        trusted = list(certificates)
+        self._store = Store(trusted) if trusted else None
         self._chains: dict[tuple[bytes, ...], _Chain] = {}
         self._lock = Lock()
-
-    @classmethod
-    def parse(cls, data: bytes, source: str) -> EkRoots:
-        """Certificates of a file: PEM, one or more, or DER. FormatError names source."""
-        try:
-            if b"-----BEGIN" in data:
-                return cls(x509.load_pem_x509_certificates(data))
-            return cls([x509.load_der_x509_certificate(data)])
-        except ValueError as error:
-            raise FormatError(f"{source}: no certificate: {error}") from None
-
-    def __add__(self, other: EkRoots) -> EkRoots:
-        return EkRoots((*self.certificates, *other.certificates))
 
     def verify(self, certificates: tuple[bytes, ...], key: EkKey, now: datetime) -> EkCertificate:
         """The EK certificate, first of certificates (DER), if a path leads from it to a root at
@@ -148,6 +137,17 @@ class EkRoots:
         start = max(found.not_valid_before_utc for found in path)
         end = min(found.not_valid_after_utc for found in path)
         return _Chain(certificate, public, start, end)
+
+
+@lru_cache(_ROOTS_CACHED)
+def ek_roots(certificates: tuple[bytes, ...]) -> EkRoots:
+    """The roots of these certificates (DER), the same ones at each call; FormatError for what is
+    no certificate.
+    """
+    try:
+        return EkRoots(map(x509.load_der_x509_certificate, certificates))
+    except ValueError as error:
+        raise FormatError(f"root of EK certificates: {error}") from None
 
 
 def _check_authority_usage(

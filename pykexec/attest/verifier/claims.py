@@ -23,6 +23,7 @@ from pykexec.attest.verifier.events import (
 from pykexec.attest.verifier.log import Entry, ProvenLog
 from pykexec.efi.device_path import decode_ucs2
 from pykexec.efi.device_path import parse as parse_path
+from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.variables import parse_load_option
 from pykexec.errors import FormatError
 from pykexec.firmware.measure import CONFIG, CONFIG_SHA256
@@ -83,6 +84,8 @@ def _version(data: bytes) -> str:
     """UCS-2, as the specification has it; ASCII and GUIDs occur."""
     if len(data) % 2 == 0 and not any(data[1::2]):
         return decode_ucs2(data)[:_TEXT_MAX]
+    if len(data) == GUID_SIZE:
+        return str(Guid(data))
     text = data.rstrip(b"\0")
     if text.isascii() and text.decode().isprintable():
         return text.decode()[:_TEXT_MAX]

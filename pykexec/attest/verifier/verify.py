@@ -13,7 +13,7 @@ Hostile evidence gives findings, never an exception. Nothing is read or written 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from pykexec.attest.decode import parse_statement
@@ -27,7 +27,7 @@ from pykexec.attest.protocol import (
     qualifying_data,
 )
 from pykexec.attest.verdict import Verdict
-from pykexec.attest.verifier.chain import ChainError, EkCertificate, EkRoots
+from pykexec.attest.verifier.chain import ChainError, EkCertificate, ek_roots
 from pykexec.attest.verifier.claims import event_claims
 from pykexec.attest.verifier.keys import Ak, check_ak, check_ek
 from pykexec.attest.verifier.log import ProvenLog, check_firmware_pcrs, check_log
@@ -48,16 +48,16 @@ from pykexec.tpm.wire import WireError
 class Counters:
     """The TPM's at an attestation (TPMS_CLOCK_INFO, Part 2, 10.11.1); to be kept by machine."""
 
+    clock_ms: int
     reset_count: int
     restart_count: int
-    clock_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What the evidence must be for.
 
-    nonce None: evidence from a file, which nobody asked for just now. ek_roots vouch for EKs;
+    nonce None: evidence from a file, which nobody asked for just now. ek_roots (DER) vouch for EKs;
     enrolled: this very EK is known, and needs no certificate. now is aware; last are the counters
     of the machine's attestation before this one.
     """
@@ -66,19 +66,20 @@ class Expected:
     nonce: bytes | None = None
     bank: str = "sha256"
     pcrs: tuple[int, ...] = QUOTED_PCRS
-    ek_roots: EkRoots = field(default_factory=EkRoots)
+    ek_roots: tuple[bytes, ...] = ()
     enrolled: bool = False
     last: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The verdict, claims (JSON-able; of refused evidence for people alone), and the counters of
-    this attestation, None where there is no quote.
+    """The verdict, claims (JSON-able; of refused evidence for people alone), and what else there
+    is: the statement, the counters of this attestation.
     """
 
     verdict: Verdict
     claims: dict[str, object]
+    statement: Statement | None = None
     counters: Counters | None = None
 
 
@@ -108,7 +109,7 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
         claims["tpm"] = _tpm_claims(quote)
     if statement is not None:
         claims["machine"], claims["payload"] = dict(statement.machine), dict(statement.payload)
-    return Verified(report.verdict, claims, counters)
+    return Verified(report.verdict, claims, statement, counters)
 
 
 def _check_statement(data: bytes, nonce: bytes | None, report: Report) -> Statement | None:
@@ -133,7 +134,8 @@ def _check_ek(identity: Identity, expected: Expected, report: Report) -> dict[st
     certificate: EkCertificate | None = None
     if identity.ek_certificates:
         try:
-            certificate = expected.ek_roots.verify(identity.ek_certificates, ek.key, expected.now)
+            roots = ek_roots(expected.ek_roots)
+            certificate = roots.verify(identity.ek_certificates, ek.key, expected.now)
         except ChainError as error:
             # One for another key is no accident; otherwise a known EK needs none.
             lenient = expected.enrolled and error.code != "ek.certificate.key"
@@ -167,7 +169,7 @@ def _check_quote(
 
 def _check_counters(quote: Quote, last: Counters | None, report: Report) -> Counters:
     """Neither starts nor time are undone; TPM2_Clear does so, and an operator has to know of it."""
-    now = Counters(quote.reset_count, quote.restart_count, quote.clock_ms)
+    now = Counters(quote.clock_ms, quote.reset_count, quote.restart_count)
     if last is not None:
         if now.reset_count < last.reset_count:
             text = f"the TPM was reset {now.reset_count} times, {last.reset_count} at the last"
