@@ -33,6 +33,7 @@ VERBS = (
     "verify-firmware",
     "build",
     "inspect",
+    "policy",
     "netboot",
     "demo",
 )

@@ -29,6 +29,7 @@ CLAIMS: dict[str, object] = {
     "pcrs": {"0": PCR0, "4": PCR4, "11": PCR11, "12": ZERO, "15": ZERO},
     "secure_boot": {
         "enabled": True,
+        "actions": [],
         "variables": {
             "PK": {"sha256": PK, "certificates": [], "hashes": []},
             "db": {

@@ -59,6 +59,7 @@ def test_a_good_boot_is_accepted() -> None:
         (f"{SECURE}/enabled", False, "policy.secure-boot"),
         (f"{SECURE}/enabled", "yes", "policy.secure-boot"),
         (SECURE, None, "policy.secure-boot"),
+        (f"{SECURE}/actions", ["UEFI Debug Mode"], "policy.secure-boot"),
         (f"{SECURE}/authorities/0/sha256", OTHER, "policy.secure-boot.authority"),
         (f"{SECURE}/variables/PK/sha256", OTHER, "policy.secure-boot.PK"),
         (f"{SECURE}/variables/PK", None, "policy.secure-boot.PK"),

@@ -18,11 +18,13 @@ from pykexec.attest.verifier.policy_clause import (
 )
 from pykexec.attest.verifier.policy_model import Claims, Context, Policy, VariableDemand
 
+_DEBUG_MODE = "UEFI Debug Mode"  # PC Client Platform Firmware Profile 1.05, 3.3.4.8
+
 
 def _secure_boot_demands(policy: Policy) -> Iterator[str]:
     demand = policy.secure_boot
     if demand.required:
-        yield "Secure Boot is on"
+        yield "Secure Boot is on, and the firmware lets no debugger in"
     if demand.authorities:
         yield f"what was started is vouched for by {either(demand.authorities)} alone"
     for name, variable in demand.variables.items():
@@ -88,6 +90,8 @@ def _check_secure_boot(policy: Policy, claims: Claims, context: Context) -> Iter
     demand = policy.secure_boot
     if demand.required and not is_on(claims):
         yield Finding("policy.secure-boot", "Secure Boot is off, it has to be on")
+    if demand.required and _DEBUG_MODE in texts_at(claims, "secure_boot", "actions"):
+        yield Finding("policy.secure-boot", "the firmware lets a debugger in")
     if demand.authorities:
         for authority in mappings_at(claims, "secure_boot", "authorities"):
             if not is_one_of(authority, demand.authorities):

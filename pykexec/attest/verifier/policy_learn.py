@@ -102,7 +102,7 @@ def _config(claims: Claims) -> list[str]:
     events = mappings_at(claims, "image", "config")
     if not text_at(claims, "pcrs", str(CONFIG_PCR)).strip("0"):
         return ["", comment("PCR 12 is zero: nothing may override the image's configuration")]
-    digests = [text_at(event, "digest") for event in events]
+    digests = [text_at(event, "sha256") or text_at(event, "digest") for event in events]
     if not digests or not all(digests):
         raise UsageError("PCR 12 is not zero, and no event tells what configured the image")
     return ["", comment("measured into PCR 12"), "[config]", f"allowed = {listed(digests)}"]

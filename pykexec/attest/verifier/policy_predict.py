@@ -13,7 +13,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pykexec.efi.signature_list import X509, appended, parse_signature_lists
+from pykexec.attest.verifier.signatures import parse_signatures
+from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import Event, EventLog, replay
@@ -130,17 +131,14 @@ class _Work:
         return found
 
     def write(self, name: str, content: bytes) -> None:
-        certificates, hashes = [], []
-        for found in parse_signature_lists(content, name):
-            if found.type == X509:
-                certificates += [hashlib.sha256(value).hexdigest() for value in found.values]
-            else:
-                hashes += [value.hex() for value in found.values]
+        signatures = parse_signatures(content)
         for number, head, _ in self._variable(name):
             new = head[:24] + struct.pack("<Q", len(content)) + head[32:] + content
             self._rehash(number, new)
         digest = hashlib.sha256(content).hexdigest()
-        self.variables[name] = PredictedVariable(digest, tuple(certificates), tuple(hashes))
+        self.variables[name] = PredictedVariable(
+            digest, tuple(found.sha256 for found in signatures.certificates), signatures.hashes
+        )
         if name == "db":
             self._note_authorities(content)
 
