@@ -98,6 +98,10 @@ class Fields:
         """What was not taken yet."""
         return list(self._values)
 
+    def rest(self) -> dict[str, object]:
+        """What was not taken yet, as JSON has it."""
+        return dict(self._values)
+
     def _take(self, key: str, kind: type, name: str) -> object:
         if key not in self._values:
             raise self.fault(key, "missing")
