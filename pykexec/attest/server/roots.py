@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EK authorities from files: PEM (one or many) or DER."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pykexec.attest.server.store import Store
+from pykexec.errors import FormatError, UsageError
+
+SUFFIXES = (".pem", ".crt", ".cer", ".der")
+_FILE_MAX = 1 << 20
+
+
+def read_certificates(path: Path) -> Iterator[bytes]:
+    """DER of each certificate of a file."""
+    with path.open("rb") as file:
+        data = file.read(_FILE_MAX + 1)
+    if len(data) > _FILE_MAX:
+        raise FormatError(f"{path}: more than {_FILE_MAX} bytes")
+    try:
+        if b"-----BEGIN" in data:
+            found = x509.load_pem_x509_certificates(data)
+        else:
+            found = [x509.load_der_x509_certificate(data)]
+    except ValueError as error:
+        raise FormatError(f"{path}: no certificate: {error}") from None
+    for certificate in found:
+        yield certificate.public_bytes(Encoding.DER)
+
+
+def add_roots(store: Store, directory: Path) -> int:
+    """Trust every certificate of the directory's files, too; how many were new."""
+    files = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UsageError(f"{directory}: no file ends in {', '.join(SUFFIXES)}")
+    known = {root.sha256 for root in store.ek_roots()}
+    added = 0
+    for path in files:
+        for der in read_certificates(path):
+            digest = hashlib.sha256(der).hexdigest()
+            if digest not in known:
+                known.add(digest)
+                store.add_ek_root(der, "server")
+                added += 1
+    return added

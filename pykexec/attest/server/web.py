@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all parts of the web service share: the store, the service, limits and counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pykexec.attest.server.bodies import Bodies
+from pykexec.attest.server.limits import Limiter, Rate
+from pykexec.attest.server.metrics import Metrics
+from pykexec.attest.server.peer import Network
+
+if TYPE_CHECKING:
+    from pykexec.attest.server.accounts import Accounts
+    from pykexec.attest.server.service import Service
+    from pykexec.attest.server.store import Store
+
+T = TypeVar("T")
+_AGENTS, _API = Rate(10, 60), Rate(20, 100)
+_FAILURES = _ACCOUNT = Rate(0.1, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """Limits per peer, and who is believed about peers.
+
+    Rates: agents count challenges and attestations, api the admin API and the pages, failures
+    wrong tokens and passwords, account the logins to one account.
+    """
+
+    agents: Rate = _AGENTS
+    api: Rate = _API
+    failures: Rate = _FAILURES
+    account: Rate = _ACCOUNT
+    proxies: tuple[Network, ...] = ()
+    threads: int = 16
+    body_timeout_s: float = 20.0
+    body_budget: int = 256 << 20
+    tls: bool = True
+    access_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """One worker's parts; limiter and metrics may be shared with other workers."""
+
+    store: Store
+    service: Service
+    accounts: Accounts
+    options: WebOptions = field(default_factory=WebOptions)
+    limiter: Limiter = field(default_factory=Limiter)
+    metrics: Metrics = field(default_factory=Metrics)
+    bodies: Bodies = field(init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        options = self.options
+        bodies = Bodies(options.body_budget, options.body_timeout_s)
+        object.__setattr__(self, "bodies", bodies)
+        object.__setattr__(self, "_threads", ThreadPoolExecutor(options.threads, "pykexec"))
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call it in a thread: it computes, or waits for the store."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+    def close(self) -> None:
+        """Wait for the threads and close the store."""
+        self._threads.shutdown()
+        self.store.close()
