@@ -36,6 +36,9 @@ _RESERVED_NAMES = frozenset(
     ("CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10)))
 )
 _FAT_END = 0xFFF
+# EDK II's FAT driver reads and keeps up to so many bytes at once, counted from the root directory.
+# To list a directory must not bring a key into the driver's memory, where nobody wipes it.
+_READ_AHEAD = 64 << 10
 
 
 @dataclass(slots=True)
@@ -153,7 +156,7 @@ def plan(files: Mapping[str, memoryview], label: str = "PYKEXEC") -> Volume:
     root_entries = _ROOT_ENTRIES_MIN + max(0, used - _ROOT_ENTRIES_MIN)
     root_entries += -root_entries % _ENTRIES_PER_SECTOR
     for sectors in _CLUSTER_SECTORS:
-        needed = _place(nodes, sectors * SECTOR_SIZE)
+        needed = _place(nodes, sectors * SECTOR_SIZE, root_entries * _ENTRY_SIZE)
         volume = _sized(root, nodes, label, sectors, needed, root_entries)
         if volume._nr_clusters <= _CLUSTERS_MAX:
             return volume
@@ -237,19 +240,25 @@ def _walk(node: _Node) -> list[_Node]:
     return found
 
 
-def _place(nodes: tuple[_Node, ...], cluster_size: int) -> int:
-    """Give every node its clusters, one after the other; how many there are."""
+def _place(nodes: tuple[_Node, ...], cluster_size: int, root_size: int) -> int:
+    """Give every node its clusters: directories, a gap, files; how many clusters that takes."""
     following = 2
     for node in nodes:
         if node.data is None:
             nr_entries = 2 + sum(child.nr_entries for child in node.children.values())
-            size = nr_entries * _ENTRY_SIZE
-        else:
-            size = len(node.data)
-        node.nr_clusters = -(-size // cluster_size)
-        node.cluster = following if node.nr_clusters else 0
-        following += node.nr_clusters
+            following = _place_one(node, nr_entries * _ENTRY_SIZE, cluster_size, following)
+    listed = root_size + (following - 2) * cluster_size
+    following += -(-(-listed % _READ_AHEAD) // cluster_size)
+    for node in nodes:
+        if node.data is not None:
+            following = _place_one(node, len(node.data), cluster_size, following)
     return following - 2
+
+
+def _place_one(node: _Node, size: int, cluster_size: int, first: int) -> int:
+    node.nr_clusters = -(-size // cluster_size)
+    node.cluster = first if node.nr_clusters else 0
+    return first + node.nr_clusters
 
 
 def _listing(node: _Node) -> bytes:

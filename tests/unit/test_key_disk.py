@@ -140,3 +140,13 @@ def test_two_names_for_one_file_are_refused(files: dict[str, bytes]) -> None:
 def test_too_many_bytes_are_refused() -> None:
     with pytest.raises(FormatError, match="too many"):
         fat.plan({"large": memoryview(bytes(140 << 20))})
+
+
+def test_what_lists_directories_reads_nothing_of_files(tmp_path: Path) -> None:
+    secret = bytes(range(1, 33))
+    volume = partition_of(on_disk(tmp_path, {**FILES, "a.key": secret})).read_bytes()
+    root = volume.index(b"PYKEXEC    \x08")
+    listed = [root, volume.index(b".          \x10"), volume.rindex(b"..         \x10")]
+    files = [volume.index(data) for data in (secret, bytes(range(156)), b"u" * 5000)]
+    read_ahead = {(place - root) >> 16 for place in listed}
+    assert not read_ahead & {(place - root) >> 16 for place in files}
