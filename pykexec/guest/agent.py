@@ -273,8 +273,8 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
     if not os.isatty(0):
         leave_for(mailbox, final_action(config))
         return
-    if not _may_enter(mailbox, config):
-        leave_for(mailbox, _without_shell(config))
+    if not may_enter(mailbox, config):
+        leave_for(mailbox, without_shell(config))
         return
     if not menu_first:
         shell()
@@ -282,14 +282,14 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
         menu(mailbox, config)
 
 
-def _may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
+def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
     """Has this boot nothing to lose to a person at the console?"""
     from pykexec.guest.attest import is_remembered, spend_for_a_person
 
     return not (config.attest or is_remembered()) or spend_for_a_person(mailbox)
 
 
-def _without_shell(config: AgentConfig) -> str:
+def without_shell(config: AgentConfig) -> str:
     """The failure action when nobody is to be let in."""
     return "boot-next" if config.failure_action == "shell" else final_action(config)
 
@@ -305,9 +305,9 @@ def rescue() -> None:
         mailbox = Mailbox()
     except PykexecError:
         mailbox = None
-    if config.shell and os.isatty(0) and _may_enter(mailbox, config):
+    if config.shell and os.isatty(0) and may_enter(mailbox, config):
         from pykexec.guest.menu import shell
 
         shell()
         return
-    leave_for(mailbox, _without_shell(config))
+    leave_for(mailbox, without_shell(config))

@@ -40,7 +40,7 @@ def is_remembered(path: str = REMEMBERED) -> bool:
     return os.path.exists(path)
 
 
-def spend_for_a_person(mailbox: Mailbox | None) -> bool:
+def spend_for_a_person(mailbox: Mailbox | None, linux_tpm: str = _RESOURCE_MANAGER) -> bool:
     """Make sure that nothing is, or will be, released to this boot; False, with the reason
     printed, if that cannot be had.
     """
@@ -50,7 +50,7 @@ def spend_for_a_person(mailbox: Mailbox | None) -> bool:
     from pykexec.tpm.transport import device, firmware
 
     # These commands leave nothing in the TPM: no resource manager is needed.
-    transmit = firmware(mailbox) if mailbox else device(_RESOURCE_MANAGER)
+    transmit = firmware(mailbox) if mailbox else device(linux_tpm)
     try:
         spend(Tpm(transmit), mailbox, SHELL_EVENT)
         if mailbox:

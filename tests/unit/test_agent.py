@@ -14,7 +14,8 @@ from pykexec.abi import pack
 from pykexec.config import AgentConfig, PayloadConfig
 from pykexec.errors import FirmwareError, FormatError, KexecError
 from pykexec.firmware.info import FirmwareInfo, decode_info
-from pykexec.guest.agent import decide, final_action
+from pykexec.guest.agent import decide, final_action, may_enter, without_shell
+from pykexec.guest.attest import is_remembered, remember, spend_for_a_person
 from pykexec.guest.modules import load, load_at_boot
 from pykexec.log import describe, marker
 
@@ -123,6 +124,8 @@ def test_status_on_a_normal_machine_says_why_and_is_no_failure() -> None:
         ),
         (["exec", os.devnull, "--via", "boot-next"], 3, "pykexec: /dev/null: not a regular file"),
         (["leave"], 8, "pykexec: PykexecMailbox: "),
+        (["attest"], 2, "pykexec: --server: missing"),
+        (["attest", "--server", "http://s"], 2, "pykexec: http://s: evidence and secrets go by"),
         (["memmap", "--json"], 8, "pykexec: PykexecMailbox: "),
         (["verify-firmware"], 8, "pykexec: PykexecMailbox: "),
     ],
@@ -140,3 +143,27 @@ def test_a_verb_does_not_import_the_others() -> None:
     modules = out.stdout.split()
     assert "pykexec.cli.status" in modules
     assert not {"pykexec.cli.exec", "pykexec.cli.build", "pykexec.kexec"} & set(modules)
+
+
+def test_nobody_is_let_in_where_the_boot_cannot_be_spent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert not spend_for_a_person(None, "/nonexistent/tpm")
+    assert capsys.readouterr().err.startswith("pykexec: no shell: /nonexistent/tpm: No such file")
+
+
+def test_a_machine_that_does_not_attest_lets_people_in() -> None:
+    assert may_enter(None, AgentConfig())
+
+
+def test_a_crash_does_not_make_the_boot_forget_that_it_attests(tmp_path: Path) -> None:
+    path = str(tmp_path / "run" / "attests")
+    assert not is_remembered(path)
+    remember(path)
+    assert is_remembered(path)
+
+
+def test_an_agent_that_lets_nobody_in_does_not_start_linux_for_a_shell() -> None:
+    assert without_shell(AgentConfig(failure_action="shell")) == "boot-next"
+    assert without_shell(AgentConfig(failure_action="reset")) == "reset"
+    assert without_shell(AgentConfig(failure_action="agent")) == "boot-next"
