@@ -162,8 +162,8 @@ def _verdict(args: argparse.Namespace, policy: Policy) -> tuple[Verdict, Claims]
     from pykexec.attest.verifier import policy_offline
 
     evidence = policy_offline.parse_evidence(*_read(args.evidence))
-    roots = policy_offline.parse_roots([_read(path) for path in args.ek_root])
-    return policy_offline.check(evidence, policy, _context(args), roots)
+    roots = [der for path in args.ek_root for der in policy_offline.parse_roots(*_read(path))]
+    return policy_offline.check(evidence, policy, _context(args), tuple(roots))
 
 
 def _check(args: argparse.Namespace) -> int:

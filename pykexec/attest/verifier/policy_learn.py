@@ -120,11 +120,11 @@ def _secure_boot(claims: Claims) -> list[str]:
         lines += [f"authorities = {listed(digests)}"]
     for name in _KEYS:
         if (variable := variable_of(claims, name)) is not None:
-            lines += _certificates(variable)
+            lines += ["", *_certificates(variable)]
             lines += [f"[secure_boot.{name}]", f"sha256 = {listed([text_at(variable, 'sha256')])}"]
     dbx = variable_of(claims, "dbx")
     if dbx is not None and (count := len(set(texts_at(dbx, "hashes")))):
-        lines += [comment("revocations only become more"), "[secure_boot.dbx]"]
+        lines += ["", comment("revocations only become more"), "[secure_boot.dbx]"]
         lines += [f"at_least = {count}"]
     return lines
 

@@ -8,14 +8,16 @@ are in one TPM.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.decode import parse_attest_request
 from pykexec.attest.protocol import Evidence
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.attest.verifier.chain import EkRoots
 from pykexec.attest.verifier.policy_appraise import appraise
 from pykexec.attest.verifier.policy_learn import Reference
 from pykexec.attest.verifier.policy_model import BANKS, Claims, Context, Policy
@@ -41,11 +43,16 @@ def parse_evidence(data: bytes, source: str) -> Evidence:
         raise FormatError(f"{source}: {error}") from None
 
 
-def parse_roots(files: Sequence[tuple[bytes, str]]) -> EkRoots | None:
-    """Certificates that vouch for EKs, from files and their names; None if there are none."""
-    if not files:
-        return None
-    return sum((EkRoots.parse(data, source) for data, source in files), EkRoots())
+def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
+    """Certificates of a file that vouch for EKs, as DER: PEM, one or more, or DER."""
+    try:
+        if b"-----BEGIN" in data:
+            certificates = x509.load_pem_x509_certificates(data)
+        else:
+            certificates = [x509.load_der_x509_certificate(data)]
+    except ValueError as error:
+        raise FormatError(f"{source}: no certificate: {error}") from None
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
 
 def parse_reference(data: bytes, source: str) -> Reference:
@@ -65,19 +72,19 @@ def parse_reference(data: bytes, source: str) -> Reference:
     return values
 
 
-def examine(evidence: Evidence, now: datetime, roots: EkRoots | None = None) -> Verified:
+def examine(evidence: Evidence, now: datetime, roots: tuple[bytes, ...] = ()) -> Verified:
     """verify() as far as a file allows; without roots any EK will do."""
     expected = Expected(
         now=now,
         bank=evidence.bank,
-        ek_roots=roots or EkRoots(),
-        enrolled=roots is None,
+        ek_roots=roots,
+        enrolled=not roots,
     )
     return verify(evidence, expected)
 
 
 def check(
-    evidence: Evidence, policy: Policy, context: Context, roots: EkRoots | None = None
+    evidence: Evidence, policy: Policy, context: Context, roots: tuple[bytes, ...] = ()
 ) -> tuple[Verdict, Claims]:
     """The verdict on evidence under a policy, and the claims that it was about."""
     verified = examine(evidence, context.time, roots)
