@@ -112,14 +112,14 @@ def _profile(kind: str, indexes: Collection[int]) -> EkProfile:
 
 def _template(transmit: Transmit, profile: EkProfile, indexes: Collection[int]) -> Public:
     """The manufacturer's own, or the TCG's, with the manufacturer's nonce if there is one."""
+    template = profile.template
     if profile.template_index in indexes:
         template = parse_public(read_nv(transmit, profile.template_index))
         if kind_of(template) != profile.kind:
             raise WireError(f"EK template in {profile.template_index:#x}: not {profile.kind}")
-        return template
     if profile.nonce is not None and profile.nonce in indexes:
-        return with_nonce(profile.template, read_nv(transmit, profile.nonce))
-    return profile.template
+        template = with_nonce(template, read_nv(transmit, profile.nonce))
+    return template
 
 
 def _persistent(transmit: Transmit, template: Public, certificate: bytes) -> Key | None:

@@ -140,13 +140,22 @@ def kind_of(public: Public) -> str:
 
 
 def with_nonce(template: Public, nonce: bytes) -> Public:
-    """The template with what the manufacturer has chosen in place of its first zeros (2.2.1.4)."""
+    """The template with what the manufacturer has chosen at the start of its unique field."""
     key = template.key
-    if isinstance(key, RsaKey) and len(nonce) <= len(key.modulus):
-        return replace(template, key=replace(key, modulus=nonce.ljust(len(key.modulus), b"\0")))
-    if isinstance(key, EccKey) and len(nonce) <= len(key.x):
-        return replace(template, key=replace(key, x=nonce.ljust(len(key.x), b"\0")))
-    raise WireError(f"EK nonce: {len(nonce)} bytes are too many")
+    if isinstance(key, RsaKey):
+        modulus = _overlaid(key.modulus, nonce, key.bits // 8)
+        return replace(template, key=replace(key, modulus=modulus))
+    if isinstance(key, EccKey):
+        size = key.curve.size
+        x, y = _overlaid(key.x, nonce, size), _overlaid(key.y, b"", size)
+        return replace(template, key=replace(key, x=x, y=y))
+    raise WireError("public area: a sealed object is no key")
+
+
+def _overlaid(field: bytes, nonce: bytes, size: int) -> bytes:
+    if len(nonce) > size:
+        raise WireError(f"EK nonce: {len(nonce)} bytes are too many")
+    return (nonce + field[len(nonce) :]).ljust(size, b"\0")
 
 
 def same_but_unique(public: Public, template: Public) -> bool:
