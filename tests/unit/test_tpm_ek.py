@@ -78,9 +78,9 @@ def primary_by_tools(
     swtpm: SoftwareTpm, hierarchy: str, profile: EkProfile, *unique: bytes
 ) -> bytes:
     """TPM2B_PUBLIC of what tpm2_createprimary makes of a template with these unique fields."""
-    # Of ECC keys TPMU_PUBLIC_ID as the tools have it in memory, of RSA keys the bare field.
-    points = b"".join(len(part).to_bytes(2, "little") + part.ljust(128, b"\0") for part in unique)
-    native = points if len(unique) == 2 else unique[0]
+    # TPMU_PUBLIC_ID as the tools have it in memory.
+    room = {"rsa2048": 256, "ecc-p256": 128}[profile.kind]
+    native = b"".join(len(part).to_bytes(2, "little") + part.ljust(room, b"\0") for part in unique)
     (swtpm.directory / "unique").write_bytes(native)
     (swtpm.directory / "policy").write_bytes(profile.template.policy)
     make = f"tpm2_createprimary -Q -C {hierarchy} -G {TOOL_NAMES[profile.kind]}:null:aes128cfb"
