@@ -12,6 +12,7 @@ from pykexec.errors import FormatError
 
 _DEPTH_MAX = 16
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ProtocolError(FormatError):
@@ -115,7 +116,7 @@ class Fields:
         value = str(self._take(key, str, "a string"))
         if len(value) > size_max:
             raise self.fault(key, f"{len(value)} characters, at most {size_max} are taken")
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if "\0" in value or (not value.isascii() and _SURROGATE.search(value)):
             raise self.fault(key, "has characters that no text has")
         return value
 

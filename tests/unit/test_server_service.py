@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest import protocol
-from pykexec.attest.fields import ProtocolError
+from pykexec.attest.fields import ProtocolError, base64url
 from pykexec.attest.protocol import AttestReply, Challenge
 from pykexec.attest.server.masterkey import LocalMasterKey
 from pykexec.attest.server.records import Settings
@@ -245,7 +244,8 @@ def test_a_tpm_without_a_known_bank_is_told_so(world: World) -> None:
 @pytest.mark.parametrize("field", ["ek_public", "ak_public"])
 def test_a_key_that_is_none_is_the_messages_fault(world: World, field: str) -> None:
     request = world.machine.challenge_request()
-    spoilt = replace(request, identity=replace(request.identity, **{field: b"\0" * 40}))
+    identity = replace(request.identity, **{field: b"\0" * 40})  # type: ignore[arg-type]
+    spoilt = replace(request, identity=identity)
     with pytest.raises(ProtocolError, match="identity"):
         world.service.challenge(spoilt, PEER, NOW)
 
@@ -261,6 +261,6 @@ def test_no_secret_is_in_the_record_or_the_audit(world: World) -> None:
     world.known()
     assert world.attest().release
     text = "".join(world.store.export_audit()) + repr(world.store.attestations())
-    for form in (KEY.decode(), KEY.hex(), protocol.base64url(KEY)):
+    for form in (KEY.decode(), KEY.hex(), base64url(KEY)):
         assert form not in text
     assert "root" in text
