@@ -74,6 +74,10 @@ def predict(
     for pcr, value in before.items():
         if registers.get(pcr, value) != value:
             raise FormatError(f"the event log does not explain PCR {pcr}")
+    size = hashlib.new(bank).digest_size
+    for pcr, value in changes.pcrs.items():
+        if len(value) != size:
+            raise UsageError(f"PCR {pcr}: {len(value)} bytes are no {bank}")
     work = _Work(list(log.events), bank)
     for name, content in changes.written.items():
         work.write(name, content)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reference values: of the image alone, the same for the same image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pykexec.attest.verifier.policy_offline import parse_reference
+from pykexec.cli import main
+from pykexec.efi import pe
+from pykexec.errors import FormatError
+from pykexec.image import assemble, initrd, measure
+from pykexec.image.reference import encode_reference, reference_values
+from tests.unit.image_inputs import kernel_bytes, pe_bytes
+
+SECTIONS = {
+    ".osrel": b'NAME="pykexec"\nID=pykexec\nVERSION_ID=1.2\nPRETTY_NAME="pykexec 1.2"\n',
+    ".cmdline": b"console=ttyS0 quiet",
+    ".uname": b"6.1.0-test",
+    ".linux": b"a kernel",
+}
+IMAGE = assemble.append_sections(pe_bytes(), "stub", SECTIONS)
+
+
+def test_values_are_those_of_the_image() -> None:
+    values = reference_values(IMAGE, "image")
+    assert values["name"] == "pykexec 1.2"
+    assert values["pykexec"] == "1.2"
+    assert values["kernel"] == "6.1.0-test"
+    assert values["cmdline"] == "console=ttyS0 quiet"
+    assert values["size"] == len(IMAGE)
+    assert values["sha256"] == hashlib.sha256(IMAGE).hexdigest()
+    sections: dict[str, dict[str, str]] = values["sections"]  # type: ignore[assignment]
+    assert list(sections) == [".linux", ".osrel", ".cmdline", ".uname", ".sbat"]
+    assert sections[".linux"]["sha384"] == hashlib.sha384(b"a kernel").hexdigest()
+    for key in ("pcr11", "authenticode"):
+        assert list(values[key]) == list(measure.BANKS)  # type: ignore[call-overload]
+
+
+def test_another_command_line_changes_its_own_values_and_what_follows_from_them() -> None:
+    other = assemble.append_sections(pe_bytes(), "stub", {**SECTIONS, ".cmdline": b"rd.break"})
+    old, new = reference_values(IMAGE, "old"), reference_values(other, "new")
+    changed = {key for key in old if old[key] != new[key]}
+    assert changed == {"cmdline", "sha256", "authenticode", "pcr11", "sections"} | (
+        {"size"} if len(other) != len(IMAGE) else set()
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
+def test_authenticode_digests_are_the_headers_and_sections_without_the_checksum(
+    algorithm: str,
+) -> None:
+    values: dict[str, dict[str, str]] = reference_values(IMAGE, "i")  # type: ignore[assignment]
+    spoilt = bytearray(IMAGE)
+    offset = pe.parse(IMAGE, "i").checksum_offset
+    spoilt[offset : offset + 4] = b"\xff" * 4
+    again: dict[str, dict[str, str]] = reference_values(bytes(spoilt), "i")  # type: ignore[assignment]
+    assert values["authenticode"][algorithm] == again["authenticode"][algorithm]
+    spoilt[-1] ^= 1
+    other: dict[str, dict[str, str]] = reference_values(bytes(spoilt), "i")  # type: ignore[assignment]
+    assert values["authenticode"][algorithm] != other["authenticode"][algorithm]
+
+
+@pytest.mark.parametrize("data", [b"", b"MZ", kernel_bytes(), pe_bytes()])
+def test_what_is_no_image_has_none(data: bytes) -> None:
+    with pytest.raises(FormatError, match=r"^file: "):
+        reference_values(data, "file")
+
+
+def test_a_file_of_them_is_as_good_as_the_image() -> None:
+    values = reference_values(IMAGE, "image")
+    assert parse_reference(encode_reference(values), "r") == values == parse_reference(IMAGE, "i")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "neither an image nor JSON"),
+        (b"[]", "no reference values of version 1"),
+        (b'{"version": 2}', "no reference values of version 1"),
+        (b'{"version": 1}', "pcr11: no values for sha256 and sha384"),
+        (b'{"version": 1, "pcr11": {"sha256": 5}}', "pcr11: no values for sha256 and sha384"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(data: bytes, fault: str) -> None:
+    with pytest.raises(FormatError, match=f"^r: {fault}"):
+        parse_reference(data, "r")
+
+
+def test_build_writes_them_beside_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initrd, "_LEVEL", 1)  # Compression is most of a build's time.
+    kernel, image, file = (tmp_path / name for name in ("vmlinuz", "image.efi", "reference.json"))
+    kernel.write_bytes(kernel_bytes())
+    words = ["build", "--no-modules", "--kernel", kernel, "--output", image, "--reference", file]
+    assert main([str(word) for word in words]) == 0
+    assert file.read_bytes() == encode_reference(reference_values(image.read_bytes(), "image"))
+    assert json.loads(file.read_bytes())["kernel"] == "6.1.0-test"
