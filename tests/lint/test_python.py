@@ -28,6 +28,7 @@ HOST_VERBS = (
     "pykexec.cli.demo",
     "pykexec.cli.inspect",
     "pykexec.cli.netboot",
+    "pykexec.cli.policy",
 )
 # Where a person is talked to.
 SPEAKS = ("pykexec.cli", "pykexec.guest", "pykexec.__main__")
