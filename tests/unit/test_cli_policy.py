@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def test_an_update_foreseen_is_accepted_then(
     for path, pcr in (("plain.toml", "2"), ("pinned.toml", "7")):
         assert main(["policy", "learn", evidence, "--pcr", pcr, "-o", str(tmp_path / path)]) == 0
     updated = save(Machine(boot=Boot(dbx_hashes=5)), tmp_path / "updated.json")
-    revoked = [attest_log.hashlib.sha256(f"revoked {n}".encode()).digest() for n in range(5)]
+    revoked = [hashlib.sha256(f"revoked {n}".encode()).digest() for n in range(5)]
     content = attest_log.signature_list(attest_log.SHA256_LIST, revoked)
     header = bytes(16) + (24).to_bytes(4, "little") + b"\x00\x02\xf1\x0e" + bytes(16)
     (tmp_path / "dbx.auth").write_bytes(header + content)
