@@ -34,6 +34,8 @@ VERBS = (
     "build",
     "inspect",
     "policy",
+    "serve",
+    "server",
     "netboot",
     "demo",
 )

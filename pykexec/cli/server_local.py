@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `pykexec server` does to the database itself: the server need not run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pykexec.cli._server import Actions, print_check, read_password, write_private
+from pykexec.errors import UsageError
+
+if TYPE_CHECKING:
+    from pykexec.attest.server.store import Store
+
+_INIT = "make database and first administrator (and the master key's file, if it is missing)"
+
+
+def configure(actions: Actions) -> None:
+    """Declare the actions."""
+    init = _local(actions, "init", _INIT, _init)
+    init.add_argument("--operator", default="admin", metavar="NAME", help="default: admin")
+    init.add_argument(
+        "--password-file", metavar="FILE", help="their password; - is standard input; else: asked"
+    )
+    init.add_argument(
+        "--token-file", dest="new_token", type=Path, metavar="FILE",
+        help="also make an API token for the administrator and write it here",
+    )  # fmt: skip
+    _local(actions, "migrate", "bring the database's schema up to date", _migrate)
+    rewrap = _local(actions, "rewrap", "change the master key", _rewrap)
+    rewrap.add_argument("--new-key", required=True, metavar="SPEC", help="the new master key")
+    check = _local(actions, "check-audit", "check the audit chain without a server", _check_audit)
+    check.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
+    check.add_argument("--hash", metavar="HEX", help="and its hash then")
+
+
+def _local(actions: Actions, name: str, text: str, action: object) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    parser.add_argument("--database", required=True, metavar="URL")
+    parser.add_argument("--master-key", required=True, metavar="SPEC")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _open(args: argparse.Namespace, migrate: bool) -> Store:
+    from pykexec.attest.server.masterkey import open_master_key
+    from pykexec.attest.server.store import Store
+
+    return Store.open(args.database, open_master_key(args.master_key), migrate)
+
+
+def _init(args: argparse.Namespace) -> int:
+    from pykexec.attest.server.accounts import Accounts
+    from pykexec.attest.server.masterkey import create_master_key
+    from pykexec.attest.server.passwords import check_strength
+
+    password = read_password(args.password_file, args.operator)
+    check_strength(password)
+    scheme, _, place = args.master_key.partition(":")
+    if scheme == "file" and place and not Path(place).exists():
+        create_master_key(Path(place))
+        print(f"{place}: new master key; without it nobody can read the secrets, keep a copy")
+    with _open(args, migrate=True) as store:
+        accounts = Accounts(store.database, store.keys)
+        if accounts.operators():
+            raise UsageError("the database has operators already; nothing was changed")
+        accounts.create(args.operator, "admin", password, "init")
+        print(f"operator {args.operator} can log in")
+        if args.new_token:
+            token, text = store.create_token(args.operator, "admin", "init")
+            write_private(args.new_token, text)
+            print(f"{args.new_token}: API token {token.name}, role {token.role}")
+    return 0
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    with _open(args, migrate=True) as store:
+        print(f"schema {store.health().schema}")
+    return 0
+
+
+def _rewrap(args: argparse.Namespace) -> int:
+    from pykexec.attest.server.masterkey import create_master_key, open_master_key
+    from pykexec.attest.server.store import Store
+
+    scheme, _, place = args.new_key.partition(":")
+    if scheme == "file" and place and not Path(place).exists():
+        create_master_key(Path(place))
+        print(f"{place}: new master key")
+    new, old = open_master_key(args.new_key), open_master_key(args.master_key)
+    with Store.open(args.database, new, False, (old,)) as store:
+        print(f"{store.rewrap('rewrap')} keys are wrapped by {new.key_id} now")
+    return 0
+
+
+def _check_audit(args: argparse.Namespace) -> int:
+    if (args.seq is None) != (args.hash is None):
+        raise UsageError("--seq and --hash go together")
+    with _open(args, migrate=False) as store:
+        check = store.verify_audit((args.seq, args.hash) if args.hash else None)
+    return print_check(check.entries, check.hash, check.faults)

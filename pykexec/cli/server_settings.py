@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `pykexec server` asks of a running server about policies, enrolment, access and audit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pykexec.cli._server import (
+    Actions,
+    add_action,
+    add_group,
+    pairs_of,
+    print_check,
+    print_rows,
+    read_password,
+    rows_of,
+    write_private,
+)
+from pykexec.cli.output import print_json
+from pykexec.errors import UsageError
+
+if TYPE_CHECKING:
+    from pykexec.attest.server.adminclient import AdminClient
+
+_ROLES = ("viewer", "operator", "admin")
+
+
+def configure(actions: Actions) -> None:
+    """Declare the actions."""
+    add_action(actions, "status", "version, health and how many machines", _status)
+    _policies(actions)
+    _enrolment(actions)
+    _hashes_and_roots(actions)
+    _tokens(actions)
+    _operators(actions)
+    _audit(actions)
+
+
+def _status(client: AdminClient, args: argparse.Namespace) -> int:
+    print_json(client.get("status"))
+    return 0
+
+
+def _policies(actions: Actions) -> None:
+    def listed(client: AdminClient, args: argparse.Namespace) -> int:
+        rows = rows_of(client.get("policies"), "policies")
+        return print_rows(args, rows, ("name", "version", "created", "created_by", "comment"))
+
+    def show(client: AdminClient, args: argparse.Namespace) -> int:
+        print(client.get("policies", args.name, version=args.version)["text"], end="")
+        return 0
+
+    def put(client: AdminClient, args: argparse.Namespace) -> int:
+        body = {"text": args.file.read_text(), "comment": args.comment}
+        stored = client.send("PUT", "policies", args.name, body=body)
+        print(f"{stored['name']}: version {stored['version']}")
+        return 0
+
+    group = add_group(actions, "policy", "policies on the server")
+    add_action(group, "list", "list them", listed)
+    parser = add_action(group, "show", "print one", show)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--version", type=int, metavar="N")
+    parser = add_action(group, "put", "add a version, which counts at once", put)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--comment", default="")
+
+
+def _enrolment(actions: Actions) -> None:
+    def change(client: AdminClient, args: argparse.Namespace) -> int:
+        body = {key: _value(text) for key, text in pairs_of(args.settings).items()}
+        print_json(client.send("PUT", "enrolment", body=body) if body else client.get("enrolment"))
+        return 0
+
+    text = "show how machines become known, or change it"
+    parser = add_action(actions, "enrolment", text, change)
+    parser.add_argument(
+        "settings", nargs="*", metavar="KEY=VALUE",
+        help="certificate, hashes, first_use: true or false; default_policy, pending_max, "
+        "keep_evidence",
+    )  # fmt: skip
+
+
+def _value(text: str) -> object:
+    """true, false, null and numbers as JSON has them; anything else is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _hashes_and_roots(actions: Actions) -> None:
+    def hashes(client: AdminClient, args: argparse.Namespace) -> int:
+        rows = rows_of(client.get("enrolment", "hashes", limit=1000, offset=args.offset), "hashes")
+        return print_rows(args, rows, ("sha256", "name", "tags", "policy"))
+
+    def add_hashes(client: AdminClient, args: argparse.Namespace) -> int:
+        words = [line.split("#")[0].split() for line in args.file.read_text().splitlines()]
+        entries = [
+            {"sha256": line[0].lower(), "name": " ".join(line[1:])} for line in words if line
+        ]
+        if args.policy:
+            entries = [{**entry, "policy": args.policy} for entry in entries]
+        count = client.send("POST", "enrolment", "hashes", body={"hashes": entries})["count"]
+        print(f"{count} hashes")
+        return 0
+
+    def remove_hash(client: AdminClient, args: argparse.Namespace) -> int:
+        client.send("DELETE", "enrolment", "hashes", args.sha256)
+        return 0
+
+    def roots(client: AdminClient, args: argparse.Namespace) -> int:
+        rows = rows_of(client.get("enrolment", "roots"), "roots")
+        return print_rows(args, rows, ("sha256", "subject"))
+
+    def add_root(client: AdminClient, args: argparse.Namespace) -> int:
+        body = {"certificate": args.file.read_text()}
+        print(client.send("POST", "enrolment", "roots", body=body)["subject"])
+        return 0
+
+    def remove_root(client: AdminClient, args: argparse.Namespace) -> int:
+        client.send("DELETE", "enrolment", "roots", args.sha256)
+        return 0
+
+    group = add_group(actions, "ek-hash", "EKs that may enrol themselves, by SHA-256")
+    add_action(group, "list", "list them", hashes).add_argument("--offset", type=int, default=0)
+    parser = add_action(group, "add", "add some: a line for each, HASH [NAME]", add_hashes)
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--policy", metavar="NAME", help="for all of them")
+    add_action(group, "remove", "remove one", remove_hash).add_argument("sha256", metavar="HASH")
+    group = add_group(actions, "ek-root", "authorities whose EK certificates are trusted")
+    add_action(group, "list", "list them", roots)
+    parser = add_action(group, "add", "trust one more", add_root)
+    parser.add_argument("file", type=Path, metavar="FILE", help="PEM")
+    add_action(group, "remove", "trust one no more", remove_root).add_argument(
+        "sha256", metavar="HASH"
+    )
+
+
+def _tokens(actions: Actions) -> None:
+    def listed(client: AdminClient, args: argparse.Namespace) -> int:
+        rows = rows_of(client.get("tokens"), "tokens")
+        return print_rows(args, rows, ("name", "role", "created", "expires", "revoked"))
+
+    def create(client: AdminClient, args: argparse.Namespace) -> int:
+        body: dict[str, object] = {"name": args.name, "role": args.role}
+        if args.days:
+            body["expires_days"] = args.days
+        made = client.send("POST", "tokens", body=body)
+        if args.output:
+            write_private(args.output, str(made["token"]))
+        else:
+            print(made["token"])
+        return 0
+
+    def revoke(client: AdminClient, args: argparse.Namespace) -> int:
+        client.send("DELETE", "tokens", args.name)
+        return 0
+
+    group = add_group(actions, "token", "API tokens")
+    add_action(group, "list", "list them", listed)
+    parser = add_action(group, "create", "make one; it is shown once", create)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--role", required=True, choices=_ROLES)
+    parser.add_argument("--days", type=int, metavar="N", help="how long it counts (default: ever)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
+    add_action(group, "revoke", "let one count no more", revoke).add_argument(
+        "name", metavar="NAME"
+    )
+
+
+def _operators(actions: Actions) -> None:
+    def listed(client: AdminClient, args: argparse.Namespace) -> int:
+        rows = rows_of(client.get("operators"), "operators")
+        return print_rows(args, rows, ("name", "role", "created", "created_by"))
+
+    def create(client: AdminClient, args: argparse.Namespace) -> int:
+        password = read_password(args.password_file, args.name)
+        body = {"name": args.name, "role": args.role, "password": password}
+        client.send("POST", "operators", body=body)
+        return 0
+
+    def password(client: AdminClient, args: argparse.Namespace) -> int:
+        body = {"password": read_password(args.password_file, args.name)}
+        client.send("PUT", "operators", args.name, "password", body=body)
+        return 0
+
+    def remove(client: AdminClient, args: argparse.Namespace) -> int:
+        client.send("DELETE", "operators", args.name)
+        return 0
+
+    group = add_group(actions, "operator", "who logs in to the operator page")
+    add_action(group, "list", "list them", listed)
+    for parser in (
+        add_action(group, "create", "let one more log in", create),
+        add_action(group, "password", "give one another password", password),
+    ):
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--password-file", metavar="FILE", help="- is standard input")
+        if parser.prog.endswith("create"):
+            parser.add_argument("--role", required=True, choices=_ROLES)
+    add_action(group, "remove", "let one in no more", remove).add_argument("name", metavar="NAME")
+
+
+def _audit(actions: Actions) -> None:
+    def listed(client: AdminClient, args: argparse.Namespace) -> int:
+        answer = client.get(
+            "audit", limit=args.limit, before=args.before, subject=args.subject,
+            action=args.what, actor=args.actor,
+        )  # fmt: skip
+        columns = ("seq", "time", "actor", "action", "subject", "detail")
+        return print_rows(args, rows_of(answer, "entries"), columns)
+
+    def verify(client: AdminClient, args: argparse.Namespace) -> int:
+        if (args.seq is None) != (args.hash is None):
+            raise UsageError("--seq and --hash go together")
+        check = client.get("audit", "verify", seq=args.seq, hash=args.hash)
+        return print_check(check["entries"], check["hash"], check["faults"])
+
+    def export(client: AdminClient, args: argparse.Namespace) -> int:
+        for line in client.lines("audit", "export"):
+            print(line)
+        return 0
+
+    group = add_group(actions, "audit", "the audit trail")
+    parser = add_action(group, "list", "newest first", listed)
+    parser.add_argument("--limit", type=int, default=50, metavar="N")
+    parser.add_argument("--before", type=int, metavar="SEQ")
+    for name in ("subject", "actor"):
+        parser.add_argument(f"--{name}", metavar="TEXT")
+    parser.add_argument("--action", dest="what", metavar="TEXT")
+    parser = add_action(group, "verify", "check every link of the chain", verify)
+    parser.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
+    parser.add_argument("--hash", metavar="HEX", help="and its hash then")
+    add_action(group, "export", "print all of it, a line of JSON for each entry", export)
