@@ -7,6 +7,9 @@ Whoever resets the machine while key material is in memory finds none of it afte
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+
 from pykexec.efi.efivarfs import EFIVARFS, StrPath
 from pykexec.efi.guid import named_guids
 from pykexec.efi.variables import (
@@ -20,8 +23,13 @@ from pykexec.efi.variables import (
 _CLEAR_MEMORY = 1  # bit 0 of MemoryOverwriteRequestControl
 
 
-def request_memory_overwrite(root: StrPath = EFIVARFS) -> bool:
-    """Ask for it; False where the firmware has no such variable. OSError if it does not take it."""
+def request_memory_overwrite(
+    root: StrPath = EFIVARFS,
+    write: Callable[[VariableName, Variable, StrPath], None] = write_variable,
+) -> bool:
+    """Ask for it; False where the firmware does not offer it: it has no such variable, or one that
+    nobody may write, as EDK II without SMM. OSError if it does not take it for another reason.
+    """
     name = VariableName("MemoryOverwriteRequestControl", named_guids()["memory_overwrite"])
     try:
         old = read_variable(name, root).data
@@ -29,5 +37,11 @@ def request_memory_overwrite(root: StrPath = EFIVARFS) -> bool:
         return False
     control = old[0] if old else 0
     if not control & _CLEAR_MEMORY:
-        write_variable(name, Variable(BOOT_ATTRIBUTES, bytes([control | _CLEAR_MEMORY])), root)
+        new = Variable(BOOT_ATTRIBUTES, bytes([control | _CLEAR_MEMORY]))
+        try:
+            write(name, new, root)
+        except OSError as error:
+            if error.errno == errno.EROFS:  # EFI_WRITE_PROTECTED
+                return False
+            raise
     return True

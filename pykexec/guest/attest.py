@@ -171,7 +171,8 @@ def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:
 
         announce(mailbox)
         try:
-            request_memory_overwrite()
+            if not request_memory_overwrite():
+                print("attestation: this firmware does not wipe memory at a reset when asked to")
         except OSError as error:
             fault = f"memory is not to be wiped at a reset: {error.strerror}"
             raise FirmwareError(error.errno or 0, fault, "MemoryOverwriteRequest") from None

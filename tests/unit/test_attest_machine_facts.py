@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from pykexec.attest.machine import machine_identity, payload_facts
 from pykexec.attest.protocol import Statement
+from pykexec.efi.efivarfs import StrPath
 from pykexec.efi.memory_overwrite import request_memory_overwrite
 from pykexec.efi.pe import authenticode_digest, parse
+from pykexec.efi.variables import Variable, VariableName
 from tests.samples import pe_file
 
 MOR = "MemoryOverwriteRequestControl-e20939be-32d4-41be-a150-897f85d49829"
@@ -59,6 +62,15 @@ def test_a_reset_is_asked_to_wipe_memory(tmp_path: Path, old: int, new: int) -> 
 def test_firmware_without_the_variable_gets_none(tmp_path: Path) -> None:
     assert not request_memory_overwrite(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_that_nobody_may_write_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / MOR).write_bytes(bytes([7, 0, 0, 0, 0]))
+
+    def write_protected(name: VariableName, variable: Variable, root: StrPath) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    assert not request_memory_overwrite(tmp_path, write_protected)
 
 
 def test_a_request_that_is_not_taken_is_an_error(tmp_path: Path) -> None:
