@@ -90,7 +90,7 @@ class Authority:
         if profile.unknown_critical:
             unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\5\0")
             builder = builder.add_extension(unknown, critical=True)
-        return _sign(builder, self.key).public_bytes(Encoding.DER)
+        return signed(builder, self.key).public_bytes(Encoding.DER)
 
     def intermediate(
         self, name: str, *, path_length: int | None = 0, signs: bool = True
@@ -129,7 +129,8 @@ def _builder(
     return builder.serial_number(serial).not_valid_before(start).not_valid_after(end)
 
 
-def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """The certificate, the same bytes each time."""
     return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
@@ -149,7 +150,7 @@ def _authority(
     builder = builder.add_extension(usage, critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return _sign(builder.add_extension(identifier, False), signer), key
+    return signed(builder.add_extension(identifier, False), signer), key
 
 
 @cache

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate vouches for an EK, or says exactly why it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pykexec.attest.verifier.chain import ek_roots
+from pykexec.attest.verifier.keys import check_ek
+from pykexec.attest.verifier.verify import verify
+from pykexec.errors import FormatError
+from tests import attest_ca
+from tests.attest_ca import END, START, Authority, EkProfile, device_name
+from tests.attest_expected import EXPECTED, NOW, claims_of, codes
+from tests.attest_machine import Machine
+
+PLATFORM = x509.ObjectIdentifier("2.23.133.8.2")
+
+
+def empty_name(removed: str) -> x509.Name:
+    return x509.Name([a for a in device_name() if a.oid.dotted_string != removed])
+
+
+BAD_CERTIFICATES = {
+    "expired": (EkProfile(not_after=NOW - timedelta(1)), "ek.certificate.validity"),
+    "not valid yet": (EkProfile(not_before=NOW + timedelta(1)), "ek.certificate.validity"),
+    "without a purpose": (EkProfile(eku=None), "ek.certificate.eku"),
+    "for a platform": (EkProfile(eku=PLATFORM), "ek.certificate.eku"),
+    "of an authority": (EkProfile(ca=True), "ek.certificate.ca"),
+    "for another use of its key": (EkProfile(key_agreement=False), "ek.certificate.usage"),
+    "without a device": (EkProfile(device=None), "ek.certificate.san"),
+    "without a manufacturer": (EkProfile(device=empty_name("2.23.133.2.1")), "ek.certificate.san"),
+    "without a model": (EkProfile(device=empty_name("2.23.133.2.2")), "ek.certificate.san"),
+    "without a version": (EkProfile(device=empty_name("2.23.133.2.3")), "ek.certificate.san"),
+    "with what nobody understands": (
+        EkProfile(unknown_critical=True),
+        "ek.certificate.critical",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD_CERTIFICATES)
+def test_a_certificate_is_refused(what: str) -> None:
+    profile, code = BAD_CERTIFICATES[what]
+    assert codes(Machine(profile=profile).evidence()) == [code]
+
+
+def leaf_as_issuer() -> Authority:
+    """An EK's own key signs the certificate of another."""
+    key = attest_ca.p256_key("a leaf")
+    above = attest_ca.manufacturer()
+    der = above.issue_ek(key.public_key(), EkProfile(subject="a leaf"))
+    return Authority(key, x509.load_der_x509_certificate(der), (der, *above.chain))
+
+
+def impostor() -> Authority:
+    """The names are right, the key of the root is not."""
+    real, key = attest_ca.root(), attest_ca.p256_key("impostor")
+    return Authority(key, real.certificate).intermediate("Test TPM manufacturer")
+
+
+BAD_CHAINS: dict[str, Callable[[], Authority]] = {
+    "from a root that nobody trusts": lambda: attest_ca.root("foreign").intermediate("its own"),
+    "from an impostor": impostor,
+    "from a leaf": leaf_as_issuer,
+    "from an authority that may not sign": lambda: attest_ca.root().intermediate(
+        "no signer", signs=False
+    ),
+    "from below the last authority": lambda: attest_ca.manufacturer().intermediate("below"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_CHAINS)
+def test_a_chain_is_refused(what: str) -> None:
+    assert codes(Machine(authority=BAD_CHAINS[what]()).evidence()) == ["ek.chain"]
+
+
+def test_a_longer_chain_of_true_authorities_is_accepted() -> None:
+    upper = attest_ca.root().intermediate("upper", path_length=None)
+    assert codes(Machine(authority=upper.intermediate("lower")).evidence()) == []
+
+
+def nameless(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """A certificate without a name, as EK certificates are."""
+    name, public = x509.Name([]), key.public_key()
+    return attest_ca.signed(x509.CertificateBuilder(name, name, public, 1, START, END), key)
+
+
+def test_a_self_signed_certificate_is_refused() -> None:
+    machine = Machine()
+    assert isinstance(machine.ek, ec.EllipticCurvePrivateKey)
+    own = Authority(machine.ek, nameless(machine.ek))
+    machine.certificates = (own.issue_ek(machine.ek.public_key()),)
+    assert codes(machine.evidence()) == ["ek.chain"]
+
+
+def test_a_certificate_of_another_key_is_refused_even_if_that_ek_is_enrolled() -> None:
+    machine = Machine("mine")
+    machine.certificates = Machine("other").certificates
+    evidence = machine.evidence()
+    assert codes(evidence) == ["ek.certificate.key"]
+    assert codes(evidence, enrolled=True) == ["ek.certificate.key"]
+
+
+def test_an_issuer_that_is_missing_or_garbage_is_refused() -> None:
+    machine = Machine()
+    leaf, _ = machine.certificates
+    machine.certificates = (leaf,)
+    assert codes(machine.evidence()) == ["ek.chain"]
+    machine.certificates = (leaf, b"garbage")
+    assert codes(machine.evidence()) == ["ek.certificate"]
+
+
+def test_an_issuer_may_be_trusted_itself() -> None:
+    machine = Machine()
+    machine.certificates = machine.certificates[:1]
+    manufacturer = attest_ca.manufacturer().certificate.public_bytes(Encoding.DER)
+    assert codes(machine.evidence(), ek_roots=(manufacturer,)) == []
+
+
+def test_nobody_is_trusted_by_default() -> None:
+    assert codes(Machine().evidence(), ek_roots=()) == ["ek.chain"]
+
+
+def test_an_ek_without_a_certificate_must_be_enrolled() -> None:
+    machine = Machine()
+    machine.certificates = ()
+    evidence = machine.evidence()
+    assert codes(evidence) == ["ek.untrusted"]
+    assert claims_of(evidence, enrolled=True)["ek"]["trusted"] == "enrolled"
+
+
+def test_an_enrolled_ek_needs_no_root() -> None:
+    verified = verify(Machine().evidence(), replace(EXPECTED, ek_roots=(), enrolled=True))
+    assert verified.verdict.accepted
+    assert [finding.code for finding in verified.verdict.findings] == ["ek.chain"]
+    assert verified.claims["ek"]["trusted"] == "enrolled"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("now", [START - timedelta(1), END + timedelta(1)])
+def test_a_chain_that_was_found_good_is_so_only_while_it_is_valid(now: datetime) -> None:
+    evidence = Machine().evidence()
+    assert codes(evidence) == []
+    assert codes(evidence, now=now) == ["ek.certificate.validity"]
+    assert codes(evidence) == []
+
+
+def test_a_chain_that_was_found_good_is_good_for_its_key_alone() -> None:
+    roots = ek_roots(EXPECTED.ek_roots)
+    machine = Machine("once")
+    ek, _ = check_ek(machine.ek_public)
+    assert ek is not None
+    assert roots.verify(machine.certificates, ek.key, NOW).model == "simulated"
+    intruder = Machine("intruder")
+    intruder.certificates = machine.certificates
+    assert codes(intruder.evidence()) == ["ek.certificate.key"]
+
+
+def test_a_root_that_is_no_certificate_is_an_error_of_ours() -> None:
+    with pytest.raises(FormatError, match="root of EK certificates"):
+        ek_roots((b"garbage",))
