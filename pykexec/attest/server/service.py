@@ -116,8 +116,6 @@ class Service:
             return _stranger("challenge.token", "the challenge is not of this server")
         if fault := _challenge_fault(request, pending, now):
             return AttestReply(Verdict((fault,)))
-        if self._store.nonce_used(pending.nonce):
-            return _stranger("challenge.replayed", "the challenge was answered before")
         return _Attestation(self._store, request, pending, peer, now).run()
 
 
@@ -153,7 +151,7 @@ class _Attestation:
         """The reply, after it was recorded."""
         verified, findings = self._judge()
         verdict = verified.verdict.and_also(findings)
-        counters = counters_of(verified)
+        counters = verified.counters
         if not verdict.accepted or self._machine is None:
             return self._refuse(verdict, verified)
         if counters is None:
@@ -215,9 +213,11 @@ class _Attestation:
                 labels=machine.tags,
             )
             yield from appraise(verified.claims, policy, context)
-        counters = counters_of(verified)
-        if counters and self._store.released(machine.id, counters):
-            yield Finding("release.again", "this boot was given its secrets already")
+        counters = verified.counters
+        # Most boots attest once, and need not be looked for.
+        if counters and _same_boot(counters, machine.last_counters):
+            if self._store.released(machine.id, counters):
+                yield Finding("release.again", "this boot was given its secrets already")
 
     def _release(
         self,
@@ -270,7 +270,7 @@ class _Attestation:
             peer=self._peer,
             nonce=self._nonce,
             nonce_expires=expires,
-            counters=counters_of(verified),
+            counters=verified.counters,
             ak_name=str(ak["name"]) if isinstance(ak, dict) and "name" in ak else None,
             released=released,
             evidence=self._request.encode() if kept and self._machine else None,
@@ -286,12 +286,11 @@ def _trusted_without_certificate(machine: Machine) -> bool:
     return machine.state == "enrolled" and machine.enrolled_by != "certificate"
 
 
-def counters_of(verified: Verified) -> Counters | None:
-    """The TPM's counters in a quote that was found genuine; None if it was not."""
-    tpm = verified.claims.get("tpm")
-    if not isinstance(tpm, dict):
-        return None
-    return Counters(tpm["clock_ms"], tpm["reset_count"], tpm["restart_count"])
+def _same_boot(one: Counters, other: Counters | None) -> bool:
+    if other is None:
+        return False
+    counts = (other.reset_count, other.restart_count)
+    return counts == (one.reset_count, one.restart_count)
 
 
 @lru_cache(maxsize=256)
