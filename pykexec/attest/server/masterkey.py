@@ -113,7 +113,7 @@ def read_protected(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise MasterKeyError(f"master key: {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise MasterKeyError(f"master key: {path} is not a regular file")
@@ -122,7 +122,9 @@ def read_protected(path: Path) -> bytes:
         if status.st_mode & 0o077:
             mode = stat.S_IMODE(status.st_mode)
             raise MasterKeyError(f"master key: {path} has mode {mode:04o}; chmod 600")
-        return file.read(_FILE_MAX)
+        return os.read(descriptor, _FILE_MAX)
+    finally:
+        os.close(descriptor)
 
 
 def _key_of(data: bytes, where: str) -> bytes:

@@ -13,7 +13,9 @@ from pykexec.attest.server.database import Writing
 from pykexec.attest.server.keys import Keys
 from pykexec.attest.server.records import NotFound, PolicyVersion
 from pykexec.attest.server.view import View
+from pykexec.errors import UsageError
 
+_NAME_MAX = 128
 _TABLE = schema.policies
 
 
@@ -48,6 +50,10 @@ def versions(view: View, name: str) -> tuple[PolicyVersion, ...]:
 
 def put(tx: Writing, name: str, text: str, actor: str, comment: str) -> PolicyVersion:
     """A new version, unless the newest has the same text."""
+    if not name.isprintable() or not 0 < len(name) <= _NAME_MAX:
+        raise UsageError(f"a policy's name has 1 to {_NAME_MAX} printable characters")
+    if "\0" in text:
+        raise UsageError(f"policy {name}: not text")
     try:
         last = get(tx, name, None)
     except NotFound:

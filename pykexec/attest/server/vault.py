@@ -79,8 +79,11 @@ class VaultMasterKey:
         try:
             with self._lock:
                 answer = method(**arguments)
-        except (VaultError, requests.RequestException) as error:
-            # Vault's texts name what is wrong; a request's would show its address at most.
+        except VaultError as error:
+            # What Vault itself says of it; str() would hold the whole answer.
+            words = "; ".join(map(str, error.errors or [])) or type(error).__name__
+            raise MasterKeyError(f"{self.key_id}: {words}") from None
+        except (requests.RequestException, ValueError) as error:
             raise MasterKeyError(f"{self.key_id}: {type(error).__name__}: {error}") from None
         if not isinstance(answer, dict):
             raise MasterKeyError(f"{self.key_id}: Vault's answer is not JSON")

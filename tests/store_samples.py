@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines, secrets and attestations to fill a store with, and hands that go past the program."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import text
+
+from pykexec.attest.server.records import (
+    AttestationRecord,
+    Candidate,
+    Counters,
+    Machine,
+    StoredSecret,
+)
+from pykexec.attest.server.store import Store
+
+MASTER = bytes(range(32))
+OPERATOR = "operator:anna"
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+BOOT = Counters(clock_ms=60_000, reset_count=7, restart_count=0)
+
+
+def candidate(number: int = 1, trusted: bool = False) -> Candidate:
+    """A machine's EK."""
+    public = b"TPMT_PUBLIC %d" % number
+    return Candidate(
+        fingerprint=hashlib.sha256(public).hexdigest(),
+        ek_public=public,
+        ek_algorithm="rsa2048",
+        certificate=b"DER" if trusted else None,
+        certificate_info={"subject": "CN=TPM"} if trusted else {},
+        trusted=trusted,
+    )
+
+
+def enrolled(store: Store, number: int = 1) -> Machine:
+    """A machine by an operator's word."""
+    return store.add_machine(candidate(number), OPERATOR)
+
+
+def with_secret(store: Store, machine: Machine, value: bytes = b"secret") -> StoredSecret:
+    """A passphrase for it."""
+    parameters = {"volume": "root"}
+    return store.put_secret(machine.id, "disk", "luks-passphrase", parameters, value, OPERATOR)
+
+
+def record(
+    machine: Machine, nonce: bytes | None, *released: StoredSecret, boot: Counters | None = BOOT
+) -> AttestationRecord:
+    """A good attestation of it."""
+    return AttestationRecord(
+        time=NOW,
+        fingerprint=machine.fingerprint,
+        machine_id=machine.id,
+        accepted=True,
+        findings=(),
+        policy=None,
+        peer="192.0.2.1",
+        nonce=nonce,
+        nonce_expires=NOW + timedelta(minutes=5),
+        counters=boot,
+        ak_name="000b" + "aa" * 32,
+        released=released,
+    )
+
+
+def next_boot(counters: Counters) -> Counters:
+    """After a reset."""
+    return replace(counters, reset_count=counters.reset_count + 1)
+
+
+def tamper(store: Store, statement: str, **values: object) -> None:
+    """Change the database as its owner could, without the program."""
+    with store.database.changing() as connection:
+        connection.execute(text(statement), values)
+
+
+def drop_guard(store: Store, table: str, name: str) -> None:
+    """Take away a trigger."""
+    suffix = "" if store.database.kind == "sqlite" else f" ON {table}"
+    tamper(store, f"DROP TRIGGER {table}_{name}{suffix}")
+
+
+def certificate(authority: bool) -> bytes:
+    """Of an authority or of somebody else, signed by itself; DER."""
+    key = ec.derive_private_key(7, ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test EK root")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW)
+    return (
+        builder.add_extension(x509.BasicConstraints(authority, None), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+
+
+ROOT = certificate(True)

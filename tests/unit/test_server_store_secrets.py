@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets of the store: sealed for one machine, destroyed when replaced, wrapped anew on demand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pykexec.attest import protocol
+from pykexec.attest.server import envelope
+from pykexec.attest.server.envelope import Keyring, WrappedKey
+from pykexec.attest.server.masterkey import LocalMasterKey
+from pykexec.attest.server.records import Conflict, MasterKeyError, NotFound, Tampered
+from pykexec.attest.server.secret_values import SECRETS_MAX, VALUE_MAX
+from pykexec.attest.server.store import Store
+from pykexec.errors import UsageError
+from tests.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
+
+OTHER_MASTER = bytes(range(1, 33))
+KEYRING = Keyring(LocalMasterKey(MASTER))
+
+
+def test_a_secret_is_opened_as_it_was_put(store: Store) -> None:
+    machine = enrolled(store)
+    stored = with_secret(store, machine, b"\0 passphrase \xff")
+    assert store.open_secrets(machine.id) == [(stored, bytearray(b"\0 passphrase \xff"))]
+    assert store.secrets(machine.id) == (stored,)
+    assert (stored.version, stored.created_by, stored.revoked) == (1, OPERATOR, None)
+
+
+def test_a_secret_is_opened_for_its_machine_alone(store: Store) -> None:
+    first, second = enrolled(store, 1), enrolled(store, 2)
+    with_secret(store, first)
+    assert store.open_secrets(second.id) == []
+
+
+def test_putting_it_again_replaces_and_destroys_the_value(store: Store) -> None:
+    machine = enrolled(store)
+    with_secret(store, machine, b"old")
+    new = with_secret(store, machine, b"new")
+    assert store.open_secrets(machine.id) == [(new, bytearray(b"new"))]
+    assert [secret.version for secret in store.secrets(machine.id, history=True)] == [2, 1]
+    assert values(store) == [None, new.id]
+
+
+def test_revoking_destroys_the_value(store: Store) -> None:
+    machine = enrolled(store)
+    with_secret(store, machine)
+    assert store.revoke_secret(machine.id, "disk", OPERATOR).revoked is not None
+    assert (store.open_secrets(machine.id), values(store)) == ([], [None])
+    with pytest.raises(NotFound):
+        store.revoke_secret(machine.id, "disk", OPERATOR)
+    assert with_secret(store, machine).version == 2
+
+
+def test_retiring_a_machine_destroys_its_secrets_and_no_others(store: Store) -> None:
+    first, second = enrolled(store, 1), enrolled(store, 2)
+    with_secret(store, first)
+    kept = with_secret(store, second)
+    store.retire(first.id, OPERATOR)
+    assert (store.open_secrets(first.id), values(store)) == ([], [None, kept.id])
+    assert store.secrets(first.id, history=True)[0].revoked is not None
+
+
+def values(store: Store) -> list[int | None]:
+    """Numbers of the secrets that have a key or a value, None for those that have neither."""
+    with store.database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT id, wrapped, sealed FROM secrets ORDER BY id")
+        return [row.id if row.wrapped or row.sealed else None for row in rows]
+
+
+def test_no_destroyed_value_stays_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER), migrate=True) as store:
+        machine = enrolled(store)
+        with_secret(store, machine, b"x" * 100)
+        with store.database.reading() as connection:
+            query = "SELECT sealed, wrapped FROM secrets"
+            sealed, wrapped = connection.exec_driver_sql(query).one()
+        store.retire(machine.id, OPERATOR)
+    content = path.read_bytes()
+    assert machine.fingerprint.encode() in content
+    assert sealed[:24] not in content and wrapped[:24] not in content
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "parameters", "value"),
+    [
+        ("", "file", {}, b"x"),
+        ("a\0b", "file", {}, b"x"),
+        ("n" * 257, "file", {}, b"x"),
+        ("n", "password", {}, b"x"),
+        ("n", "file", {"volume": "x"}, b"x"),
+        ("n", "file", {"file": ""}, b"x"),
+        ("n", "file", {"file": "a\nb"}, b"x"),
+        ("n", "file", {}, b""),
+        ("n", "file", {}, bytes(VALUE_MAX + 1)),
+    ],
+)
+def test_what_could_not_be_released_is_not_stored(
+    store: Store, name: str, kind: str, parameters: dict[str, str], value: bytes
+) -> None:
+    machine = enrolled(store)
+    with pytest.raises(UsageError):
+        store.put_secret(machine.id, name, kind, parameters, value, OPERATOR)
+    assert store.secrets(machine.id, history=True) == ()
+
+
+def test_a_machine_has_no_more_secrets_than_a_release(store: Store) -> None:
+    machine = enrolled(store)
+    for number in range(SECRETS_MAX):
+        store.put_secret(machine.id, f"s{number}", "file", {}, b"x", OPERATOR)
+    with pytest.raises(Conflict, match="at most 64"):
+        store.put_secret(machine.id, "more", "file", {}, b"x", OPERATOR)
+    store.put_secret(machine.id, "s0", "file", {}, b"y", OPERATOR)
+
+
+@pytest.mark.parametrize("kind", protocol.SECRET_KINDS)
+def test_every_kind_with_all_its_parameters_is_stored(store: Store, kind: str) -> None:
+    machine = enrolled(store)
+    parameters = dict.fromkeys(protocol.SECRET_KINDS[kind], "x")
+    stored = store.put_secret(machine.id, "n", kind, parameters, bytearray(b"v"), OPERATOR)
+    assert (stored.kind, stored.parameters) == (kind, parameters)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "machine_id = 2",
+        "name = 'other'",
+        "kind = 'luks-key'",
+        'parameters = \'{"volume":"home"}\'',
+        "wrapped = (SELECT wrapped FROM secrets WHERE machine_id = 2)",
+        "sealed = (SELECT sealed FROM secrets WHERE machine_id = 2)",
+        "wrapped = (SELECT wrapped FROM secrets WHERE machine_id = 2),"
+        " sealed = (SELECT sealed FROM secrets WHERE machine_id = 2)",
+    ],
+)
+def test_a_value_cannot_be_moved(store: Store, change: str) -> None:
+    first, second = enrolled(store, 1), enrolled(store, 2)
+    with_secret(store, first)
+    store.put_secret(second.id, "key", "file", {}, b"other", OPERATOR)
+    tamper(store, f"UPDATE secrets SET {change} WHERE machine_id = 1")
+    with pytest.raises(Tampered):
+        store.open_secrets(second.id if "machine_id = 2" == change else first.id)
+
+
+def test_nothing_is_opened_by_another_master_key(store_url: str) -> None:
+    with Store.open(store_url, LocalMasterKey(MASTER)) as store:
+        with_secret(store, enrolled(store))
+    with pytest.raises(MasterKeyError, match="wrapped by the master key local:"):
+        Store.open(store_url, LocalMasterKey(OTHER_MASTER))
+
+
+def test_all_keys_are_wrapped_anew(store_url: str) -> None:
+    old, new = LocalMasterKey(MASTER), LocalMasterKey(OTHER_MASTER)
+    with Store.open(store_url, old) as store:
+        for number in range(60):
+            with_secret(store, enrolled(store, number), b"%d" % number)
+        derived = store.derived_key("x")
+    with Store.open(store_url, new, previous=[old]) as store:
+        assert store.rewrap(OPERATOR) == 61
+    with Store.open(store_url, new) as store:
+        assert [bytes(store.open_secrets(n + 1)[0][1]) for n in (0, 59)] == [b"0", b"59"]
+        assert (store.derived_key("x"), store.verify_audit().faults) == (derived, ())
+        assert store.secrets(1)[0].key_id == new.key_id
+    with pytest.raises(MasterKeyError):
+        Store.open(store_url, old)
+
+
+def test_a_store_that_lost_its_key_is_not_given_a_new_one(store_url: str) -> None:
+    with Store.open(store_url, LocalMasterKey(MASTER)) as store:
+        enrolled(store)
+        tamper(store, "DELETE FROM store_key")
+    with pytest.raises(Tampered, match="its key is gone"):
+        Store.open(store_url, LocalMasterKey(MASTER))
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 156, 4096])
+def test_an_envelope_gives_back_what_was_sealed(size: int) -> None:
+    value = os.urandom(size)
+    wrapped, sealed = envelope.seal(KEYRING, b"context", value)
+    assert envelope.open_sealed(KEYRING, b"context", wrapped, sealed) == value
+
+
+def test_the_same_value_is_never_sealed_the_same() -> None:
+    first, second = (envelope.seal(KEYRING, b"context", b"value") for _ in range(2))
+    assert first[1] != second[1] and first[0].data != second[0].data
+
+
+@pytest.mark.parametrize("position", [0, 11, 12, -17, -16, -1])
+def test_a_changed_bit_is_noticed(position: int) -> None:
+    wrapped, sealed = envelope.seal(KEYRING, b"context", b"value")
+    changed = bytearray(sealed)
+    changed[position] ^= 1
+    with pytest.raises(Tampered):
+        envelope.open_sealed(KEYRING, b"context", wrapped, bytes(changed))
+    key = bytearray(wrapped.data)
+    key[position] ^= 1
+    with pytest.raises(MasterKeyError):
+        bad = WrappedKey(bytes(key), wrapped.key_id)
+        envelope.open_sealed(KEYRING, b"context", bad, sealed)
+
+
+@pytest.mark.parametrize("sealed", [b"", bytes(27), bytes(28)])
+def test_a_short_value_is_noticed(sealed: bytes) -> None:
+    wrapped, _ = envelope.seal(KEYRING, b"context", b"value")
+    with pytest.raises(Tampered):
+        envelope.open_sealed(KEYRING, b"context", wrapped, sealed)
+
+
+def test_another_context_opens_nothing() -> None:
+    wrapped, sealed = envelope.seal(KEYRING, b"context", b"value")
+    with pytest.raises(Tampered, match="not of the place"):
+        envelope.open_sealed(KEYRING, b"other", wrapped, sealed)
+
+
+def test_wiping_leaves_zeros() -> None:
+    buffer = bytearray(b"secret")
+    envelope.wipe(buffer)
+    assert buffer == bytes(6)
