@@ -78,6 +78,7 @@ class Attestation:
         self._mailbox, self._config, self._attest = mailbox, config, attest
         self._start = time.monotonic()
         self._online = False
+        self._online_s = 0.0
         self._disks: list[Ramdisk] = []
 
     def connect(self) -> None:
@@ -93,8 +94,10 @@ class Attestation:
             from pykexec import crypto  # noqa: F401
             from pykexec.attest import client, deliver, jwe  # noqa: F401
 
+            loaded = time.monotonic()
             go_online(self._mailbox, self._config.network, min(_ONLINE_S, self._attest.timeout_s))
             self._online = True
+            self._online_s = time.monotonic() - loaded
 
     def release(self, request: ExecRequest) -> None:
         """Attest this payload, and put what is released for it on a RAM disk of the firmware.
@@ -144,10 +147,20 @@ class Attestation:
             with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
                 answer.check()
                 print_marker("attest", "accepted")
-                _print(answer, tpm, time.monotonic() - self._start)
+                self._print(answer, tpm)
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
                     self._disks += deliver(mailbox, release.secrets, persist=self._attest.persist)
         print_marker("attest", "released")
+
+    def _print(self, answer: Answer, tpm: Tpm) -> None:
+        print(
+            f"attested by {answer.server} in {time.monotonic() - self._start:.2f} s, of which "
+            f"network {self._online_s:.2f} s, TPM {tpm.usage.seconds:.2f} s "
+            f"({tpm.usage.commands} commands)",
+            flush=True,
+        )
+        for finding in answer.reply.verdict.findings:
+            print(f"attestation: {finding}")
 
     @contextmanager
     def _required(self) -> Iterator[None]:
@@ -177,17 +190,6 @@ def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:
             fault = f"memory is not to be wiped at a reset: {error.strerror}"
             raise FirmwareError(error.errno or 0, fault, "MemoryOverwriteRequest") from None
     spend(tpm, mailbox, RELEASE_EVENT)
-
-
-def _print(answer: Answer, tpm: Tpm, seconds: float) -> None:
-    usage = tpm.usage
-    print(
-        f"attested by {answer.server} in {seconds:.2f} s, the TPM's part {usage.seconds:.2f} s "
-        f"({usage.commands} commands)",
-        flush=True,
-    )
-    for finding in answer.reply.verdict.findings:
-        print(f"attestation: {finding}")
 
 
 @contextmanager
