@@ -190,7 +190,7 @@ def test_an_application_by_another_name_is_one_all_the_same() -> None:
     assert claims["boot"]["applications"][-1] == {
         "path": "",
         "authenticode": {"sha256": evil.digest("sha256").hex()},
-        "unproven": ["path"],
+        "unproven": ["path", "type"],
         "type": "EV_EVENT_TAG",
     }
 
@@ -241,12 +241,17 @@ def test_versions_are_written_in_several_ways(data: bytes, version: str) -> None
     assert claims_of(machine.evidence())["firmware"]["version"] == version
 
 
-def test_a_blob_is_told_by_its_digest() -> None:
+def test_no_blob_of_the_firmware_can_be_hidden() -> None:
     machine = Machine()
-    blobs = [event for event in machine.events if event.type == FIRMWARE_BLOB]
-    claims = claims_of(machine.evidence())["firmware"]["blobs"]
-    assert [blob["digest"] for blob in claims] == [e.digest("sha256").hex() for e in blobs]
-    assert claims[0]["unproven"] == ["base", "size"]
+    blobs = claims_of(machine.evidence())["firmware"]["blobs"]
+    measured = [e.digest("sha256").hex() for e in machine.events if e.pcr == 0][1:4]
+    assert [blob["digest"] for blob in blobs] == measured
+    assert blobs[0]["unproven"] == ["base", "size"]
+    events = [relabelled(e, EVENT_TAG) if e.type == FIRMWARE_BLOB else e for e in machine.events]
+    log = encode_log(machine.banks, events)
+    blobs = claims_of(replace(machine.evidence(), event_log=log))["firmware"]["blobs"]
+    assert [blob["digest"] for blob in blobs] == measured
+    assert blobs[0]["type"] == "EV_EVENT_TAG"
 
 
 def test_a_boot_option_is_proven_its_name_only_if_it_was_hashed() -> None:

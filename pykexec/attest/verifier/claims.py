@@ -69,13 +69,14 @@ def _before_separator(log: ProvenLog, pcr: int) -> Iterator[Entry]:
 
 
 def _firmware(log: ProvenLog) -> dict[str, object]:
+    """The version, and every other event up to the separator: none can be hidden by its type."""
     claims: dict[str, object] = {}
     blobs = []
     for entry in _before_separator(log, _VERSION_PCR):
         event = entry.event
         if event.type == _VERSION and entry.measured is not None and "version" not in claims:
             claims["version"] = _version(event.data)
-        elif event.type in _BLOBS:
+        else:
             blobs.append(_blob(entry, log))
     return {**claims, "blobs": blobs}
 
@@ -93,11 +94,13 @@ def _version(data: bytes) -> str:
 
 
 def _blob(entry: Entry, log: ProvenLog) -> dict[str, object]:
-    data = entry.event.data
+    event = entry.event
     claims: dict[str, object] = {"digest": _digest(entry, log)}
-    if len(data) < 16:
+    if event.type not in _BLOBS:
+        return {**claims, "type": type_name(event.type), "unproven": ["type"]}
+    if len(event.data) < 16:
         return claims
-    base, size = struct.unpack_from("<QQ", data, len(data) - 16)
+    base, size = struct.unpack_from("<QQ", event.data, len(event.data) - 16)
     return {**claims, "base": base, "size": size, "unproven": ["base", "size"]}
 
 
@@ -151,6 +154,7 @@ def _applications(log: ProvenLog) -> Iterator[dict[str, object]]:
         }
         if event.type != _IMAGES[0]:
             claims["type"] = type_name(event.type)
+            claims["unproven"] = ["path", "type"]
         yield claims
 
 
