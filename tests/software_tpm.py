@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pykexec.errors import ToolError, TpmError
 from pykexec.run import run
+from pykexec.tpm.loaded import flush, loaded_handles
 from pykexec.tpm.transport import BUFFER_SIZE
 from pykexec.vm.child import start, stop
 
@@ -40,10 +41,12 @@ class SoftwareTpm:
         return response
 
     def tool(self, line: str) -> str:
-        """Run one of tpm2-tools in directory; flushes all transient objects afterwards."""
-        text = self.tool_keeping(line)
-        self.tool_keeping("tpm2_flushcontext -t")
-        return text
+        """Run one of tpm2-tools in directory; flushes all objects and sessions afterwards."""
+        try:
+            return self.tool_keeping(line)
+        finally:
+            for handle in loaded_handles(self):
+                flush(self, handle)
 
     def tool_keeping(self, line: str) -> str:
         """The same, with what is loaded left as it is."""

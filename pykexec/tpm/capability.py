@@ -13,6 +13,7 @@ from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Reader
 
 _NR_MAX = 254  # MAX_CAP_HANDLES of a response of 1 KiB
+_HANDLES_MAX = 4096  # No TPM has so many.
 _BANKS_MAX = 16
 _INDEX_MASK = (1 << 24) - 1
 
@@ -32,6 +33,8 @@ def handles(transmit: Transmit, first: int, last: int | None = None) -> list[int
         found += [handle for handle in listed if handle & _INDEX_MASK <= end]
         if not more or not indexes or indexes[-1] >= end:
             return found
+        if len(found) > _HANDLES_MAX:
+            raise _misfit()
         first += indexes[-1] + 1 - (first & _INDEX_MASK)
 
 

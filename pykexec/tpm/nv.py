@@ -24,6 +24,7 @@ ISSUERS_MAX = 7
 _SIZE_MAX = 16 << 10
 _BUFFER_MIN = 512  # PC Client Platform TPM Profile 1.05, 4.5.
 _BUFFER_MAX = 2048
+_BUFFER_LEAST = 64  # Less would take forever.
 _SEQUENCE = 0x30
 _PADDING = b"\0\xff"
 
@@ -37,7 +38,7 @@ def read_nv(transmit: Transmit, index: int) -> bytes:
     step = min(size, _BUFFER_MIN)
     if size > _BUFFER_MIN:
         stated = tpm_property(transmit, Property.NV_BUFFER_MAX) or _BUFFER_MIN
-        step = min(max(stated, 1), _BUFFER_MAX)
+        step = min(max(stated, _BUFFER_LEAST), _BUFFER_MAX)
     by_index = attributes & NvAttribute.AUTH_READ
     reads_by = entity if by_index else Entity.of(Handle.OWNER)
     data = b""

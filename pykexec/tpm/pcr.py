@@ -56,7 +56,7 @@ def extend(transmit: Transmit, pcr: int, digests: Mapping[str, bytes]) -> None:
     rest = struct.pack(">I", len(digests))
     for bank, digest in digests.items():
         algorithm = bank_algorithm(bank)
-        if len(digest) != hashlib.new(bank).digest_size:
+        if len(digest) != _digest_size(bank):
             raise TpmError(f"PCR {pcr}: {len(digest)} bytes are no digest of bank {bank}")
         rest += struct.pack(">H", algorithm) + digest
     command = Command(CommandCode.PCR_EXTEND, (Entity.of(pcr),), rest=rest)
@@ -72,13 +72,16 @@ def event(transmit: Transmit, pcr: int, data: bytes) -> dict[str, bytes]:
     digests = {}
     for _ in range(reader.u32()):
         bank = bank_name(reader.u16())
-        try:
-            size = hashlib.new(bank).digest_size
-        except ValueError:
-            raise TpmError(f"{reader.what}: digest by {bank} is not known") from None
-        digests[bank] = reader.take(size)
+        digests[bank] = reader.take(_digest_size(bank))
     reader.end()
     return digests
+
+
+def _digest_size(bank: str) -> int:
+    try:
+        return hashlib.new(bank).digest_size
+    except ValueError:
+        raise TpmError(f"bank {bank}: the size of its digests is not known") from None
 
 
 def _read_some(transmit: Transmit, bank: str, numbers: set[int]) -> dict[int, bytes]:
@@ -91,7 +94,7 @@ def _read_some(transmit: Transmit, bank: str, numbers: set[int]) -> dict[int, by
         raise _misfit(reader)
     values = [reader.sized() for _ in selected]
     reader.end()
-    if any(len(value) != hashlib.new(bank).digest_size for value in values):
+    if any(len(value) != _digest_size(bank) for value in values):
         raise _misfit(reader)
     return dict(zip(sorted(selected), values, strict=True))
 

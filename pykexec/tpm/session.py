@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pykexec.errors import FormatError, TpmError
+from pykexec.errors import PykexecError, TpmError
 from pykexec.tpm.command import Command, Entity, execute
 from pykexec.tpm.constants import (
     Algorithm,
@@ -184,7 +184,7 @@ def _salt(public: Public) -> tuple[bytes, bytes]:
             with ours.derive(*coordinates) as z:
                 salt = kdfe(hash_name, z.view, _SALT_LABEL, ours.x, key.x, size * 8)
             return salt, sized(ours.x) + sized(ours.y)
-    except FormatError as error:
+    except PykexecError as error:
         raise TpmError(f"TPM: its key is none: {error}") from None
     raise TpmError("TPM: a sealed object is no key")
 

@@ -57,3 +57,26 @@ def test_only_what_came_after_the_first_look_is_flushed(tmp_path: Path) -> None:
 def test_an_answer_that_makes_no_sense_is_an_error(response: bytes, fault: str) -> None:
     with pytest.raises(TpmError, match=fault):
         loaded_handles(lambda _: response)
+
+
+def test_a_tpm_that_never_ends_its_list_is_an_error() -> None:
+    def endless(command: bytes) -> bytes:
+        (first,) = struct.unpack_from(">I", command, 14)
+        handles = range(first, first + 254)
+        body = struct.pack(">BII254I", 1, 1, 254, *handles)
+        return struct.pack(">HII", 0x8001, 10 + len(body), 0) + body
+
+    with pytest.raises(TpmError, match="does not fit"):
+        loaded_handles(endless)
+
+
+def test_a_list_in_pieces_is_asked_for_piece_by_piece() -> None:
+    tpm = Tpm({0x80000000, 0x80000001, 0x80000007})
+
+    def one_at_a_time(command: bytes) -> bytes:
+        _, first, _ = struct.unpack_from(">III", command, 10)
+        left = sorted(h for h in tpm.handles if h >= first and h >> 24 == first >> 24)
+        body = struct.pack(f">BII{len(left[:1])}I", len(left) > 1, 1, len(left[:1]), *left[:1])
+        return struct.pack(">HII", 0x8001, 10 + len(body), 0) + body
+
+    assert loaded_handles(one_at_a_time) == tpm.handles
