@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import hmac
+import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pykexec.attest import decode, protocol
@@ -16,7 +17,7 @@ from pykexec.attest.verifier.credential import make_credential
 from pykexec.attest.verifier.release import PlainSecret, seal
 from pykexec.attest.verifier.verify import Expected, verify
 from pykexec.tpm.public import parse_public
-from tests.https_server import Answer
+from tests.https_server import HANG_UP, Answer
 
 Fault = Callable[[Answer], Answer | None]
 
@@ -80,3 +81,30 @@ class Judge:
             return AttestReply(verdict).encode()
         key = decode.parse_statement(evidence.statement).key
         return AttestReply(verdict, seal(self.secrets, key, credential, challenge.nonce)).encode()
+
+
+def status(code: int, **headers: str) -> Callable[[Answer], Answer]:
+    """Another status, and nothing else."""
+    return lambda _: Answer(code, b"", {key.replace("_", "-"): headers[key] for key in headers})
+
+
+def hang_up(_: Answer) -> Answer | None:
+    """No answer at all."""
+    return HANG_UP
+
+
+def cut(answer: Answer) -> Answer:
+    """Half of it."""
+    return replace(answer, cut=len(answer.body) // 2)
+
+
+def body(data: bytes) -> Callable[[Answer], Answer]:
+    """Another body."""
+    return lambda answer: replace(answer, body=data)
+
+
+def edited(**changes: object) -> Callable[[Answer], Answer]:
+    """The answer with other values in its JSON."""
+    return lambda answer: replace(
+        answer, body=json.dumps({**json.loads(answer.body), **changes}).encode()
+    )

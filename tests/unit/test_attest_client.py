@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,52 +16,28 @@ from pykexec.attest.client import Answer as Attested
 from pykexec.attest.client import Facts, Server, attest
 from pykexec.attest.fields import ProtocolError, base64url
 from pykexec.attest.opened import Release
-from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, RELEASE_EVENT, RELEASE_PCR
+from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, RELEASE_PCR
 from pykexec.attest.spend import spend
 from pykexec.attest.verdict import Finding
 from pykexec.attest.verifier.release import PlainSecret
 from pykexec.errors import DeniedError, FormatError, NetworkError, TpmError, UsageError
 from pykexec.tpm.client import Tpm
 from pykexec.tpm.loaded import loaded_handles
-from tests.attest_judge import Judge
-from tests.attest_log import IPL, Boot, Measured, boot_events, encode_log
-from tests.https_server import HANG_UP, Answer, HttpsServer, https_server
+from tests.attest_judge import Judge, body, cut, edited, hang_up, status
+from tests.attest_log import encode_log
+from tests.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted, booted_tpm
+from tests.https_server import Answer, HttpsServer, https_server
 from tests.samples_tls import Certified, certified
-from tests.software_tpm import SoftwareTpm, software_tpm
 
-BANKS = ("sha256", "sha384")
-MACHINE = {"vendor": "QEMU", "uuid": "01234567-89ab-cdef-0123-456789abcdef"}
-PAYLOAD = {"path": "\\EFI\\a.efi", "sha256": "00" * 32, "authenticode_sha256": "11" * 32}
 SECRETS = (
     PlainSecret("root", "luks-key", {"volume": "root"}, bytearray(b"\x00\xffkey")),
     PlainSecret("note", "file", {"file": "note.txt"}, bytearray(b"hello")),
 )
 
 
-@dataclass(slots=True)
-class Booted:
-    """A TPM whose registers are those of a boot, and that boot's event log."""
-
-    transmit: SoftwareTpm
-    events: tuple[Measured, ...]
-
-    @property
-    def facts(self) -> Facts:
-        return Facts(MACHINE, PAYLOAD, lambda: encode_log(BANKS, self.events))
-
-    def spend(self, tpm: Tpm) -> None:
-        """As the agent does it; here the log is ours to write."""
-        spend(tpm, None, RELEASE_EVENT)
-        self.events += (Measured(RELEASE_PCR, IPL, RELEASE_EVENT),)
-
-
 @pytest.fixture(scope="module", name="booted")
 def booted_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    with software_tpm(tmp_path_factory.mktemp("tpm")) as transmit:
-        booted = Booted(transmit, boot_events(Boot(drivers=2)))
-        for event in booted.events:
-            if event.extends:
-                Tpm(transmit).extend(event.pcr, {bank: event.digest(bank) for bank in BANKS})
+    with booted_tpm(tmp_path_factory.mktemp("tpm")) as booted:
         yield booted
 
 
@@ -199,29 +175,6 @@ def test_a_log_of_another_boot_is_refused(booted: Booted, tpm: Tpm, whom: Server
 
 
 # What passes, and what does not.
-
-
-def status(code: int, **headers: str) -> Callable[[Answer], Answer]:
-    return lambda _: Answer(code, b"", {key.replace("_", "-"): headers[key] for key in headers})
-
-
-def hang_up(_: Answer) -> Answer | None:
-    return HANG_UP
-
-
-def cut(answer: Answer) -> Answer:
-    return replace(answer, cut=len(answer.body) // 2)
-
-
-def body(data: bytes) -> Callable[[Answer], Answer]:
-    return lambda answer: replace(answer, body=data)
-
-
-def edited(**changes: object) -> Callable[[Answer], Answer]:
-    """The answer with other values in its JSON."""
-    return lambda answer: replace(
-        answer, body=json.dumps({**json.loads(answer.body), **changes}).encode()
-    )
 
 
 @pytest.mark.parametrize("path", [CHALLENGES_PATH, ATTESTATIONS_PATH])

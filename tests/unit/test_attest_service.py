@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attester and service together: a TPM in software on one side, a real store on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pykexec.attest import decode, protocol
+from pykexec.attest.client import Server, attest
+from pykexec.attest.protocol import Identity
+from pykexec.attest.server.candidate import candidate_of
+from pykexec.attest.server.masterkey import LocalMasterKey
+from pykexec.attest.server.service import Service
+from pykexec.attest.server.store import Store
+from pykexec.errors import DeniedError
+from pykexec.tpm.client import Tpm
+from tests.booted_tpm import Booted, booted_tpm
+from tests.https_server import HANG_UP, Answer, https_server
+from tests.samples_tls import certified
+
+PEER = "192.0.2.7"
+KEY = b"the key of the volume"
+OPERATOR = "operator:test"
+POLICY = 'version = 1\nname = "any"\nallow_any_image = true\n'
+
+
+@dataclass(slots=True)
+class World:
+    """A machine, known and with a secret, and whom it asks; the next answers may get lost."""
+
+    booted: Booted
+    server: Server
+    store: Store
+    service: Service
+    lost: int = 0
+
+    def reply(self, path: str, body: bytes) -> Answer | None:
+        now = datetime.now(UTC)
+        if path == protocol.CHALLENGES_PATH:
+            asked = decode.parse_challenge_request(body)
+            return Answer(200, self.service.challenge(asked, PEER, now).encode())
+        reply = self.service.attest(decode.parse_attest_request(body), PEER, now)
+        self.lost -= 1
+        return HANG_UP if self.lost >= 0 else Answer(200, reply.encode())
+
+
+@pytest.fixture(name="world")
+def world_fixture(tmp_path: Path) -> Iterator[World]:
+    tls = certified(tmp_path / "tls")
+    url = f"sqlite:///{tmp_path}/store.db"
+    with (
+        booted_tpm(tmp_path / "tpm") as booted,
+        Store.open(url, LocalMasterKey(b"m" * 32), migrate=True) as store,
+    ):
+        with Tpm(booted.transmit) as tpm:
+            identity = Identity(tpm.best_ek().public, (), tpm.ak().public)
+        store.put_policy("any", POLICY, OPERATOR)
+        machine = store.add_machine(candidate_of(identity, {}), OPERATOR, policy="any")
+        store.put_secret(machine.id, "root", "luks-key", {"file": "k"}, KEY, OPERATOR)
+        world = World(booted, Server("", tls.authority.read_text()), store, Service(store))
+        with https_server(tls, world.reply) as server:
+            world.server = Server(server.address, tls.authority.read_text(), timeout_s=20)
+            yield world
+
+
+@pytest.fixture(name="tpm")
+def tpm_fixture(world: World) -> Iterator[Tpm]:
+    with Tpm(world.booted.transmit) as tpm:
+        yield tpm
+
+
+def test_a_known_machine_opens_its_secret_once(world: World, tpm: Tpm) -> None:
+    booted = world.booted
+    with (
+        attest(world.server, tpm, booted.facts) as answer,
+        answer.open_release(lambda: booted.spend(tpm)) as release,
+    ):
+        (secret,) = release.secrets
+        assert (secret.name, bytes(secret.value.view)) == ("root", KEY)
+    with (
+        attest(world.server, tpm, booted.facts) as again,
+        pytest.raises(DeniedError, match=r"release\."),
+    ):
+        again.check()
+
+
+def test_a_lost_release_is_not_repeated_in_the_same_boot(world: World, tpm: Tpm) -> None:
+    world.lost = 1
+    with attest(world.server, tpm, world.booted.facts) as answer:
+        with pytest.raises(DeniedError, match=r"release\.again"):
+            answer.open_release(lambda: None)
+        assert answer.reply.release is None
+
+
+def test_a_retired_machine_is_told_so(world: World, tpm: Tpm) -> None:
+    (machine,) = world.store.machines().items
+    world.store.retire(machine.id, OPERATOR, "sold")
+    with (
+        attest(world.server, tpm, world.booted.facts) as answer,
+        pytest.raises(DeniedError, match=r"machine\.retired: the machine is retired"),
+    ):
+        answer.check()
