@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.verifier.policy_offline import parse_reference
+from pykexec.attest.verifier.policy_offline import parse_reference, updated_policy
+from pykexec.attest.verifier.policy_predict import Changes
 from pykexec.cli import main
 from pykexec.efi import pe
-from pykexec.errors import FormatError
+from pykexec.errors import FormatError, UsageError
 from pykexec.image import assemble, initrd, measure
 from pykexec.image.reference import encode_reference, reference_values
+from tests.attest_machine import Machine
 from tests.unit.image_inputs import kernel_bytes, pe_bytes
 
 SECTIONS = {
@@ -89,6 +91,12 @@ def test_a_file_of_them_is_as_good_as_the_image() -> None:
 def test_a_file_of_something_else_is_refused(data: bytes, fault: str) -> None:
     with pytest.raises(FormatError, match=f"^r: {fault}"):
         parse_reference(data, "r")
+
+
+def test_a_digest_that_is_none_is_refused() -> None:
+    values = {**reference_values(IMAGE, "image"), "authenticode": {"sha256": "x", "sha384": "x"}}
+    with pytest.raises(UsageError, match="authenticode: 'x' is no digest"):
+        updated_policy(Machine().evidence(), "e", Changes(), "u", image=values)
 
 
 def test_build_writes_them_beside_the_image(

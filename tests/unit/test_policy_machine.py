@@ -122,6 +122,20 @@ def test_what_runs_before_the_image_is_refused_whatever_the_log_calls_it(type_: 
     assert refused(before_the_image(Machine(), evil), text) == ["policy.boot.application"]
 
 
+@pytest.mark.parametrize(
+    ("without", "fault"),
+    [
+        (attest_log.IPL, "PCR 11 is zero"),
+        (attest_log.APPLICATION, "the log tells of no application that was started"),
+    ],
+)
+def test_a_boot_without_our_image_teaches_nothing(without: int, fault: str) -> None:
+    machine = Machine()
+    machine.rewrite(tuple(event for event in machine.events if event.type != without))
+    with pytest.raises(UsageError, match=fault):
+        learnt(machine)
+
+
 def test_shim_before_the_image_is_learnt_with_it() -> None:
     shim = attest_log.application(r"\EFI\BOOT\BOOTX64.EFI", b"shim")
     text = learnt(before_the_image(Machine(), shim), LearnOptions("p"))
@@ -295,6 +309,28 @@ def test_nothing_is_foreseen_from_a_log_of_another_boot() -> None:
     log = parse_event_log(Machine(boot=replace(BOOT, dbx_hashes=9)).evidence().event_log)
     with pytest.raises(FormatError, match="does not explain PCR 7"):
         predict(log, "sha256", Machine().evidence().pcrs, Changes(written={"dbx": hashes(1)}))
+
+
+def test_what_the_log_does_not_have_cannot_be_updated() -> None:
+    machine = Machine()
+    kept = (attest_log.SEPARATOR, attest_log.VARIABLE_DRIVER_CONFIG)
+    machine.rewrite(tuple(event for event in machine.events if event.type in kept))
+    evidence = machine.evidence()
+    log = parse_event_log(evidence.event_log)
+    with pytest.raises(UsageError, match="the log has no version of the firmware"):
+        predict(log, "sha256", evidence.pcrs, Changes(version="2"))
+    with pytest.raises(UsageError, match="the log has no application that was started"):
+        predict(log, "sha256", evidence.pcrs, Changes(application=bytes(32)))
+
+
+def test_a_variable_that_cannot_be_read_is_not_the_one_that_is_meant() -> None:
+    machine = Machine()
+    machine.extend(7, attest_log.VARIABLE_DRIVER_CONFIG, b"short")
+    machine.extend(7, attest_log.VARIABLE_AUTHORITY, b"short")
+    evidence = machine.evidence()
+    changes = Changes(written={"dbx": hashes(1)})
+    found = predict(parse_event_log(evidence.event_log), "sha256", evidence.pcrs, changes)
+    assert list(found.pcrs) == [7]
 
 
 def test_nothing_is_foreseen_of_firmware_that_hashes_otherwise() -> None:

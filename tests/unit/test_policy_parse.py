@@ -91,6 +91,14 @@ def refused(data: bytes, fault: str) -> None:
         ("updates", [{"pcrs": {"sha256": {"0": PCR0}}}], "updates[0].name: missing"),
         ("updates", [{"name": "u", "images": []}], "updates[0].images: unknown key"),
         (
+            "images",
+            [
+                {"name": "a", "pcr11": {"sha256": OTHER}, "authenticode": {"sha256": OTHER}},
+                {"name": "b", "pcr11": {"sha256": OTHER}},
+            ],
+            "images: either all or none have authenticode",
+        ),
+        (
             "updates",
             [{"name": "u", "pcrs": {"sha256": {"7": PCR0}}}],
             "updates[0].pcrs.sha256.7: the policy itself demands nothing",

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from pykexec.attest.verifier.events import UefiVariable, parse_variable
 from pykexec.attest.verifier.signatures import parse_signatures
+from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import Event, EventLog, replay
 
-_VARIABLE = "<16sQQ"
+_SIZE_OFFSET = 24  # of DataLength in UEFI_VARIABLE_DATA
 _VARIABLE_TYPE, _VERSION_TYPE = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_S_CRTM_VERSION"
 _APPLICATION_TYPE, _AUTHORITY_TYPE = "EV_EFI_BOOT_SERVICES_APPLICATION", "EV_EFI_VARIABLE_AUTHORITY"
 
@@ -123,22 +125,28 @@ class _Work:
             )
         self._replace(number, data, hashlib.new(self.bank, data).digest())
 
-    def _variable(self, name: str) -> list[tuple[int, bytes, bytes]]:
-        """Events that measured this variable: number, head, content."""
-        found = []
-        for number in self._find(_VARIABLE_TYPE):
-            head, other, content = split_variable(self.events[number])
-            if other == name:
-                found.append((number, head, content))
+    def _variables(self, type_: str) -> Iterator[tuple[int, UefiVariable]]:
+        """Events that measured variables; what cannot be read is none of those that are meant."""
+        for number in self._find(type_):
+            try:
+                yield number, parse_variable(self.events[number].data)
+            except FormatError:
+                continue
+
+    def _named(self, name: str) -> list[tuple[int, bytes]]:
+        """Events that measured this variable, and its content."""
+        found = [(n, v.data) for n, v in self._variables(_VARIABLE_TYPE) if v.name == name]
         if not found:
             raise UsageError(f"{name}: the log has no such variable")
         return found
 
     def write(self, name: str, content: bytes) -> None:
         signatures = parse_signatures(content)
-        for number, head, _ in self._variable(name):
-            new = head[:24] + struct.pack("<Q", len(content)) + head[32:] + content
-            self._rehash(number, new)
+        for number, old in self._named(name):
+            data = self.events[number].data
+            head = data[: len(data) - len(old)]
+            size = struct.pack("<Q", len(content))
+            self._rehash(number, head[:_SIZE_OFFSET] + size + head[_SIZE_OFFSET + 8 :] + content)
         digest = hashlib.sha256(content).hexdigest()
         self.variables[name] = PredictedVariable(
             digest, tuple(found.sha256 for found in signatures.certificates), signatures.hashes
@@ -147,19 +155,19 @@ class _Work:
             self._note_authorities(content)
 
     def append(self, name: str, content: bytes) -> None:
-        (_, _, old), *_ = self._variable(name)
+        (_, old), *_ = self._named(name)
         new = appended(old, content, name)
         if new == old:
             self.notes.append(f"{name} has all of that already")
         self.write(name, new)
 
     def _note_authorities(self, content: bytes) -> None:
-        for number in self._find(_AUTHORITY_TYPE):
-            _, name, signature = split_variable(self.events[number])
-            if name == "db" and signature not in content:
+        for _, authority in self._variables(_AUTHORITY_TYPE):
+            if authority.name == "db" and authority.data not in content:
+                digest = hashlib.sha256(authority.data[GUID_SIZE:]).hexdigest()
                 self.notes.append(
-                    "db loses what vouched for an image of this boot "
-                    f"({hashlib.sha256(signature[16:]).hexdigest()}): it may not be started"
+                    f"db loses what vouched for an image of this boot ({digest}): "
+                    "it may not be started"
                 )
 
     def set_version(self, version: str) -> None:
@@ -181,18 +189,6 @@ class _Work:
             raise UsageError(f"{old.hex()}: the log has no event with this {self.bank}")
         for number in numbers:
             self._replace(number, self.events[number].data, new)
-
-
-def split_variable(event: Event) -> tuple[bytes, str, bytes]:
-    """Head with GUID, sizes and name; name; content of UEFI_VARIABLE_DATA."""
-    size = struct.calcsize(_VARIABLE)
-    if len(event.data) >= size:
-        _, name_length, content_size = struct.unpack_from(_VARIABLE, event.data)
-        end = size + 2 * name_length
-        if end + content_size == len(event.data):
-            name = event.data[size:end].decode("utf-16-le", "replace")
-            return event.data[:end], name, event.data[end:]
-    raise FormatError(f"event log: offset {event.offset}: malformed {type_name(event.type)}")
 
 
 def _like(old: bytes, text: str) -> bytes:
