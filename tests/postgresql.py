@@ -22,7 +22,15 @@ from pykexec.run import run
 USER = "store"
 _START_S = 60
 # Nothing that these hold has to survive a power failure.
-_FAST = ("fsync=off", "full_page_writes=off")
+_FAST = (
+    "fsync=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=8GB",
+    "checkpoint_timeout=1h",
+)
 
 
 @dataclass(slots=True)
@@ -36,12 +44,34 @@ class Server:
         """As Store.open() takes it."""
         return f"postgresql://{USER}@/{database}?host={self.directory}"
 
-    def create(self, template: str = "template0") -> str:
-        """The name of a new database that is a copy of template."""
+    def create(self) -> str:
+        """The name of a new database, which is empty."""
         name = f"test{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+            connection.execute(f"CREATE DATABASE {name} STRATEGY wal_log")
         return name
+
+    def save(self, name: str) -> None:
+        """Note what is in a database's tables, for restore()."""
+        with psycopg.connect(self.url(name)) as connection:
+            connection.execute("CREATE SCHEMA saved")
+            for table in _tables(connection):
+                connection.execute(f"CREATE TABLE saved.{table} AS TABLE {table}")
+
+    def restore(self, name: str) -> None:
+        """Bring back what was noted, and triggers that were disabled; much faster than a copy."""
+        with psycopg.connect(self.url(name)) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for table in _tables(connection):
+                connection.execute(f"DELETE FROM {table}")
+                connection.execute(f"INSERT INTO {table} SELECT * FROM saved.{table}")
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+            connection.execute("SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence")
+
+
+def _tables(connection: psycopg.Connection) -> list[str]:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    return [name for (name,) in connection.execute(query)]
 
 
 def _binaries() -> Path:
@@ -79,7 +109,7 @@ def running(durable: bool = False) -> Generator[Server, None, None]:
         _wait(server, process)
         yield server
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGQUIT)
         process.wait(timeout=_START_S)
         shutil.rmtree(directory)
 

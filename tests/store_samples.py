@@ -85,8 +85,10 @@ def tamper(store: Store, statement: str, **values: object) -> None:
 
 def drop_guard(store: Store, table: str, name: str) -> None:
     """Take away a trigger."""
-    suffix = "" if store.database.kind == "sqlite" else f" ON {table}"
-    tamper(store, f"DROP TRIGGER {table}_{name}{suffix}")
+    if store.database.kind == "sqlite":
+        tamper(store, f"DROP TRIGGER {table}_{name}")
+    else:
+        tamper(store, f"ALTER TABLE {table} DISABLE TRIGGER {table}_{name}")
 
 
 def certificate(authority: bool) -> bytes:

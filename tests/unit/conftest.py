@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -12,47 +12,45 @@ import pytest
 from pykexec.attest.server.masterkey import LocalMasterKey
 from pykexec.attest.server.store import Store
 from tests import postgresql
+from tests.postgresql import Server
 from tests.store_samples import MASTER
 
 
 @pytest.fixture(scope="session", name="postgresql_server")
-def postgresql_server_fixture() -> Generator[postgresql.Server, None, None]:
+def postgresql_server_fixture() -> Generator[Server, None, None]:
     """One for all tests of a process."""
     with postgresql.running() as server:
         yield server
 
 
-@pytest.fixture(scope="session", name="migrated")
-def migrated_fixture(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, Path], str]:
-    """Gives the URL of a copy of a new store; making one takes long."""
-    made: dict[str, Path | str] = {}
+@pytest.fixture(scope="session", name="sqlite_template")
+def sqlite_template_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store, to be copied: making one takes longer."""
+    path = tmp_path_factory.mktemp("store") / "template.db"
+    Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER), migrate=True).close()
+    return path
 
-    def copy(kind: str, directory: Path) -> str:
-        if kind == "sqlite":
-            if kind not in made:
-                made[kind] = path = tmp_path_factory.mktemp("store") / "template.db"
-                Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER), migrate=True).close()
-            target = directory / "store.db"
-            shutil.copy(made[kind], target)
-            return f"sqlite:///{target}"
-        server: postgresql.Server = request.getfixturevalue("postgresql_server")
-        if kind not in made:
-            made[kind] = server.create()
-            url = server.url(str(made[kind]))
-            Store.open(url, LocalMasterKey(MASTER), migrate=True).close()
-        return server.url(server.create(str(made[kind])))
 
-    return copy
+@pytest.fixture(scope="session", name="postgresql_template")
+def postgresql_template_fixture(postgresql_server: Server) -> str:
+    """A database with a new store, to be restored for each test."""
+    name = postgresql_server.create()
+    Store.open(postgresql_server.url(name), LocalMasterKey(MASTER), migrate=True).close()
+    postgresql_server.save(name)
+    return name
 
 
 @pytest.fixture(name="store_url", params=["sqlite", "postgresql"])
-def store_url_fixture(
-    request: pytest.FixtureRequest, migrated: Callable[[str, Path], str], tmp_path: Path
-) -> str:
+def store_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a store in which nothing is, wrapped by MASTER."""
-    return migrated(request.param, tmp_path)
+    if request.param == "sqlite":
+        path: Path = request.getfixturevalue("sqlite_template")
+        shutil.copy(path, tmp_path / "store.db")
+        return f"sqlite:///{tmp_path}/store.db"
+    server: Server = request.getfixturevalue("postgresql_server")
+    name: str = request.getfixturevalue("postgresql_template")
+    server.restore(name)
+    return server.url(name)
 
 
 @pytest.fixture(name="store")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,9 +111,7 @@ def test_a_database_that_is_away_is_an_error_without_its_password(tmp_path: Path
         assert "hunter2" not in str(caught.value)
 
 
-def test_nobody_else_can_read_the_file(
-    tmp_path: Path, migrated: Callable[[str, Path], str]
-) -> None:
+def test_nobody_else_can_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with Store.open(f"sqlite:///{path}", KEY, migrate=True) as store:
         enrolled(store)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pykexec.attest import protocol
-from pykexec.attest.server import envelope
+from pykexec.attest.server import envelope, opening, secret_values
 from pykexec.attest.server.envelope import Keyring, WrappedKey
 from pykexec.attest.server.masterkey import LocalMasterKey
 from pykexec.attest.server.records import Conflict, MasterKeyError, NotFound, Tampered
-from pykexec.attest.server.secret_values import SECRETS_MAX, VALUE_MAX
+from pykexec.attest.server.secret_values import VALUE_MAX
 from pykexec.attest.server.store import Store
 from pykexec.errors import UsageError
 from tests.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
@@ -108,11 +108,14 @@ def test_what_could_not_be_released_is_not_stored(
     assert store.secrets(machine.id, history=True) == ()
 
 
-def test_a_machine_has_no_more_secrets_than_a_release(store: Store) -> None:
+def test_a_machine_has_no_more_secrets_than_a_release(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_values, "SECRETS_MAX", 3)
     machine = enrolled(store)
-    for number in range(SECRETS_MAX):
+    for number in range(3):
         store.put_secret(machine.id, f"s{number}", "file", {}, b"x", OPERATOR)
-    with pytest.raises(Conflict, match="at most 64"):
+    with pytest.raises(Conflict, match="at most 3"):
         store.put_secret(machine.id, "more", "file", {}, b"x", OPERATOR)
     store.put_secret(machine.id, "s0", "file", {}, b"y", OPERATOR)
 
@@ -154,16 +157,17 @@ def test_nothing_is_opened_by_another_master_key(store_url: str) -> None:
         Store.open(store_url, LocalMasterKey(OTHER_MASTER))
 
 
-def test_all_keys_are_wrapped_anew(store_url: str) -> None:
+def test_all_keys_are_wrapped_anew(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_ROWS_AT_ONCE", 2)
     old, new = LocalMasterKey(MASTER), LocalMasterKey(OTHER_MASTER)
     with Store.open(store_url, old) as store:
-        for number in range(60):
+        for number in range(5):
             with_secret(store, enrolled(store, number), b"%d" % number)
         derived = store.derived_key("x")
     with Store.open(store_url, new, previous=[old]) as store:
-        assert store.rewrap(OPERATOR) == 61
+        assert store.rewrap(OPERATOR) == 6
     with Store.open(store_url, new) as store:
-        assert [bytes(store.open_secrets(n + 1)[0][1]) for n in (0, 59)] == [b"0", b"59"]
+        assert [bytes(store.open_secrets(n + 1)[0][1]) for n in (0, 4)] == [b"0", b"4"]
         assert (store.derived_key("x"), store.verify_audit().faults) == (derived, ())
         assert store.secrets(1)[0].key_id == new.key_id
     with pytest.raises(MasterKeyError):
