@@ -120,14 +120,14 @@ def _challenge() -> JsonSchema:
 
 def _attest() -> JsonSchema:
     reply = _content(agent_schemas.ATTEST_REPLY)
-    refusals = _refusals(400, 403)
-    either = reply | _content(problems.PROBLEM, problems.CONTENT_TYPE)
-    refusals["403"] = {"description": "Refused; the findings say why.", "content": either}
     return {
         "operationId": "attest",
         "summary": "Second message: evidence; the answer is the verdict and what is released.",
         "requestBody": _body(agent_schemas.ATTEST_REQUEST),
-        "responses": {"200": {"description": "Accepted.", "content": reply}, **refusals},
+        "responses": {
+            "200": {"description": "Judged: accepted or refused.", "content": reply},
+            **_refusals(400),
+        },
     }
 
 
