@@ -128,7 +128,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 def main(args: argparse.Namespace) -> int:
     """Do what was asked for."""
-    code: int = args.run(args)
+    try:
+        code: int = args.run(args)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"policy: {error.name} is missing: install pykexec[server]") from None
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.protocol import AttestRequest
 from pykexec.cli import main
+from pykexec.errors import ToolError
+from pykexec.run import run
 from tests import attest_ca, attest_log
 from tests.attest_machine import Boot, Machine
 
@@ -175,3 +178,13 @@ def test_a_fault_is_one_line(
         fault = fault.replace(name, path)
     assert fault in err
     assert err.count("\n") == 1
+
+
+def test_a_missing_package_is_named(evidence: str, policy: str) -> None:
+    code = (
+        "import sys; sys.modules['cryptography'] = None\n"
+        "from pykexec.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", code, "policy", "check", evidence, policy]
+    with pytest.raises(ToolError, match=r"cryptography is missing: install pykexec\[server\]"):
+        run(words, timeout_s=60)

@@ -17,9 +17,10 @@ from pykexec.attest.verifier.policy_offline import check, genuine_claims, update
 from pykexec.attest.verifier.policy_predict import Changes, predict
 from pykexec.efi.signature_list import appended
 from pykexec.errors import DeniedError, FormatError, UsageError
-from pykexec.tpm.eventlog import parse_event_log
+from pykexec.tpm.eventlog import parse_event_log, replay
 from tests import attest_log
 from tests.attest_machine import PAYLOAD, Boot, Machine, Measured
+from tests.lint.tree import ROOT
 
 NOW = Context(datetime.now(UTC), "10.0.0.5")
 BOOT = Boot()
@@ -358,3 +359,31 @@ def test_appending_keeps_what_is_there_and_adds_what_is_new() -> None:
     owner = struct.pack("16s", b"another owner")
     other = hashes(2)[:28] + owner + hashes(2)[44:]
     assert appended(old, other, "dbx") == old + other
+
+
+def with_log(name: str) -> Machine:
+    """A simulated machine that booted what a real one did."""
+    machine = Machine()
+    machine.event_log = (ROOT / "tests/data/eventlogs" / name).read_bytes()
+    registers = replay(parse_event_log(machine.event_log), "sha256")
+    machine.pcrs["sha256"] = {n: registers.get(n, bytes(32)) for n in range(24)}
+    return machine
+
+
+@pytest.mark.parametrize("name", ["ovmf-2022.11.bin", "ovmf-2025.02-secure-boot.bin"])
+def test_real_firmware_is_learnt_from(name: str) -> None:
+    text = learnt(with_log(name))
+    assert refused(with_log(name), text) == []
+    assert "policy.image" in refused(Machine(), text)
+
+
+def test_an_update_of_real_firmwares_revocations_is_foreseen() -> None:
+    machine = with_log("ovmf-2025.02-secure-boot.bin")
+    evidence = machine.evidence()
+    claims = genuine_claims(evidence, "e")
+    before: list[str] = claims["secure_boot"]["variables"]["dbx"]["hashes"]  # type: ignore[index]
+    log = parse_event_log(evidence.event_log)
+    found = predict(log, "sha256", evidence.pcrs, Changes(appended={"dbx": hashes(1, 2)}))
+    assert list(found.pcrs) == [7]
+    assert list(found.variables["dbx"].hashes[: len(before)]) == before
+    assert len(found.variables["dbx"].hashes) == len(before) + 2

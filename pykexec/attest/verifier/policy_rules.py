@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
@@ -77,6 +78,8 @@ class _Worker:
             self._process = None  # After fork() it answers to our parent.
         if self._process is None or self._process.poll() is not None:
             self._end()
+            if find_spec("cel") is None:
+                raise ModuleNotFoundError("common-expression-language is missing", name="cel")
             self._process = subprocess.Popen(
                 [sys.executable, "-I", _WORKER],
                 stdin=subprocess.PIPE,
