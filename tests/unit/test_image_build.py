@@ -132,6 +132,7 @@ def test_every_shipped_module_of_ours_can_be_imported(root: Path) -> None:
         ("import traceback, subprocess, logging; print(1)", "1"),
         ("import sys; print(sys.path[1:], sys.flags.isolated)", "lib-dynload'] 1"),
         ("from pykexec._native import lib; print(lib.PK_PAGE_SIZE)", "4096"),
+        ("from pykexec import crypto; print(len(crypto.ecdh_generate('P-256').x))", "32"),
     ],
 )
 def test_python_works_in_the_initramfs(root: Path, code: str, words: str) -> None:
