@@ -140,7 +140,9 @@ class Client:
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
-            return waiting.pop() if waiting else {"type": "http.disconnect"}
+            if not waiting:
+                await asyncio.Event().wait()  # The peer stays to hear the answer.
+            return waiting.pop()
 
         async def send(message: Message) -> None:
             messages.append(message)

@@ -47,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=1, metavar="N", help="processes (default: 1)"
     )
     parser.add_argument(
+        "--threads", type=int, default=8, metavar="N", help="of each worker (default: 8)"
+    )
+    parser.add_argument(
         "--trusted-proxy", action="append", default=[], metavar="NETWORK",
         help="believe X-Forwarded-For of these; may be repeated",
     )  # fmt: skip
@@ -77,6 +80,8 @@ def main(args: argparse.Namespace) -> int:
 
     if args.workers < 1 or args.workers > 64:
         raise UsageError("--workers: from 1 to 64")
+    if not 1 <= args.threads <= 256:
+        raise UsageError("--threads: from 1 to 256")
     if not 1 <= args.challenge_timeout <= 3600:
         raise UsageError("--challenge-timeout: from 1 to 3600 s")
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO)
@@ -86,6 +91,7 @@ def main(args: argparse.Namespace) -> int:
     web = WebOptions(
         agents=Rate(args.rate, max(args.burst, 1)),
         proxies=parse_networks(args.trusted_proxy),
+        threads=args.threads,
         tls=args.tls_cert is not None,
         access_log=not args.no_access_log,
     )

@@ -21,6 +21,7 @@ from pykexec.attest.server import admin, agents, pages, public
 from pykexec.attest.server.limits import peer_key
 from pykexec.attest.server.peer import peer_of
 from pykexec.attest.server.problems import Problem, too_many
+from pykexec.attest.server.records import StoreError
 from pykexec.attest.server.web import Web
 
 access = logging.getLogger("pykexec.access")
@@ -43,6 +44,12 @@ HEADERS = (
 """Of every answer."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _NO_STORE = (b"cache-control", b"no-store")
+
+
+_FAULT = Problem(500, "the server failed; its log knows why", {"Connection": "close"})
+_UNAVAILABLE = Problem(
+    503, "the server cannot reach its database", {"Connection": "close", "Retry-After": "2"}
+)
 
 
 class Application:
@@ -93,10 +100,12 @@ class Application:
             await refusal.response()(scope, receive, send_with_headers)
         except Exception as error:
             number = _log_fault(scope, error)
+            # The database is locked, full or not there: that may pass.
+            passing = type(error) is StoreError
             self.web.metrics.count("pykexec_failures_total")
             if sent:
                 raise RuntimeError(f"request {number} failed after its answer began") from None
-            fault = Problem(500, "the server failed; its log knows why", {"Connection": "close"})
+            fault = _UNAVAILABLE if passing else _FAULT
             await fault.response(number)(scope, receive, send_with_headers)
         finally:
             self._account(scope, sent, time.perf_counter() - start)

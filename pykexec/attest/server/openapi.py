@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pykexec import __version__
 from pykexec.attest import protocol
 from pykexec.attest.server import agent_schemas, problems
@@ -30,6 +32,7 @@ _PROBLEMS = {
 _OF_ALL = (405, 408, 411, 413, 429, 500, 503)
 
 
+@cache
 def document() -> JsonSchema:
     """What /openapi.json answers."""
     paths: dict[str, dict[str, object]] = {}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole web service in this process, over a store with one policy and a token for each role."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from pykexec.attest import decode, protocol
+from pykexec.attest.protocol import AttestReply, Challenge
+from pykexec.attest.server.accounts import Accounts
+from pykexec.attest.server.app import Application
+from pykexec.attest.server.limits import Rate
+from pykexec.attest.server.masterkey import LocalMasterKey
+from pykexec.attest.server.records import ROLES, Machine, Settings
+from pykexec.attest.server.service import Service
+from pykexec.attest.server.store import Store
+from pykexec.attest.server.web import Web, WebOptions
+from tests import attest_ca, attest_machine
+from tests.web_client import Answer, Client
+
+ACTOR = "operator:test"
+ANY_IMAGE = 'version = 1\nname = "any"\nallow_any_image = true\n'
+PASSWORD = "a password of some length"
+KEY = b"the key of the volume, 32 bytes."
+NO_LIMIT = Rate(0, 1)
+UNLIMITED = WebOptions(agents=NO_LIMIT, api=NO_LIMIT, failures=NO_LIMIT, account=NO_LIMIT)
+_MASTER = b"m" * 32
+
+
+@dataclass
+class World:
+    """A server, a client of it, and bearer tokens by role; operators have the roles' names."""
+
+    web: Web
+    client: Client
+    tokens: dict[str, str]
+    database: Path
+
+    @property
+    def store(self) -> Store:
+        """The server's."""
+        return self.web.store
+
+    def challenge(self, machine: attest_machine.Machine) -> Challenge:
+        """First round trip."""
+        answer = self.post(protocol.CHALLENGES_PATH, machine.challenge_request().encode())
+        assert answer.status == 200, answer.text
+        return decode.parse_challenge(answer.body)
+
+    def attest(self, machine: attest_machine.Machine) -> tuple[Answer, AttestReply]:
+        """Both round trips."""
+        request = machine.attest_request(self.challenge(machine))
+        answer = self.post(protocol.ATTESTATIONS_PATH, request.encode())
+        return answer, decode.parse_attest_reply(answer.body)
+
+    def post(self, path: str, body: bytes) -> Answer:
+        """One message of the protocol."""
+        return self.client.request("POST", path, body, {"content-type": "application/json"})
+
+    def known(self, machine: attest_machine.Machine) -> Machine:
+        """The machine as the store has it."""
+        found = self.store.machine(machine.fingerprint)
+        assert found
+        return found
+
+
+@cache
+def _template() -> tuple[bytes, dict[str, str]]:
+    """A database that is worth copying: migrations and passwords take time."""
+    tokens = {}
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "store.db"
+        with Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER), migrate=True) as store:
+            store.put_policy("any", ANY_IMAGE, ACTOR)
+            store.add_ek_root(attest_ca.root_der(), ACTOR)
+            store.set_settings(Settings(default_policy="any", first_use=True), ACTOR)
+            accounts = Accounts(store.database, store.keys)
+            for role in ROLES:
+                accounts.create(role, role, PASSWORD, ACTOR)
+                tokens[role] = store.create_token(role, role, ACTOR)[1]
+        shutil.copy(path, path.with_suffix(".copy"))
+        return path.with_suffix(".copy").read_bytes(), tokens
+
+
+@contextmanager
+def world(
+    directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7"
+) -> Generator[World, None, None]:
+    """Start it; with the default options nobody is slowed down."""
+    data, tokens = _template()
+    path = directory / "store.db"
+    path.write_bytes(data)
+    store = Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER))
+    web = Web(
+        store,
+        Service(store),
+        Accounts(store.database, store.keys),
+        replace(options, threads=2),
+    )
+    with Client(Application(web), peer) as client:
+        yield World(web, client, tokens, path)
