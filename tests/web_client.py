@@ -50,10 +50,14 @@ class Answer:
 
 
 class Client:
-    """Sends requests from one address; keeps cookies like a browser, never follows."""
+    """Sends requests from one address; keeps cookies like a browser, never follows.
+
+    With stalls it sends heads, and bodies never.
+    """
 
     def __init__(self, app: Application, peer: str = "192.0.2.7") -> None:
         self.peer = peer
+        self.stalls = False
         self.cookies: dict[str, str] = {}
         self.set_cookies: list[str] = []
         self._app = app
@@ -140,7 +144,7 @@ class Client:
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
-            if not waiting:
+            if not waiting or self.stalls:
                 await asyncio.Event().wait()  # The peer stays to hear the answer.
             return waiting.pop()
 
