@@ -55,6 +55,7 @@ class EkProfile:
     ca: bool = False
     not_before: datetime = START
     not_after: datetime = END
+    key_usage: bool = True
     key_agreement: bool | None = None
     unknown_critical: bool = False
     subject: str = ""
@@ -79,7 +80,8 @@ class Authority:
         agrees = isinstance(public, ec.EllipticCurvePublicKey)
         if profile.key_agreement is not None:
             agrees = profile.key_agreement
-        builder = builder.add_extension(_key_usage(agrees), critical=True)
+        if profile.key_usage:
+            builder = builder.add_extension(_key_usage(agrees), critical=True)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = builder.add_extension(issuer, critical=False)
         if profile.eku is not None:

@@ -146,12 +146,41 @@ def test_a_signature_over_another_quote_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "signature",
-    [b"", struct.pack(">HH", 0x18, 0x0C) + bytes(68), struct.pack(">HHHH", 0x18, 0x0B, 0, 0)],
-    ids=["nothing", "SHA-384", "zeros"],
+    "change",
+    [
+        lambda signature: b"",
+        lambda signature: struct.pack(">HH", 0x18, 0x0C) + signature[4:],
+        lambda signature: struct.pack(">HH", 0x14, 0x0B) + signature[4:],
+        lambda signature: signature[:4] + bytes(4),
+        lambda signature: signature[:-1],
+        lambda signature: signature + b"\0",
+    ],
+    ids=["nothing", "SHA-384", "RSASSA", "zeros", "cut off", "more"],
 )
-def test_what_is_no_signature_is_refused(signature: bytes) -> None:
-    assert codes(replace(Machine().evidence(), signature=signature)) == ["quote.signature"]
+def test_what_is_no_signature_is_refused(change: Callable[[bytes], bytes]) -> None:
+    evidence = Machine().evidence()
+    bad = replace(evidence, signature=change(evidence.signature))
+    assert codes(bad) == ["quote.signature"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda quote: quote[:-1],
+        lambda quote: quote + b"\0",
+        lambda quote: quote.replace(b"\0\0\0\1\0\x0b\3", b"\0\0\0\xff\0\x0b\3"),
+        lambda quote: quote.replace(b"\0\x0b\3\xff\xff\0", b"\0\x0b\4\xff\xff\0\1"),
+        lambda quote: quote.replace(b"\0\x0b\3\xff\xff\0", b"\0\x0b\x09\xff\xff" + bytes(7)),
+    ],
+    ids=["cut off", "more", "255 selections", "PCR 24", "selection of 9 bytes"],
+)
+def test_what_is_no_quote_is_refused_though_it_is_signed(change: Callable[[bytes], bytes]) -> None:
+    machine = Machine()
+    evidence = machine.evidence()
+    quote = change(evidence.quote)
+    assert quote != evidence.quote
+    signed = replace(evidence, quote=quote, signature=attest_tpm.sign(machine.ak, quote))
+    assert codes(signed) == ["quote.format"]
 
 
 def test_values_that_were_not_quoted_are_refused_though_their_log_fits() -> None:
@@ -172,7 +201,11 @@ def test_values_that_nobody_asked_for_are_refused(
     pcrs: dict[int, bytes], expected: list[str]
 ) -> None:
     evidence = Machine().evidence()
-    assert codes(replace(evidence, pcrs={**evidence.pcrs, **pcrs})) == expected
+    more = replace(evidence, pcrs={**evidence.pcrs, **pcrs})
+    assert codes(more) == expected
+    values = verify(more, EXPECTED).claims["pcrs"]
+    assert isinstance(values, dict)
+    assert "16" not in values
 
 
 def test_values_of_another_bank_are_refused() -> None:
@@ -217,6 +250,15 @@ def test_a_register_of_ones_is_refused() -> None:
     machine = Machine()
     machine.pcrs["sha256"][3] = b"\xff" * 32
     assert codes(machine.evidence()) == ["pcr.empty.3", "log.replay.3"]
+
+
+def test_registers_of_a_dynamic_launch_begin_with_ones() -> None:
+    machine = Machine()
+    machine.pcrs["sha256"][17] = b"\xff" * 32
+    pcrs = (*QUOTED_PCRS, 17)
+    assert codes(machine.evidence(pcrs=pcrs), pcrs=pcrs) == []
+    machine.pcrs["sha256"][17] = bytes(32)
+    assert codes(machine.evidence(pcrs=pcrs), pcrs=pcrs) == ["log.replay.17"]
 
 
 def without(evidence: Evidence, machine: Machine, index: int) -> Evidence:

@@ -35,6 +35,7 @@ BAD_CERTIFICATES = {
     "for a platform": (EkProfile(eku=PLATFORM), "ek.certificate.eku"),
     "of an authority": (EkProfile(ca=True), "ek.certificate.ca"),
     "for another use of its key": (EkProfile(key_agreement=False), "ek.certificate.usage"),
+    "for any use of its key": (EkProfile(key_usage=False), "ek.certificate.usage"),
     "without a device": (EkProfile(device=None), "ek.certificate.san"),
     "without a manufacturer": (EkProfile(device=empty_name("2.23.133.2.1")), "ek.certificate.san"),
     "without a model": (EkProfile(device=empty_name("2.23.133.2.2")), "ek.certificate.san"),

@@ -93,11 +93,12 @@ def test_an_operating_system_cannot_switch_secure_boot_on_afterwards() -> None:
     machine = Machine(boot=OFF)
     machine.extend(7, VARIABLE_DRIVER_CONFIG, SECURE_BOOT_ON)
     assert secure_boot(machine) is None
-    hidden = tuple(
-        relabelled(event, EVENT_TAG) if event.pcr == 7 and b"S\0e\0c" in event.data else event
-        for event in machine.events[:-1]
-    )
-    assert secure_boot(machine, (*hidden, machine.events[-1])) is None
+    for type_ in (EVENT_TAG, VARIABLE_AUTHORITY):
+        hidden = tuple(
+            relabelled(event, type_) if event.pcr == 7 and b"S\0e\0c" in event.data else event
+            for event in machine.events[:-1]
+        )
+        assert secure_boot(machine, (*hidden, machine.events[-1])) is None
 
 
 def test_a_separator_cannot_be_moved_behind_what_was_added() -> None:
@@ -110,6 +111,22 @@ def test_a_separator_cannot_be_moved_behind_what_was_added() -> None:
         lambda event: relabelled(event, ACTION) if event.data == bytes(4) else event,
     )
     assert set(other) == {"log.event"}
+
+
+def test_a_second_separator_tells_nothing() -> None:
+    machine = Machine()
+    machine.extend(7, SEPARATOR, bytes(4))
+    assert secure_boot(machine) is None
+
+
+def test_an_authority_that_was_not_measured_tells_nothing() -> None:
+    machine = Machine()
+    other = variable("db", SECURITY_DATABASE, bytes(16) + certificate("somebody else"))
+    events = tuple(
+        relabelled(event, VARIABLE_AUTHORITY, other) if event.type == VARIABLE_AUTHORITY else event
+        for event in machine.events
+    )
+    assert secure_boot(machine, events) is None
 
 
 @pytest.mark.parametrize(
@@ -276,6 +293,21 @@ def test_pcr_11_with_anything_but_sections_is_no_image_of_ours(added: Measured) 
     assert claims_of(machine.evidence())["image"]["sections"] == []
 
 
+def test_a_section_without_contents_is_no_image_of_ours() -> None:
+    machine = Machine()
+    machine.extend(11, IPL, ".sbat\0".encode("utf-16-le"), hashed=b".sbat\0")
+    assert claims_of(machine.evidence())["image"]["sections"] == []
+
+
+def test_a_register_that_the_log_does_not_explain_tells_nothing() -> None:
+    machine = Machine()
+    machine.extend(7, ACTION, b"said to nobody", log=False)
+    verified = verify(machine.evidence(), EXPECTED)
+    assert [finding.code for finding in verified.verdict.reasons] == ["log.replay.7"]
+    assert "secure_boot" not in verified.claims
+    assert verified.claims["events"] == len([e for e in machine.events if e.pcr != 7])
+
+
 def test_a_configuration_is_told_by_the_digest_of_its_file() -> None:
     file = b"locked = false\n"
     machine = Machine(boot=Boot(config=file))
@@ -302,7 +334,8 @@ def test_a_firmware_that_reports_an_error_is_refused() -> None:
     machine = Machine()
     error = Measured(2, SEPARATOR, struct.pack("<I", 1))
     machine.rewrite((*machine.events, error))
-    assert codes(machine.evidence()) == ["log.event"]
+    (finding,) = verify(machine.evidence(), EXPECTED).verdict.reasons
+    assert (finding.code, "the firmware reports an error" in finding.text) == ("log.event", True)
 
 
 def test_windows_separators_are_its_own_business() -> None:

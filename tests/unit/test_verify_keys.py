@@ -147,6 +147,7 @@ OTHER_EKS = {
     "off the curve": (replace(P256_EK, key=replace(POINT, y=bytes(32))), "ek.key"),
     "even": (replace(RSA_EK, key=replace(MODULUS, modulus=EVEN)), "ek.key"),
     "short": (replace(RSA_EK, key=replace(MODULUS, modulus=MODULUS.modulus[1:])), "ek.key"),
+    "long": (replace(RSA_EK, key=replace(MODULUS, modulus=b"\0" + MODULUS.modulus)), "ek.key"),
     "an AK": (AK, "ek.template"),
 }
 
