@@ -11,7 +11,7 @@ from pathlib import Path
 import pykexec
 from pykexec.config import parse_config
 from pykexec.efi import pe
-from pykexec.errors import FormatError, UsageError
+from pykexec.errors import ConfigError, FormatError, UsageError
 from pykexec.image import assemble, bzimage, files, initrd, measure, modules, sign
 from pykexec.image.recipe import Recipe
 
@@ -46,7 +46,10 @@ def build(recipe: Recipe) -> Built:
     kernel_data = files.read(recipe.kernel)
     kernel = bzimage.parse(kernel_data, str(recipe.kernel))
     config = files.read(recipe.config) if recipe.config else b""
-    parse_config(config, str(recipe.config))
+    agent = parse_config(config, str(recipe.config))
+    if agent.attest and not agent.network.authorities:
+        fault = "network.ca is missing: it vouches for the server"
+        raise ConfigError(f"{recipe.config}: attest: {fault}")
     cmdline = _cmdline(recipe, kernel)
     composed = _initrd(recipe, kernel, config)
     _check_arena(recipe, kernel, kernel_data, composed)

@@ -238,6 +238,9 @@ spoil("bad: does not fit into an arena of 256 MiB", UsageError)(
 spoil("bad: the kernel does not say its version", FormatError)(with_kernel(kernel_bytes("")))
 spoil("bad: colour: unknown key", ConfigError)(with_config("colour = 1"))
 spoil("bad: agent.shell: must be true or false", ConfigError)(with_config("[agent]\nshell = 1"))
+spoil("bad: attest: network.ca is missing", ConfigError)(
+    with_config("[attest]\nserver = 'https://keys.example'")
+)
 spoil("bad: not TOML", ConfigError)(with_config("["))
 spoil("bad: No such file or directory", UsageError)(
     lambda recipe, file: dataclasses.replace(recipe, kernel=file)
