@@ -58,6 +58,14 @@ class Server:
             for table in _tables(connection):
                 connection.execute(f"CREATE TABLE saved.{table} AS TABLE {table}")
 
+    def disconnect_all(self) -> None:
+        """As if the server had been started again."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+
     def restore(self, name: str) -> None:
         """Bring back what was noted, and triggers that were disabled; much faster than a copy."""
         with psycopg.connect(self.url(name)) as connection:

@@ -18,7 +18,7 @@ from pykexec.attest.server.records import SchemaError, StoreError
 from pykexec.attest.server.store import Store
 from pykexec.errors import UsageError
 from tests import postgresql
-from tests.store_samples import MASTER, enrolled, tamper
+from tests.store_samples import MASTER, OPERATOR, enrolled, tamper
 
 # Importing it adds its tables.
 assert account_tables.operators.metadata is schema.metadata
@@ -123,3 +123,13 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"not a database, but long enough to be one" * 40)
     with pytest.raises(StoreError, match="not a database"):
         Store.open(f"sqlite:///{tmp_path}/store.db", KEY)
+
+
+def test_a_database_that_was_started_again_is_used_again(
+    store: Store, postgresql_server: postgresql.Server
+) -> None:
+    machine = enrolled(store)
+    postgresql_server.disconnect_all()
+    assert store.machine(machine.fingerprint) == machine
+    postgresql_server.disconnect_all()
+    assert store.retire(machine.id, OPERATOR).state == "retired"

@@ -32,6 +32,11 @@ _COLUMNS = (
 )
 _NONCES = schema.nonces
 _RELEASES = schema.releases
+# Asked with every attestation.
+_BY_DIGEST = select(_NONCES.c.digest).where(_NONCES.c.digest == bindparam("digest"))
+_BY_BOOT = select(_RELEASES.c.machine_id).where(
+    *(column == bindparam(column.name) for column in _RELEASES.primary_key)
+)
 _INTEGER_MAX = 2**63 - 1
 _Boot = tuple[int, int, int]
 
@@ -63,18 +68,18 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
 
 def nonce_used(view: View, nonce: bytes) -> bool:
     """Whether it is in the table."""
-    query = select(_NONCES.c.digest).where(_NONCES.c.digest == _digest(nonce))
-    return view.connection.execute(query).one_or_none() is not None
+    found = view.connection.execute(_BY_DIGEST, {"digest": _digest(nonce)})
+    return found.one_or_none() is not None
 
 
 def is_released(view: View, machine_id: int, counters: Counters) -> bool:
     """Whether this boot was given secrets."""
-    query = select(_RELEASES.c.machine_id).where(
-        _RELEASES.c.machine_id == machine_id,
-        _RELEASES.c.reset_count == counters.reset_count,
-        _RELEASES.c.restart_count == counters.restart_count,
-    )
-    return view.connection.execute(query).one_or_none() is not None
+    boot = {
+        "machine_id": machine_id,
+        "reset_count": counters.reset_count,
+        "restart_count": counters.restart_count,
+    }
+    return view.connection.execute(_BY_BOOT, boot).one_or_none() is not None
 
 
 def page(

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -26,8 +26,12 @@ from pykexec.attest.server.keys import Keys
 from pykexec.attest.server.records import Conflict, StoreError
 from pykexec.errors import UsageError
 
+T = TypeVar("T")
+
 _BUSY_MS = 30_000
-_POOL_SIZE = 8
+# Writers wait for each other anyhow. PostgreSQL has 100 connections unless told otherwise.
+_WRITERS = 4
+_READERS = 8
 _POOL_TIMEOUT_S = 30
 _WRITES = "pykexec_writes"
 
@@ -61,11 +65,14 @@ class Writing:
 
 
 class Database:
-    """An engine and its two kinds of transactions; StoreError for whatever it cannot do."""
+    """Connections that read and connections that write; StoreError for whatever they cannot do."""
 
     def __init__(self, url: str) -> None:
         self.url = _normal(url)
+        if self.url.get_backend_name() == "sqlite":
+            _create_private(Path(str(self.url.database)))
         self._engine = _engine(self.url)
+        self._readers = _readers(self.url)
         self._lock = threading.Lock()
 
     @property
@@ -75,6 +82,7 @@ class Database:
 
     def close(self) -> None:
         """All connections."""
+        self._readers.dispose()
         self._engine.dispose()
 
     @contextmanager
@@ -86,13 +94,18 @@ class Database:
             with connection.begin():
                 yield connection
 
-    @contextmanager
-    def reading_one(self) -> Generator[Connection, None, None]:
-        """For a single statement, without a transaction's round trips."""
-        with _translated(), self._engine.connect() as connection:
-            if self.kind == "postgresql":
-                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            yield connection
+    def read(self, function: Callable[[Connection], T]) -> T:
+        """Its result. Each of its statements stands alone, which spares a transaction's costs."""
+        with _translated():
+            try:
+                with self._readers.connect() as connection:
+                    return function(connection)
+            except DBAPIError as error:
+                # The database was started again; all connections of before are gone by now.
+                if not error.connection_invalidated:
+                    raise
+            with self._readers.connect() as connection:
+                return function(connection)
 
     @contextmanager
     def changing(self) -> Generator[Connection, None, None]:
@@ -149,17 +162,28 @@ def _engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_size=_POOL_SIZE,
-        max_overflow=_POOL_SIZE,
+        pool_size=_WRITERS,
+        max_overflow=_WRITERS,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_pre_ping=not sqlite,
     )
+    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
     if sqlite:
-        _create_private(Path(str(url.database)))
-        event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _readers(url: URL) -> Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        pool_size=_READERS,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+    )
+    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
     return engine
 
 
@@ -187,4 +211,5 @@ def _begin_sqlite(connection: Connection) -> None:
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     for setting in _POSTGRESQL_SETTINGS:
         connection.execute(f"SET {setting}")
-    connection.commit()
+    if not connection.autocommit:
+        connection.commit()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from pykexec.attest import protocol
 from pykexec.attest.server import envelope, machines, schema
@@ -25,6 +25,15 @@ _NAME_MAX = 256
 
 _TABLE = schema.secrets
 _CURRENT = _TABLE.c.revoked.is_(None)
+_WITH_FINGERPRINT = (
+    select(_TABLE, schema.machines.c.fingerprint)
+    .join(schema.machines, schema.machines.c.id == _TABLE.c.machine_id)
+    .where(_CURRENT)
+)
+# Asked with every release.
+_TO_OPEN = _WITH_FINGERPRINT.where(_TABLE.c.machine_id == bindparam("machine_id")).order_by(
+    _TABLE.c.name
+)
 
 
 def check(
@@ -134,8 +143,7 @@ def of_machine(view: View, machine_id: int, history: bool) -> tuple[StoredSecret
 
 def rows_with_values(view: View, machine_id: int) -> list[Row[Any]]:
     """For open_rows(), with the machine's fingerprint, by name."""
-    query = _with_fingerprint().where(_TABLE.c.machine_id == machine_id)
-    return list(view.connection.execute(query.order_by(_TABLE.c.name)))
+    return list(view.connection.execute(_TO_OPEN, {"machine_id": machine_id}))
 
 
 def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSecret, bytearray]]:
@@ -156,7 +164,7 @@ def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSe
 
 def next_rows(connection: Connection, after: int, count: int) -> list[Row[Any]]:
     """Rows with values and larger numbers, for rewrap()."""
-    query = _with_fingerprint().where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(count)
+    query = _WITH_FINGERPRINT.where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(count)
     return list(connection.execute(query))
 
 
@@ -175,15 +183,6 @@ def replace_key(connection: Connection, row: Row[Any], wrapped: WrappedKey) -> i
     query = update(_TABLE).where(_TABLE.c.id == row.id, _TABLE.c.wrapped == row.wrapped)
     new = {"wrapped": wrapped.data, "key_id": wrapped.key_id}
     return connection.execute(query.values(new)).rowcount
-
-
-def _with_fingerprint() -> Any:
-    machines = schema.machines
-    return (
-        select(_TABLE, machines.c.fingerprint)
-        .join(machines, machines.c.id == _TABLE.c.machine_id)
-        .where(_CURRENT)
-    )
 
 
 def _context(fingerprint: str, name: str, kind: str, parameters: object) -> bytes:

@@ -387,8 +387,9 @@ class Store:
     def _read(
         self, function: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        with self.database.reading_one() as connection:
-            return function(Reading(connection, self.keys), *args, **kwargs)
+        return self.database.read(
+            lambda connection: function(Reading(connection, self.keys), *args, **kwargs)
+        )
 
     def _write(
         self, function: Callable[Concatenate[Writing, P], T], *args: P.args, **kwargs: P.kwargs

@@ -31,8 +31,7 @@ def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> H
     faults = []
     start = time.monotonic()
     try:
-        with database.reading_one() as connection:
-            audit.check_head(Reading(connection, keys))
+        database.read(lambda connection: audit.check_head(Reading(connection, keys)))
     except StoreError as error:
         faults.append(str(error))
     latency_ms = (time.monotonic() - start) * 1000
