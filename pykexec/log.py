@@ -15,16 +15,27 @@ def marker(component: str, stage: str, status: int | str = 0) -> str:
 
 def print_marker(component: str, stage: str, status: int | str = 0) -> None:
     """Put a marker on the machine's console, if that can be written to."""
+    _to_console(f"\n{marker(component, stage, status)}\n")
+
+
+def drain_console() -> None:
+    """Wait until everything that was written to the console has left Linux.
+
+    What it still holds is lost when it ends, and mixed with what the firmware says before.
+    """
+    _to_console("")
+
+
+def _to_console(text: str) -> None:
     import termios
 
-    line = f"\n{marker(component, stage, status)}\n".encode()
     try:
         fd = os.open(CONSOLE, os.O_WRONLY | os.O_NOCTTY)
     except OSError:
         return
     try:
-        os.write(fd, line)
-        termios.tcdrain(fd)  # What Linux still holds when it ends is lost.
+        os.write(fd, text.encode())
+        termios.tcdrain(fd)
     except (OSError, termios.error):
         pass
     finally:

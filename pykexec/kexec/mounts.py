@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pykexec.bridge import SOCKET
 from pykexec.errors import FirmwareError, UsageError
-from pykexec.log import describe
+from pykexec.log import describe, drain_console
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ def settle() -> None:
         return
     from pykexec.bridge import supervisor
 
+    drain_console()  # Firmware that gets its NICs back prints of it.
     try:
         supervisor.stop()
     except FirmwareError as error:
