@@ -101,8 +101,10 @@ class _Cursor:
         return struct.unpack(layout, self.take(struct.calcsize(layout), what))
 
 
-def parse_event_log(data: bytes) -> EventLog:
-    """Decode a whole log; EventLogError for anything that is not one, down to the last byte."""
+def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
+    """Decode a whole log; EventLogError for anything that is not one, down to the last byte, and
+    for one of more than events_max entries.
+    """
     if len(data) > lib.PK_EVENT_LOG_MAX:
         raise EventLogError(0, f"{len(data)} bytes are too many")
     if not data:
@@ -115,6 +117,8 @@ def parse_event_log(data: bytes) -> EventLog:
         sizes = _algorithms(_Cursor(data, start + _SIGNATURE_SIZE, cursor.offset))
     events = [first]
     while not cursor.at_end:
+        if len(events) == events_max:
+            raise EventLogError(cursor.offset, f"more than {events_max} entries")
         events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
     banks = ("sha1",) if sizes is None else tuple(map(bank_name, sizes))
     return EventLog(banks, tuple(events))

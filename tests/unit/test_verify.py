@@ -317,8 +317,9 @@ def test_a_log_of_another_bank_is_refused() -> None:
 
 def test_a_log_beyond_all_measure_is_refused() -> None:
     machine = Machine()
-    log = encode_log(machine.banks, (*machine.events, *machine.events[-1:] * 8192))
-    assert codes(replace(machine.evidence(), event_log=log)) == ["log.size"]
+    log = encode_log(machine.banks, (*machine.events, *machine.events[-1:] * 4096))
+    (finding,) = verify(replace(machine.evidence(), event_log=log), EXPECTED).verdict.reasons
+    assert (finding.code, "more than 4096 entries" in finding.text) == ("log.format", True)
 
 
 @pytest.mark.parametrize("kind", ["ecc-p256", "ecc-p384", "rsa2048"])

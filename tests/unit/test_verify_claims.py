@@ -232,6 +232,16 @@ def test_the_path_of_an_application_is_nobodys_word() -> None:
     assert found["unproven"] == ["path"]
 
 
+def test_a_path_beyond_all_measure_is_left_out() -> None:
+    machine = Machine()
+    endless = application("\\a" * 4096, machine.boot.image)
+    log = encode_log(
+        machine.banks, [endless if e.type == APPLICATION else e for e in machine.events]
+    )
+    (found,) = claims_of(replace(machine.evidence(), event_log=log))["boot"]["applications"]
+    assert found["path"] == ""
+
+
 def test_a_version_from_behind_the_separator_is_not_the_firmwares() -> None:
     machine = Machine()
     machine.extend(0, CRTM_VERSION, "9.9\0".encode("utf-16-le"))

@@ -43,6 +43,8 @@ _IMAGES = (
 )
 _IMAGE_LOAD = "<QQQQ"
 _TEXT_MAX = 1024  # characters
+# Bytes: nobody is to spend seconds on a path of a million nodes that some attester made up.
+_PATH_MAX = 4096
 
 
 def event_claims(log: ProvenLog) -> dict[str, object]:
@@ -131,7 +133,7 @@ def _order(data: bytes) -> list[str]:
 
 def _option(variable: UefiVariable) -> dict[str, object]:
     try:
-        option = parse_load_option(variable.data)
+        option = parse_load_option(variable.data[:_PATH_MAX])
     except FormatError:
         return {"sha256": hashlib.sha256(variable.data).hexdigest()}
     return {"title": option.description[:_TEXT_MAX], "path": str(option.path)[:_TEXT_MAX]}
@@ -166,7 +168,7 @@ def _path(entry: Entry) -> str:
     """The device path of UEFI_IMAGE_LOAD_EVENT; "" for none, or for what is none."""
     data = entry.event.data
     head = struct.calcsize(_IMAGE_LOAD)
-    if len(data) <= head:
+    if not head < len(data) <= _PATH_MAX:
         return ""
     try:
         return str(parse_path(data[head:]))[:_TEXT_MAX]
