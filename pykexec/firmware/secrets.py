@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import os
+
 from pykexec.abi import Op
+from pykexec.errors import FirmwareError
 from pykexec.firmware.mailbox import Mailbox, Request
+
+PANIC_TIMEOUT = "/proc/sys/kernel/panic"
 
 
 def announce(mailbox: Mailbox) -> None:
@@ -15,3 +20,10 @@ def announce(mailbox: Mailbox) -> None:
     then no secret may come.
     """
     mailbox.ask(Request(Op.SECRETS, "announce secrets"))
+    try:
+        # A kernel that panics would stand still for ever, and keep them.
+        with open(PANIC_TIMEOUT, "w", encoding="ascii") as file:
+            file.write("-1\n")
+    except OSError as error:
+        code = error.errno or 0
+        raise FirmwareError(code, os.strerror(code), PANIC_TIMEOUT) from None
