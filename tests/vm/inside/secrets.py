@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has secrets as the agent has them: a key, made of argv[1], on a RAM disk by the product's own path.
+"""Has secrets as the agent has them: a key, made of argv[1], on a RAM disk by the product's path.
 
 /tmp/leak is what goes wrong in between: the key, many times, where nobody wipes it. Prints JSON:
 answers to events that must not be measured.
