@@ -35,11 +35,13 @@ _MASTER = b"m" * 32
 
 @dataclass
 class World:
-    """A server, a client of it, and bearer tokens by role; operators have the roles' names."""
+    """A server, a client of it, and by role bearer tokens and open sessions; operators have the
+    roles' names."""
 
     web: Web
     client: Client
     tokens: dict[str, str]
+    sessions: dict[str, str]
     database: Path
 
     @property
@@ -63,6 +65,14 @@ class World:
         """One message of the protocol."""
         return self.client.request("POST", path, body, {"content-type": "application/json"})
 
+    def sign_in(self, role: str) -> None:
+        """Be somebody who has logged in already."""
+        self.client.cookies["__Host-pykexec"] = self.sessions[role]
+
+    def known_state(self, machine: Machine) -> str:
+        """The state that a machine is in by now."""
+        return self.store.machine_by_id(machine.id).state
+
     def known(self, machine: attest_machine.Machine) -> Machine:
         """The machine as the store has it."""
         found = self.store.machine(machine.fingerprint)
@@ -71,9 +81,9 @@ class World:
 
 
 @cache
-def _template() -> tuple[bytes, dict[str, str]]:
+def _template() -> tuple[bytes, dict[str, str], dict[str, str]]:
     """A database that is worth copying: migrations and passwords take time."""
-    tokens = {}
+    tokens, sessions = {}, {}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "store.db"
         with Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER), migrate=True) as store:
@@ -84,8 +94,11 @@ def _template() -> tuple[bytes, dict[str, str]]:
             for role in ROLES:
                 accounts.create(role, role, PASSWORD, ACTOR)
                 tokens[role] = store.create_token(role, role, ACTOR)[1]
+                session = accounts.login(role, PASSWORD, "192.0.2.7", None)
+                assert session
+                sessions[role] = session
         shutil.copy(path, path.with_suffix(".copy"))
-        return path.with_suffix(".copy").read_bytes(), tokens
+        return path.with_suffix(".copy").read_bytes(), tokens, sessions
 
 
 @contextmanager
@@ -93,7 +106,7 @@ def world(
     directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7"
 ) -> Generator[World, None, None]:
     """Start it; with the default options nobody is slowed down."""
-    data, tokens = _template()
+    data, tokens, sessions = _template()
     path = directory / "store.db"
     path.write_bytes(data)
     store = Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER))
@@ -104,4 +117,4 @@ def world(
         replace(options, threads=2),
     )
     with Client(Application(web), peer) as client:
-        yield World(web, client, tokens, path)
+        yield World(web, client, tokens, sessions, path)

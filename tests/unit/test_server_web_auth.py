@@ -119,7 +119,7 @@ def test_a_token_can_be_made_and_is_told_once(server: World) -> None:
 
 
 def test_a_session_of_the_page_is_no_right_to_the_api(server: World) -> None:
-    server.client.log_in("admin", "a password of some length")
+    server.sign_in("admin")
     assert server.client.get("/machines").status == 200
     assert server.client.get(STATUS).status == 401
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.responses import RedirectResponse, Response
 
 from pykexec.attest.server.page import Page, render
-from pykexec.attest.server.page_views import check_chain, find
+from pykexec.attest.server.page_views import find
 from pykexec.attest.server.problems import Problem
 from pykexec.attest.server.records import Machine
 
@@ -98,7 +98,7 @@ def change(page: Page) -> Response:
 
 def check_audit(page: Page) -> Response:
     """Check the audit chain now."""
-    check_chain(page.web, force=True)
+    page.web.watch.check(page.web.store, force=True)
     return RedirectResponse("/audit", 303)
 
 

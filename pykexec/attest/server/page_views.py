@@ -3,31 +3,13 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
 from starlette.responses import Response
 
 from pykexec.attest.server.page import Page, render
 from pykexec.attest.server.problems import Problem
-from pykexec.attest.server.records import MACHINE_STATES, AuditCheck, Machine
-from pykexec.attest.server.web import Web
+from pykexec.attest.server.records import MACHINE_STATES, Machine
 
 _ROWS = 50
-_CHECK_EVERY = timedelta(minutes=5)
-
-
-@dataclass(slots=True)
-class _Checked:
-    """The last look at the whole audit chain: that takes a while when the chain is long."""
-
-    time: datetime | None = None
-    result: AuditCheck | None = None
-
-
-_checked = _Checked()
-_checking = threading.Lock()
 
 
 def find(page: Page) -> Machine:
@@ -109,26 +91,15 @@ def audit(page: Page) -> Response:
         subject=page.query.get("subject") or None,
         action=page.query.get("action") or None,
     )
-    checked = check_chain(page.web, force=False)
     return render(
         "audit.html",
         page,
         entries=entries,
-        checked=checked,
+        checked=page.web.watch.check(page.web.store),
         older=entries[-1].seq if len(entries) == _ROWS else None,
         subject=page.query.get("subject", ""),
         action=page.query.get("action", ""),
     )
-
-
-def check_chain(web: Web, force: bool) -> _Checked:
-    """What the last check found; made anew when it is old."""
-    with _checking:
-        now = datetime.now(UTC)
-        if force or _checked.time is None or now - _checked.time > _CHECK_EVERY:
-            _checked.result = web.store.verify_audit()
-            _checked.time = now
-        return _Checked(_checked.time, _checked.result)
 
 
 VIEWS = {

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from pykexec.attest.server.audit_watch import AuditWatch
 from pykexec.attest.server.bodies import Bodies
 from pykexec.attest.server.limits import Limiter, Rate
 from pykexec.attest.server.metrics import Metrics
@@ -54,6 +55,7 @@ class Web:
     options: WebOptions = field(default_factory=WebOptions)
     limiter: Limiter = field(default_factory=Limiter)
     metrics: Metrics = field(default_factory=Metrics)
+    watch: AuditWatch = field(default_factory=AuditWatch)
     bodies: Bodies = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
 
