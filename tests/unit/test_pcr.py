@@ -46,6 +46,7 @@ def test_a_bank_that_is_not_active_is_empty() -> None:
         (response({0}, [b"a" * 32], code=0x101), "error 0x101"),
         (response({1}, [b"a" * 32]), "does not fit"),
         (response({0}, []), "does not fit"),
+        (response({0}, [b"a" * 31]), "does not fit"),
         (response({0}, [b"a" * 32], algorithm=4), "does not fit"),
     ],
 )
