@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pykexec.errors import PykexecError, TpmError
-from pykexec.tpm import capability, pcr, seal
+from pykexec.tpm import capability, pcr
 from pykexec.tpm.command import Command, Password, execute
 from pykexec.tpm.constants import (
     Algorithm,
@@ -25,7 +25,6 @@ from pykexec.tpm.constants import (
 from pykexec.tpm.ek import Ek, authorize, certified_kinds, ek_indexes, load_ek
 from pykexec.tpm.loaded import flush
 from pykexec.tpm.objects import Key, create_primary, load
-from pykexec.tpm.seal import Sealed
 from pykexec.tpm.session import Session, Use, start_session
 from pykexec.tpm.templates import AK_TEMPLATE, EK_KINDS, STORAGE_TEMPLATE
 from pykexec.tpm.transport import RAW_DEVICE, RESOURCE_MANAGER, Transmit, opened, patient
@@ -33,10 +32,11 @@ from pykexec.tpm.wire import Buffer, sized
 
 if TYPE_CHECKING:
     from pykexec.secret import Secret
+    from pykexec.tpm.seal import Sealed
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Ek", "Key", "Sealed", "Tpm", "Usage", "open_tpm"]
+__all__ = ["Ek", "Key", "Tpm", "Usage", "open_tpm"]
 
 
 @dataclass(slots=True)
@@ -172,6 +172,8 @@ class Tpm:
         """Data (128 bytes at most) that unseal() gives while these registers are as in values, or
         as they are now, and to who has auth; at least one of both must be asked for.
         """
+        from pykexec.tpm import seal
+
         when = seal.condition(bank, pcrs, auth)
         if when.by_policy and values is None:
             values = self.read_pcrs(bank, when.pcrs)
@@ -191,6 +193,8 @@ class Tpm:
         auth: Buffer = b"",
     ) -> Secret:
         """What seal() was given, with the same registers and auth; encrypted on the bus."""
+        from pykexec.tpm import seal
+
         when = seal.condition(bank, pcrs, auth)
         kind = SessionType.POLICY if when.by_policy else SessionType.HMAC
         with self._storage_key() as parent, self._session(kind, parent) as session:

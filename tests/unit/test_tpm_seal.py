@@ -10,10 +10,10 @@ import pytest
 
 from pykexec.errors import ToolError, TpmError
 from pykexec.secret import Secret
-from pykexec.tpm.client import Sealed, Tpm
+from pykexec.tpm.client import Tpm
 from pykexec.tpm.loaded import loaded_handles
 from pykexec.tpm.response_code import ResponseError
-from pykexec.tpm.seal import parse_sealed
+from pykexec.tpm.seal import Sealed, parse_sealed
 from pykexec.tpm.templates import AK_TEMPLATE
 from pykexec.tpm.wire import Reader, WireError, sized
 from tests.software_tpm import SoftwareTpm, software_tpm
