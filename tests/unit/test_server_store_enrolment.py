@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pykexec.attest.server import enrolment
 from pykexec.attest.server.masterkey import LocalMasterKey
 from pykexec.attest.server.records import (
     EkHash,
@@ -96,6 +97,15 @@ def test_who_was_refused_stays_refused(store: Store) -> None:
     store.refuse(machine.id, OPERATOR)
     store.add_ek_hashes([listed()], OPERATOR)
     assert store.enrol(candidate(trusted=True)).state == "refused"
+
+
+@pytest.mark.parametrize("state", ["refused", "retired"])
+def test_a_decision_made_meanwhile_is_not_overruled(store: Store, state: str) -> None:
+    machine = store.enrol(candidate(trusted=True))
+    decide = store.refuse if state == "refused" else store.retire
+    decide(machine.id, OPERATOR)
+    with store.database.writing(store.keys) as tx:
+        assert enrolment.enrol(tx, candidate(trusted=True)).state == state
 
 
 def test_the_default_policy_is_for_those_of_whom_nothing_is_said(store: Store) -> None:
