@@ -73,7 +73,7 @@ def test_a_learnt_policy_accepts_its_boot_and_the_next(boot: Boot, bank: str) ->
         (
             {"secure_boot": False},
             {"policy.secure-boot", "policy.secure-boot.PK", "policy.secure-boot.KEK"}
-            | {"policy.secure-boot.db", "policy.pcr.7"},
+            | {"policy.secure-boot.db", "policy.secure-boot.authority", "policy.pcr.7"},
         ),
         ({"db": ("Other CA",)}, {"policy.secure-boot.authority", "policy.secure-boot.db"}
             | {"policy.pcr.7"}),

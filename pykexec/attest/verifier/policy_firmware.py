@@ -93,7 +93,11 @@ def _check_secure_boot(policy: Policy, claims: Claims, context: Context) -> Iter
     if demand.required and _DEBUG_MODE in texts_at(claims, "secure_boot", "actions"):
         yield Finding("policy.secure-boot", "the firmware lets a debugger in")
     if demand.authorities:
-        for authority in mappings_at(claims, "secure_boot", "authorities"):
+        authorities = mappings_at(claims, "secure_boot", "authorities")
+        if not is_on(claims) or not authorities:
+            text = f"vouched for by nobody, not by {either(demand.authorities)}"
+            yield Finding("policy.secure-boot.authority", text)
+        for authority in authorities:
             if not is_one_of(authority, demand.authorities):
                 yield Finding(
                     "policy.secure-boot.authority",
@@ -131,6 +135,8 @@ def check_contents(
     hashes: Iterable[str],
 ) -> Iterator[Finding]:
     """A finding for each entry of the variable `found` that is neither of these."""
+    if "certificates" not in found or "hashes" not in found:
+        yield Finding(code, f"what {name} lists cannot be read")
     for certificate in mappings_at(found, "certificates"):
         if not is_one_of(certificate, certificates):
             allowed = either(certificates)
