@@ -23,11 +23,12 @@ _AAD = b"pykexec challenge token 1"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Pending:
-    """A challenge that was given out; identity is Identity.digest, expires is seconds since 1970."""
+    """A challenge that was given out; expires is in seconds since 1970."""
 
     nonce: bytes
     credential: bytes
     identity: bytes
+    """Identity.digest"""
     bank: str
     pcrs: tuple[int, ...]
     expires: int

@@ -200,7 +200,7 @@ class _Attestation:
             yield Finding("policy.missing", "no policy was chosen for the machine")
         else:
             try:
-                self._policy = self._store.policy(machine.policy)
+                self._policy = self._store.policy(machine.policy, machine.policy_version)
             except NotFound:
                 yield Finding("policy.missing", f"there is no policy {machine.policy}")
         if self._policy:
