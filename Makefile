@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands are `make demo` and `make test`; both install what they need on Debian 12.
-# `make demo NET=1` boots from the network.
+# `make demo` shows the whole chain; LOCAL=1 and NET=1 leave attestation out and start a payload from
+# a disk, or from the network.
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= 2
 PYTEST_ARGS ?=
 KERNEL ?= 6.1-cloud
 NET ?=
+LOCAL ?=
 FUZZ_SECONDS ?= 600
 
 APT_PACKAGES := \
@@ -32,7 +34,7 @@ PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 demo: $(INSTALLED)
 	$(call FETCH,fetch_for_demo)
-	$(PY) -m pykexec demo $(if $(NET),--net)
+	$(PY) -m pykexec demo $(if $(NET),--net) $(if $(LOCAL),--local)
 
 test: lint unit golden fuzz-short vm
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pykexec demo: the main job in a virtual machine, stage by stage."""
+"""pykexec demo: the whole chain in a virtual machine, stage by stage."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pykexec.errors import UsageError
+
 if TYPE_CHECKING:
     from pykexec.vm.demo_run import DemoResult, Observer
     from pykexec.vm.stages import Reached
 
-HELP = "boot a virtual machine through all stages: firmware, Linux, kexec, GRUB, another Linux"
+HELP = "show it in a virtual machine: network boot, attestation, released key, unlocked volume"
 DEFAULT_DIRECTORY = Path("build/demo")
 
 
@@ -32,19 +34,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--payload",
         choices=("grub", "hello"),
         default="grub",
-        help="GRUB, which starts a second Linux (default), or a test application that returns",
+        help="with --local: GRUB, which starts a second Linux (default), or a test application"
+        " that returns",
     )
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--local",
+        action="store_true",
+        help="without attestation, from a disk: firmware, Linux, kexec, GRUB, another Linux",
+    )
+    way.add_argument(
         "--net",
         action="store_true",
-        help="boot from the network: image by PXE, payload by HTTP, from `pykexec netboot serve`",
+        help="without attestation, from the network: image by PXE, payload by HTTP",
     )
     parser.add_argument(
         "--keep",
         type=Path,
         default=DEFAULT_DIRECTORY,
         metavar="DIR",
-        help="where log, pictures, disk and image are kept (default: build/demo)",
+        help="where logs, pictures, disks and images are kept (default: build/demo)",
     )
     # SUPPRESS: --verbose in front of the verb means the same and must not be undone here.
     parser.add_argument(
@@ -58,20 +67,26 @@ def main(args: argparse.Namespace) -> int:
 
     started = time.monotonic()
     screen = _Screen(verbose=args.verbose)
-    payload = "GRUB from the network" if args.net else f"payload {args.payload}"
-    print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, {payload}\n")
+    if args.payload != "grub" and not args.local:
+        raise UsageError(f"--payload {args.payload}: goes with --local alone")
+    what = "from a disk" if args.local else "from the network" if args.net else "attested"
+    print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, {what}\n", flush=True)
     chosen = {"ovmf": args.ovmf, "kernel_name": args.kernel, "observer": screen.observer()}
     try:
         if args.net:
             from pykexec.vm.demo_net import run_net_demo
 
             result = run_net_demo(args.keep, **chosen)
-        else:
+        elif args.local:
             from pykexec.vm.demo_local import run_local_demo
 
             result = run_local_demo(args.keep, payload=args.payload, **chosen)
+        else:
+            from pykexec.vm.demo_attest import run_attest_demo
+
+            result = run_attest_demo(args.keep, **chosen)
     except MissedStage as error:
-        screen.end(f"\nThe last lines of {args.keep}/console.log:\n{_indented(error.tail)}\n")
+        screen.end(f"\nThe last lines of the console:\n{_indented(error.tail)}\n")
         raise
     screen.end(_summary(result, time.monotonic() - started))
     return 0
@@ -117,7 +132,7 @@ class _Screen:
 
 
 def _summary(result: DemoResult, seconds: float) -> str:
-    total = f"{result.seconds:.1f} s from power on to its end, {seconds:.1f} s in all"
+    total = f"{result.seconds:.1f} s of a running machine, {seconds:.1f} s in all"
     groups = [f"  {time_:7.2f} s  {group}" for group, time_ in result.group_seconds().items()]
     proven = [f"  - {line}" for line in result.proven()]
     paths = [path for run in result.runs for path in (run.log, *run.pictures)]

@@ -3,24 +3,67 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pykexec.cli import main
+from pykexec.vm.demo_attest_machine import PROOF
 from pykexec.vm.demo_local import run_local_demo
 from pykexec.vm.disk import Esp, make_disk
+from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Disk, Machine
 from pykexec.vm.ovmf import firmware
 from pykexec.vm.stages import MissedStage, Progress, Stage
 from pykexec.vm.vm import Vm
 from tests.vm.payloads import PAYLOADS
+from tests.vm.watch import Processes, files_of, forms_of, holders, open_store
 
 
-def test_demo_shows_stages_summary_and_pictures(
+def test_demo_unlocks_a_volume_and_refuses_what_somebody_has_changed(
     artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["demo", "--keep", str(artefacts)]) == 0
+    with Processes() as processes:
+        assert main(["demo", "--keep", str(artefacts)]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        f"it has unlocked its volume and wiped the RAM disk: /dev/vdb read '{PROOF.strip()}'"
+        in (shown)
+    )
+    for part in (".cmdline", ".initrd"):
+        assert re.search(rf"the agent says why: policy\.image: .*whose {part} differs", shown)
+    assert shown.count("no payload was started, and on the LUKS2 volume not a bit has changed") == 2
+    for name in ("grub", "second-os"):
+        assert (artefacts / "accepted" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+    server = artefacts / "server"
+    reasons = ["policy.image", "policy.boot.image"]
+    with open_store(server) as store:
+        last, before, first = store.attestations()
+        assert [[finding.code for finding in each.findings] for each in (last, before, first)] == [
+            reasons,
+            reasons,
+            [],
+        ]
+        assert (last.released, before.released, first.released) == ((), (), ("root",))
+        assert store.verify_audit().faults == ()
+        (_, key), *_ = store.open_secrets(store.machines().items[0].id)
+
+    # The key is nowhere in the clear: not in a log, a database, a disk, an image, nor in what any
+    # process was told.
+    forms = forms_of(bytes(key))
+    storing = f"secret\0put\0demo\0root\0--kind\0luks-key\0--parameter\0volume={VOLUME_UUID}"
+    assert any(storing.encode() in told for told in processes.seen)
+    assert holders(forms, processes.seen) == []
+    assert holders(forms, {str(path): path.read_bytes() for path in files_of(artefacts)}) == []
+    assert holders(forms, {"this output": shown.encode()}) == []
+
+
+def test_local_demo_shows_stages_summary_and_pictures(
+    artefacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--local", "--keep", str(artefacts)]) == 0
     shown = capsys.readouterr().out
     assert "stages came" in shown
     assert "| block devices:" in shown

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole chain: network boot, attestation, released key, payload that unlocks its disk; then
+the same machine with an image that somebody has changed: refused, the disk stays closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pykexec.vm import demo_attest_stages, swtpm
+from pykexec.vm.demo_attest_image import (
+    MORE_FILE,
+    MORE_WORDS,
+    build_image,
+    with_another_command_line,
+    with_another_file,
+)
+from pykexec.vm.demo_attest_keys import make_tls
+from pykexec.vm.demo_attest_machine import (
+    KEY_FILE,
+    PROOF,
+    digest,
+    grub_digest,
+    make_disks,
+    make_machine,
+)
+from pykexec.vm.demo_attest_server import PORT, Server, enrol, policy_for, server
+from pykexec.vm.demo_lan import IMAGE, network, serve_images
+from pykexec.vm.demo_run import (
+    DemoResult,
+    Observer,
+    Run,
+    Steps,
+    check_kernel,
+    mib,
+    result,
+    run_machine,
+)
+from pykexec.vm.kernels import kernel
+from pykexec.vm.luks import VOLUME_UUID
+from pykexec.vm.machine import Disk, Machine
+from pykexec.vm.ovmf import firmware
+from pykexec.vm.stages import MissedStage, Stage
+
+KEY_SIZE = 32
+REFUSES = "policy.image"
+"""The finding that an image gets which is not the policy's."""
+_NEVER = ("PK:attest:accepted:", "PK:attest:released:", "PK:stub:started:", "GRUB", "OS:UP")
+"""What the console of a refused machine must not have."""
+
+
+def run_attest_demo(
+    directory: Path,
+    *,
+    ovmf: str = "2025.02",
+    kernel_name: str = "6.1-cloud",
+    observer: Observer | None = None,
+) -> DemoResult:
+    """Prepare everything in directory, then run the machine three times; MissedStage if anything
+    is not as it must be.
+
+    Logs, pictures, disks, images and the server's files stay in directory. The volume's key is a
+    new one each time; in clear it is in none of them.
+    """
+    check_kernel(kernel_name)
+    directory = directory.absolute()
+    for name in ("served", "server", "tpm"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    observer = observer or Observer()
+    steps = Steps(observer)
+    key = os.urandom(KEY_SIZE)
+    fw, os_kernel = firmware(ovmf), kernel(kernel_name)
+    steps.done(f"OVMF {ovmf} and Linux {os_kernel.release}, both as Debian ships them")
+    with ExitStack() as stack:
+        lan = network(stack)
+        tls = make_tls(directory / "server", lan.host, lan.listen)
+        built = build_image(directory, os_kernel, f"https://{lan.host}:{PORT}", tls.authority)
+        size = mib(len(built.data))
+        steps.done(f"image built, with its server and whom to trust in it: {size}")
+        swtpm.provision(directory / "tpm")
+        disks = make_disks(directory, os_kernel, key)
+        steps.done("machine made: TPM with EK certificate, boot disk, LUKS2 volume by cryptsetup")
+        host = stack.enter_context(server(lan, directory / "server", tls, directory / "tpm"))
+        policy = policy_for(built.data, grub_digest())
+        enrol(host, directory / "tpm", policy, key, str(VOLUME_UUID))
+        steps.done("server set up and started; it knows machine, policy and the volume's key")
+        served = directory / "served"
+        (served / IMAGE).write_bytes(built.data)
+        web = serve_images(stack, lan, directory, served)
+        steps.done(web.title)
+        machine = make_machine(fw, web.nic, lan.within, disks, directory / "tpm")
+        demo = _Demo(directory, observer, steps, machine, disks[1], host, lan.host)
+
+        release = os_kernel.release
+        observer.on_run("1. The machine as it should be")
+        demo.good(release)
+        observer.on_run(f"2. Somebody adds {MORE_WORDS!r} to the kernel's command line")
+        demo.bad("command-line", built.data, with_another_command_line, release)
+        observer.on_run(f"3. Somebody adds {MORE_FILE} to the initramfs")
+        demo.bad("initramfs", built.data, with_another_file, release)
+    return result(demo.runs, os_kernel, built, demo.seen)
+
+
+class _Demo:
+    """The runs of one machine, and what the server and its disk were like after each."""
+
+    def __init__(
+        self,
+        directory: Path,
+        observer: Observer,
+        steps: Steps,
+        machine: Machine,
+        volume: Disk,
+        host: Server,
+        address: str,
+    ) -> None:
+        self._directory, self._observer, self._steps = directory, observer, steps
+        self._machine, self._volume, self._host, self._address = machine, volume, host, address
+        self.runs: list[Run] = []
+        self.seen: list[str] = []
+
+    def good(self, kernel: str) -> None:
+        """Accepted; the volume is opened, and written to."""
+        before = digest(self._volume)
+        stages = demo_attest_stages.accepted(self._address, kernel, KEY_FILE, PROOF)
+        self._run("accepted", stages, "guest-shutdown")
+        self._judged(accepted=True)
+        self._check(digest(self._volume) != before, "the volume was not written to")
+        self._steps.done("the server's books and the disk checked")
+
+    def bad(self, name: str, image: bytes, change: Callable[[bytes], bytes], kernel: str) -> None:
+        """Refused; nothing is started, the volume stays as it is."""
+        before = digest(self._volume)
+        self._steps.start()
+        (self._directory / "served" / IMAGE).write_bytes(change(image))
+        self._steps.done("image on the boot server replaced")
+        stages = demo_attest_stages.refused(self._address, kernel, REFUSES)
+        run = self._run(name, stages, "guest-reset")
+        console = run.log.read_text()
+        for text in _NEVER:
+            self._check(text not in console, f"the console of a refused machine has {text}")
+        reason = self._judged(accepted=False)
+        self.seen.append(f"in the server's audit trail it says: {reason}")
+        self._check(digest(self._volume) == before, "the volume of a refused machine has changed")
+        self.seen.append("no payload was started, and on the LUKS2 volume not a bit has changed")
+        self._steps.done("the server's books and the disk checked")
+
+    def _run(self, name: str, stages: Sequence[Stage], end: str) -> Run:
+        run = run_machine(self._machine, self._directory / name, stages, self._observer, end=end)
+        self.runs.append(run)
+        self._steps.start()
+        return run
+
+    def _judged(self, *, accepted: bool) -> str:
+        """What the server says of the last attestation: its audit trail's newest entry."""
+        last = self._host.attestations()[0]
+        entry = self._host.audit(subject=f"machine:{last['fingerprint']}")[0]
+        text = f"{entry['action']} {json.dumps(entry['detail'], ensure_ascii=False)}"
+        self._observer.on_line(0, f"the server's audit trail, entry {entry['seq']}: {text}", True)
+        wanted = "attestation.released" if accepted else "attestation.refused"
+        self._check(
+            last["accepted"] is accepted and entry["action"] == wanted,
+            f"the server's books say otherwise: {text}",
+        )
+        return text
+
+    def _check(self, good: bool, fault: str) -> None:
+        if not good:
+            raise MissedStage(fault, self.runs[-1].log.read_text()[-2000:])

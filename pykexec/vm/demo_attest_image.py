@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image that attests, and what becomes of it in the hands of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pykexec.efi import pe
+from pykexec.image import Built, Recipe, assemble, build, cpio
+from pykexec.image.recipe import DATA
+from pykexec.vm.demo_run import CMDLINE
+from pykexec.vm.kernels import Kernel
+
+GRUB_PATH = r"\EFI\debian\grubx64.efi"
+ESP_LABEL = "ESP"
+MORE_WORDS = "iommu=off"
+MORE_FILE = "etc/profile"
+_SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
+
+_CONFIG = '''\
+# Part of the image: what is in here is in PCR 11.
+locked = true
+
+[attest]
+server = "{server}"
+timeout_s = 60
+persist = true
+
+[payload]
+path = '{path}'
+volume = "{volume}"
+
+[failure]
+action = "reset"
+
+[agent]
+shell = false
+
+[network]
+ca = """
+{authority}"""
+'''
+
+
+def build_image(directory: Path, os_kernel: Kernel, server: str, authority: str) -> Built:
+    """The image; it trusts the server whose certificate authority (PEM) vouches for."""
+    config = directory / "agent.toml"
+    config.write_text(
+        _CONFIG.format(server=server, path=GRUB_PATH, volume=ESP_LABEL, authority=authority)
+    )
+    return build(
+        Recipe(kernel=os_kernel.image, modules=os_kernel.modules, config=config, cmdline=CMDLINE)
+    )
+
+
+def with_another_command_line(image: bytes) -> bytes:
+    """The image, with MORE_WORDS for its kernel: all that somebody needs who does without IOMMU."""
+    return _changed(image, ".cmdline", lambda old: old + f" {MORE_WORDS}".encode())
+
+
+def with_another_file(image: bytes) -> bytes:
+    """The image, with MORE_FILE in its initramfs."""
+    more = cpio.archive([cpio.file(MORE_FILE, b"# run by every shell\n")])
+    return _changed(image, ".initrd", lambda old: old + more)
+
+
+def _changed(image: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """What needs neither a key nor our builder: the same sections, but for one, behind our stub."""
+    parsed = pe.parse(image, "image")
+    found = {section.name: pe.section_data(image, section) for section in parsed.sections}
+    parts = {part: found[part] for part in _SECTIONS}
+    parts[name] = change(parts[name])
+    return assemble.append_sections((DATA / "stub.efi").read_bytes(), "stub", parts)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `pykexec demo` waits for, in order, and what each stage proves."""
+
+from __future__ import annotations
+
+import re
+
+from pykexec.vm.demo_stages import BOOT, FIRMWARE, KEXEC, PAYLOAD, SECOND_OS, to_payload_start
+from pykexec.vm.stages import Stage
+
+ATTEST = "attestation, to the verdict"
+DELIVER = "the key, to the RAM disk"
+
+
+def accepted(host: str, kernel: str, key_file: str, proof: str) -> list[Stage]:
+    """The whole way, to the file that says proof on the volume which key_file opens."""
+    return [
+        *_to_quote(host, kernel),
+        Stage("the server accepts", "PK:attest:accepted:0$", ATTEST),
+        Stage(
+            "the agent says so",
+            "^attested by (?P<detail>.*)$",
+            ATTEST,
+            proves="the server accepted this machine, this boot and this payload: attested by"
+            " {detail}",
+        ),
+        Stage(
+            "this boot is spent, the key is on a RAM disk of the firmware",
+            "PK:attest:released:0$",
+            DELIVER,
+            proves="it released the volume's key, once for this boot; the agent put it on a RAM"
+            " disk of the firmware",
+        ),
+        Stage("Linux ends", "PK:agent:resume:0$", KEXEC),
+        *to_payload_start(),
+        *_grub(key_file),
+        *_second_os(kernel, key_file, proof),
+    ]
+
+
+def refused(host: str, kernel: str, code: str) -> list[Stage]:
+    """To a verdict in which there is a finding of that code, and to the failure action."""
+    return [
+        *_to_quote(host, kernel),
+        Stage("the server refuses", "PK:attest:refused:0$", ATTEST),
+        Stage(
+            "the agent says why",
+            rf"^pykexec: \S+ refuses: (?P<detail>.*{re.escape(code)}: .*)$",
+            ATTEST,
+            proves="on its console the agent says why: {detail}",
+        ),
+        Stage("the machine is reset, as configured", "PK:stub:action:0x3$", KEXEC),
+    ]
+
+
+def _to_quote(host: str, kernel: str) -> list[Stage]:
+    return [
+        Stage(
+            "firmware has an address", r"Station IP address is (?P<detail>\S+)", FIRMWARE, within=90
+        ),
+        Stage(
+            "firmware has fetched and started our image",
+            "PK:stub:start:0$",
+            FIRMWARE,
+            proves=f"firmware booted our image by PXE from {host}",
+        ),
+        Stage("stub has measured its sections into PCR 11", "PK:stub:measure:0$", BOOT),
+        Stage(
+            f"Linux {kernel} entered, boot services stay",
+            "PK:stub:exit_bs:0$",
+            BOOT,
+        ),
+        Stage("agent is ready", "PK:agent:ready:0$", BOOT, within=90),
+        Stage("agent goes on line", "PK:attest:start:0$", ATTEST),
+        Stage(
+            "the TPM has opened the server's challenge and signs a quote",
+            "PK:attest:quote:0$",
+            ATTEST,
+        ),
+    ]
+
+
+def _grub(key_file: str) -> list[Stage]:
+    return [
+        Stage(
+            "GRUB shows its menu",
+            r"GNU GRUB +version (?P<detail>\S+)",
+            PAYLOAD,
+        ),
+        Stage(
+            "GRUB finds the RAM disk",
+            r"^The key is on \((?P<detail>hd[^)]+)\)",
+            PAYLOAD,
+            picture="grub",
+        ),
+        Stage(
+            "GRUB lists it",
+            f"(?P<detail>{re.escape(key_file)})",
+            PAYLOAD,
+            shown=True,
+            proves="Debian's signed GRUB sees the RAM disk and the key file on it: {detail}",
+        ),
+        Stage("GRUB boots the second kernel", "PK:grub:linux:0$", PAYLOAD),
+    ]
+
+
+def _second_os(kernel: str, key_file: str, proof: str) -> list[Stage]:
+    return [
+        Stage("it is up", rf"^OS:UP (?P<detail>{re.escape(kernel)})$", SECOND_OS, within=90),
+        Stage("it has all memory", r"^OS:MEMORY (?P<detail>\d{6,} kB)$", SECOND_OS),
+        Stage(
+            "it finds the RAM disk",
+            rf"^OS:KEY (?P<detail>\S+ has .*{re.escape(key_file)}.*)$",
+            SECOND_OS,
+            proves="a second stock Linux finds the RAM disk, too: {detail}",
+        ),
+        Stage(
+            "it has unlocked its volume and wiped the RAM disk",
+            rf"^OS:UNLOCKED (?P<detail>\S+ read '{re.escape(proof.strip())}', wrote)$",
+            SECOND_OS,
+            proves="with that key cryptsetup unlocked the LUKS2 volume; RAM disk wiped: {detail}",
+        ),
+        Stage("picture of its screen", "^OS:SCREEN", SECOND_OS, picture="second-os"),
+        Stage("it powers the machine off", "^OS:DONE", SECOND_OS),
+    ]
