@@ -39,6 +39,7 @@ class World:
     roles' names."""
 
     web: Web
+    application: Application
     client: Client
     tokens: dict[str, str]
     sessions: dict[str, str]
@@ -116,5 +117,6 @@ def world(
         Accounts(store.database, store.keys),
         replace(options, threads=2),
     )
-    with Client(Application(web), peer) as client:
-        yield World(web, client, tokens, sessions, path)
+    application = Application(web)
+    with Client(application, peer) as client:
+        yield World(web, application, client, tokens, sessions, path)

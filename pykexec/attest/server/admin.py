@@ -77,12 +77,15 @@ def _call(
         path = read_path(operation, request.path_params)
         query = read_query(operation, pairs)
         call = Call(web, actor, path, query, read_body(operation, body, content_type))
+    except ValueError:
+        raise Problem(400, "query: too many parameters") from None
+    except ProtocolError as error:
+        raise Problem(400, str(error)) from None
+    try:
         return answer(operation, operation.handler(call))
     except NotFound as error:
         raise Problem(404, str(error)) from None
     except Conflict as error:
         raise Problem(409, str(error)) from None
-    except (ProtocolError, FormatError, UsageError, ValueError) as error:
-        if isinstance(error, ValueError) and type(error) is not ValueError:
-            raise
-        raise Problem(400, str(error)) from None
+    except (FormatError, UsageError) as error:
+        raise Problem(422, str(error)) from None

@@ -14,6 +14,7 @@ from pykexec.attest.server.schemas import (
     audit_json,
 )
 from pykexec.attest.server.shapes import Flag, Integer, ListOf, Record, Text
+from pykexec.errors import UsageError
 
 _WORD = Text(512, pattern="[ -~]*")
 
@@ -30,11 +31,9 @@ def _entries(call: Call) -> object:
 
 
 def _verify(call: Call) -> object:
-    from pykexec.attest.server.problems import Problem
-
     seq, digest = call.optional("seq", int), call.optional("hash", str)
     if (seq is None) != (digest is None):
-        raise Problem(400, "query: seq and hash go together")
+        raise UsageError("query: seq and hash go together")
     anchor = (seq, digest) if seq is not None and digest is not None else None
     check = call.web.store.verify_audit(anchor)
     return {

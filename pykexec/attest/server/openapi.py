@@ -24,7 +24,7 @@ _PROBLEMS = {
     411: "Content-Length is missing.",
     413: "The body is too large.",
     415: "The body is not application/json.",
-    422: "The server cannot ask that TPM for evidence.",
+    422: "It is well formed, but means nothing that could be done.",
     429: "Too many requests; Retry-After says when to come back.",
     500: "The server failed.",
     503: "The server is busy or cannot reach its database.",
@@ -46,6 +46,8 @@ def document() -> JsonSchema:
         "info": {
             "title": "pykexec attestation server",
             "version": __version__,
+            "description": "Integers are written without fraction and exponent; no key is "
+            "unknown, and none occurs twice.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
@@ -76,7 +78,8 @@ def _refusals(*statuses: int) -> dict[str, object]:
 
 
 def _operation(operation: Operation) -> JsonSchema:
-    refusals = {400, 401, 403, *operation.errors, *((415,) if operation.body else ())}
+    refusals = {400, 401, 403, 422, *operation.errors, *((415,) if operation.body else ())}
+    refusals |= {404} if operation.path_shapes else set()
     found: JsonSchema = {
         "operationId": operation.name,
         "summary": operation.summary,
