@@ -111,7 +111,8 @@ class _Screen:
 
     def _run(self, title: str) -> None:
         with self._lock:
-            print(f"\n{title}\n", flush=True)
+            print(f"\n{title}", flush=True)
+            self._heading = "\n seconds    took  stage"
 
     def _step(self, text: str, seconds: float) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from pykexec.vm import demo_attest_stages, swtpm
@@ -28,7 +29,7 @@ from pykexec.vm.demo_attest_machine import (
     make_disks,
     make_machine,
 )
-from pykexec.vm.demo_attest_server import PORT, Server, enrol, policy_for, server
+from pykexec.vm.demo_attest_server import Server, choose_port, enrol, policy_for, server
 from pykexec.vm.demo_lan import IMAGE, network, serve_images
 from pykexec.vm.demo_run import (
     DemoResult,
@@ -77,14 +78,15 @@ def run_attest_demo(
     steps.done(f"OVMF {ovmf} and Linux {os_kernel.release}, both as Debian ships them")
     with ExitStack() as stack:
         lan = network(stack)
+        port = choose_port(lan)
         tls = make_tls(directory / "server", lan.host, lan.listen)
-        built = build_image(directory, os_kernel, f"https://{lan.host}:{PORT}", tls.authority)
+        built = build_image(directory, os_kernel, f"https://{lan.host}:{port}", tls.authority)
         size = mib(len(built.data))
         steps.done(f"image built, with its server and whom to trust in it: {size}")
         swtpm.provision(directory / "tpm")
         disks = make_disks(directory, os_kernel, key)
         steps.done("machine made: TPM with EK certificate, boot disk, LUKS2 volume by cryptsetup")
-        host = stack.enter_context(server(lan, directory / "server", tls, directory / "tpm"))
+        host = stack.enter_context(server(lan, port, directory / "server", tls, directory / "tpm"))
         policy = policy_for(built.data, grub_digest())
         enrol(host, directory / "tpm", policy, key, str(VOLUME_UUID))
         steps.done("server set up and started; it knows machine, policy and the volume's key")
@@ -102,7 +104,7 @@ def run_attest_demo(
         demo.bad("command-line", built.data, with_another_command_line, release)
         observer.on_run(f"3. Somebody adds {MORE_FILE} to the initramfs")
         demo.bad("initramfs", built.data, with_another_file, release)
-    return result(demo.runs, os_kernel, built, demo.seen)
+    return result(demo.runs, os_kernel, built)
 
 
 class _Demo:
@@ -121,7 +123,6 @@ class _Demo:
         self._directory, self._observer, self._steps = directory, observer, steps
         self._machine, self._volume, self._host, self._address = machine, volume, host, address
         self.runs: list[Run] = []
-        self.seen: list[str] = []
 
     def good(self, kernel: str) -> None:
         """Accepted; the volume is opened, and written to."""
@@ -144,9 +145,14 @@ class _Demo:
         for text in _NEVER:
             self._check(text not in console, f"the console of a refused machine has {text}")
         reason = self._judged(accepted=False)
-        self.seen.append(f"in the server's audit trail it says: {reason}")
         self._check(digest(self._volume) == before, "the volume of a refused machine has changed")
-        self.seen.append("no payload was started, and on the LUKS2 volume not a bit has changed")
+        self.runs[-1] = replace(
+            run,
+            seen=(
+                f"in the server's audit trail it says: {reason}",
+                "no payload was started, and on the LUKS2 volume not a bit has changed",
+            ),
+        )
         self._steps.done("the server's books and the disk checked")
 
     def _run(self, name: str, stages: Sequence[Stage], end: str) -> Run:

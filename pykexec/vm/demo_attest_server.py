@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from pykexec.vm import child, swtpm
 from pykexec.vm.demo_attest_keys import Tls
 from pykexec.vm.demo_lan import Network
 
-PORT = 8443
+_PORT = 8443
 MACHINE = "demo"
 POLICY = "demo"
 _PYKEXEC = (sys.executable, "-m", "pykexec")
@@ -57,8 +58,18 @@ class Server:
         return found
 
 
+def choose_port(network: Network) -> int:
+    """Where a server may listen: beside us there are others, but in a network of our own."""
+    if network.lan:
+        return _PORT
+    with socket.socket() as taken:
+        taken.bind((network.listen, 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
 @contextmanager
-def server(network: Network, directory: Path, tls: Tls, tpm: Path) -> Iterator[Server]:
+def server(network: Network, port: int, directory: Path, tls: Tls, tpm: Path) -> Iterator[Server]:
     """Set a server up in directory and run it while the `with` block lasts.
 
     It trusts the authority that has certified the EKs of the TPM whose directory is tpm.
@@ -81,7 +92,7 @@ def server(network: Network, directory: Path, tls: Tls, tpm: Path) -> Iterator[S
         directory / "token",
     ]
     run([*_PYKEXEC, *setup], stdin=secrets.token_hex(16).encode(), timeout_s=_TIMEOUT_S)
-    words = [*network.within, *_PYKEXEC, "serve", *store, "--listen", f"{network.listen}:{PORT}"]
+    words = [*network.within, *_PYKEXEC, "serve", *store, "--listen", f"{network.listen}:{port}"]
     words += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)]
     words += ["--ek-roots", str(roots)]
     log = directory / "server.log"
@@ -92,7 +103,7 @@ def server(network: Network, directory: Path, tls: Tls, tpm: Path) -> Iterator[S
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ToolError(f"{shlex.join(words)}: does not serve: {said.strip()[-2000:]}")
             time.sleep(0.05)
-        yield Server(f"https://{network.listen}:{PORT}", directory, network.within)
+        yield Server(f"https://{network.listen}:{port}", directory, network.within)
     finally:
         child.stop(process)
 

@@ -62,7 +62,7 @@ def _to_quote(host: str, kernel: str) -> list[Stage]:
             "firmware has fetched and started our image",
             "PK:stub:start:0$",
             FIRMWARE,
-            proves=f"firmware booted our image by PXE from {host}",
+            proves=f"firmware booted by PXE what it was given by {host}",
         ),
         Stage("stub has measured its sections into PCR 11", "PK:stub:measure:0$", BOOT),
         Stage(

@@ -47,6 +47,8 @@ class Run:
     """Of QEMU, up to the last stage."""
     log: Path
     pictures: tuple[Path, ...]
+    seen: tuple[str, ...] = ()
+    """What it has shown outside of the machine, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,6 @@ class DemoResult:
     image_size: int
     overhead_size: int
     """Bytes of the image that are not the kernel."""
-    seen: tuple[str, ...] = ()
-    """What was shown outside of the machine, a sentence each."""
 
     @property
     def stages(self) -> tuple[Reached, ...]:
@@ -73,7 +73,11 @@ class DemoResult:
 
     def proven(self) -> list[str]:
         """One sentence for each thing that was shown, with what was seen."""
-        return [*(reached.proof for reached in self.stages if reached.proof), *self.seen]
+        proven = []
+        for run in self.runs:
+            proven += [reached.proof for reached in run.stages if reached.proof]
+            proven += run.seen
+        return proven
 
     def group_seconds(self) -> dict[str, float]:
         """Seconds by Stage.group, in order."""
@@ -83,17 +87,9 @@ class DemoResult:
         return groups
 
 
-def result(
-    runs: Sequence[Run], kernel: Kernel, built: Built, seen: Sequence[str] = ()
-) -> DemoResult:
+def result(runs: Sequence[Run], kernel: Kernel, built: Built) -> DemoResult:
     """What runs of machines that started the image built came to."""
-    return DemoResult(
-        runs=tuple(runs),
-        kernel=kernel.release,
-        image_size=len(built.data),
-        overhead_size=built.overhead_size,
-        seen=tuple(seen),
-    )
+    return DemoResult(tuple(runs), kernel.release, len(built.data), built.overhead_size)
 
 
 def run_machine(

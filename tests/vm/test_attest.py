@@ -16,7 +16,7 @@ from typing import Any
 from pykexec.vm import swtpm
 from pykexec.vm.bootvars import boot_entry
 from pykexec.vm.demo_attest_keys import Tls, make_tls
-from pykexec.vm.demo_attest_server import MACHINE, PORT, Server, enrol, server
+from pykexec.vm.demo_attest_server import MACHINE, Server, choose_port, enrol, server
 from pykexec.vm.demo_lan import Network
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Machine, Nic
@@ -79,12 +79,12 @@ def test_secrets_come_once_and_never_to_a_person(
     directory, tpm = artefacts / "server", tmp_path / "tpm"
     directory.mkdir()
     swtpm.provision(tpm)
-    tls = make_tls(directory, USER.host, USER.listen)
-    with server(USER, directory, tls, tpm) as host, unused_port() as nobody:
+    tls, port = make_tls(directory, USER.host, USER.listen), choose_port(USER)
+    with server(USER, port, directory, tls, tpm) as host, unused_port() as nobody:
         enrol(host, tpm, POLICY, KEY, str(VOLUME_UUID))
         payload = f"[payload]\npath = '{HELLO_PATH}'\n"
         dead = config(nobody, tls, f"{payload}[failure]\naction = 'boot-next'\n")
-        live = config(PORT, tls, f"{payload}[failure]\naction = 'agent'\n[agent]\nshell = true\n")
+        live = config(port, tls, f"{payload}[failure]\naction = 'agent'\n[agent]\nshell = true\n")
         files = {"EFI/live.efi": images.image(config=live)}
         disk = disk_with(tmp_path, images.image(config=dead), files)
         entries = [
@@ -131,10 +131,10 @@ def test_a_person_with_a_shell_is_given_nothing(
     directory, tpm = artefacts / "server", tmp_path / "tpm"
     directory.mkdir()
     swtpm.provision(tpm)
-    tls = make_tls(directory, USER.host, USER.listen)
-    with server(USER, directory, tls, tpm) as host:
+    tls, port = make_tls(directory, USER.host, USER.listen), choose_port(USER)
+    with server(USER, port, directory, tls, tpm) as host:
         enrol(host, tpm, POLICY, KEY, str(VOLUME_UUID))
-        attended = images.image(config=config(PORT, tls, ""))
+        attended = images.image(config=config(port, tls, ""))
         disk = disk_with(tmp_path, attended)
         machine = Machine(firmware("2025.02"), nic=Nic(), tpm="tis", extra=("-rtc", "base=utc"))
         machine = replace(machine, tpm_directory=tpm)
