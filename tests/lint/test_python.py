@@ -29,6 +29,12 @@ HOST_VERBS = (
     "pykexec.cli.inspect",
     "pykexec.cli.netboot",
     "pykexec.cli.policy",
+    "pykexec.cli.serve",
+    "pykexec.cli.server",
+    "pykexec.cli.server_local",
+    "pykexec.cli.server_machines",
+    "pykexec.cli.server_settings",
+    "pykexec.cli._server",
 )
 # Where a person is talked to.
 SPEAKS = ("pykexec.cli", "pykexec.guest", "pykexec.__main__")
