@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from pykexec.attest.server.operations import allows
 from pykexec.attest.server.problems import Problem
 from pykexec.attest.server.web import Web
 
+_DIGEST = re.compile("([0-9a-f]{8})[0-9a-f]{24,}")
+_BRIEF_MAX = 160
 _ASSETS = {"pykexec.css": "text/css; charset=utf-8", "pykexec.svg": "image/svg+xml"}
 
 
@@ -55,6 +58,13 @@ def _short(digest: str) -> str:
     return digest[:12]
 
 
+def _brief(value: object) -> str:
+    """For a list: digests are cut, the page of the thing itself has them whole."""
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = _DIGEST.sub(lambda digest: f"{digest[1]}\u2026", text)
+    return text if len(text) <= _BRIEF_MAX else f"{text[:_BRIEF_MAX]}\u2026"
+
+
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("pykexec.attest.server"),
     autoescape=True,
@@ -64,6 +74,7 @@ _environment = jinja2.Environment(
 )
 _environment.filters["time"] = _time
 _environment.filters["short"] = _short
+_environment.filters["brief"] = _brief
 
 
 def render(name: str, page: Page | None, status: int = 200, **values: object) -> Response:
