@@ -11,7 +11,16 @@ from pathlib import Path
 
 from pykexec.cli.output import print_table, to_plain
 from pykexec.vm.machine import DEFAULT_CPU
-from tests.bench import devices, devices_report, guest_side, inputs, report, start
+from tests.bench import (
+    attest,
+    attest_report,
+    devices,
+    devices_report,
+    guest_side,
+    inputs,
+    report,
+    start,
+)
 
 
 def main() -> None:
@@ -23,11 +32,17 @@ def main() -> None:
     parser.add_argument("--ovmf", default="2025.02")
     parser.add_argument("--cpu", default=DEFAULT_CPU, help="QEMU's -cpu (%(default)s)")
     parser.add_argument("--devices-only", action="store_true", help="disks, network, TPM, idle")
+    parser.add_argument("--attest-only", action="store_true", help="the attestation server")
     parser.add_argument("--keep", type=Path, help="directory for consoles and disks")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pykexec-bench-") as temporary:
         directory = (args.keep or Path(temporary)).absolute()
         load_before = os.getloadavg()[0]
+        attested = attest.measure(directory / "attest")
+        if args.attest_only:
+            _write(args.output, attested)
+            print_table(attest_report.rows(attested))
+            return
         made = inputs.prepare(directory, args.kernel, args.ovmf, args.cpu)
         found = devices.measure(made)
         if args.devices_only:
@@ -49,6 +64,7 @@ def main() -> None:
         sizes=report.sizes(made.plain),
         devices=found,
         device_ratios=devices_report.summary(found),
+        attestations=attested,
     )
     _write(args.output, results)
     print_table(report.rows(results))
@@ -56,6 +72,8 @@ def main() -> None:
     print_table(report.stage_rows(results))
     print()
     print_table(devices_report.rows(found))
+    print()
+    print_table(attest_report.rows(attested))
     print(f"\nhost load {results.host_load[0]:.1f} -> {results.host_load[1]:.1f}; {args.output}")
 
 

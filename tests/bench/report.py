@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pykexec.image import Built
+from tests.bench.attest import Attestations
 from tests.bench.devices import Devices
 from tests.bench.guest_side import Blocks, HandOver
 from tests.bench.sample import Span
@@ -36,6 +37,7 @@ class Results:
     sizes: Mapping[str, int]
     devices: Devices
     device_ratios: Mapping[str, float]
+    attestations: Attestations
 
 
 def sizes(built: Built) -> dict[str, int]:
