@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def world(
         store,
         Service(store),
         Accounts(store.database, store.keys),
-        replace(options, threads=2),
+        options,
     )
     application = Application(web)
     with Client(application, peer) as client:

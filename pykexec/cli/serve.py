@@ -47,8 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=1, metavar="N", help="processes (default: 1)"
     )
     parser.add_argument(
-        "--threads", type=int, default=8, metavar="N", help="of each worker (default: 8)"
-    )
+        "--threads", type=int, default=2, metavar="N",
+        help="of each worker, for attestations; more only where the database is far (default: 2)",
+    )  # fmt: skip
     parser.add_argument(
         "--trusted-proxy", action="append", default=[], metavar="NETWORK",
         help="believe X-Forwarded-For of these; may be repeated",

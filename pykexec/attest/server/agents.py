@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from starlette.responses import Response
@@ -12,8 +13,10 @@ from starlette.types import Receive, Scope
 from pykexec.attest import protocol
 from pykexec.attest.decode import parse_attest_request, parse_challenge_request
 from pykexec.attest.fields import ProtocolError
+from pykexec.attest.protocol import AttestReply
 from pykexec.attest.server.problems import Problem
-from pykexec.attest.server.service import Refused
+from pykexec.attest.server.records import AttestationRecord, StoreError
+from pykexec.attest.server.service import Refused, Steps, advance
 from pykexec.attest.server.web import Web
 
 CHALLENGE_MAX = 128 << 10
@@ -38,34 +41,54 @@ async def _post(
     scope: Scope,
     receive: Receive,
     size_max: int,
-    work: Callable[[Web, bytes, str], Response],
+    work: Callable[[Web, bytes, str], Awaitable[bytes]],
 ) -> Response:
     if scope["method"] != "POST":
         raise Problem(405, "POST is needed", {"Allow": "POST"})
     body = await web.bodies.read(scope, receive, size_max)
     try:
-        return await web.run(work, web, body, scope["pykexec.peer"])
+        answer = await work(web, body, scope["pykexec.peer"])
     except ProtocolError as error:
         raise Problem(400, str(error)) from None
     except Refused as error:
         raise Problem(error.status, str(error)) from None
     finally:
         web.bodies.release(body)
+    return Response(answer, 200, media_type="application/json")
 
 
-def _challenge(web: Web, body: bytes, peer: str) -> Response:
+async def _challenge(web: Web, body: bytes, peer: str) -> bytes:
+    return await web.run_for_agent(_ask, web, body, peer)
+
+
+def _ask(web: Web, body: bytes, peer: str) -> bytes:
     request = parse_challenge_request(body)
-    answer = web.service.challenge(request, peer, datetime.now(UTC))
-    return Response(answer.encode(), 200, media_type="application/json")
+    return web.service.challenge(request, peer, datetime.now(UTC)).encode()
 
 
-def _attest(web: Web, body: bytes, peer: str) -> Response:
-    request = parse_attest_request(body)
-    reply = web.service.attest(request, peer, datetime.now(UTC))
-    accepted = reply.verdict.accepted
-    web.metrics.count("pykexec_attestations_total", result="accepted" if accepted else "refused")
+async def _attest(web: Web, body: bytes, peer: str) -> bytes:
+    """No thread waits for the disk: so the more ask, the more are written at a time."""
+    steps, outcome = await web.run_for_agent(_judge, web, body, peer)
+    while isinstance(outcome, AttestationRecord):
+        try:
+            await asyncio.wrap_future(web.store.submit_attestation(outcome))
+        except StoreError as error:
+            outcome = await web.run_for_agent(advance, steps, error)
+        else:
+            outcome = advance(steps)  # Which has only the reply to give.
+    _count(web, outcome)
+    return outcome.encode()
+
+
+def _judge(web: Web, body: bytes, peer: str) -> tuple[Steps, AttestationRecord | AttestReply]:
+    steps = web.service.steps(parse_attest_request(body), peer, datetime.now(UTC))
+    return steps, advance(steps)
+
+
+def _count(web: Web, reply: AttestReply) -> None:
+    result = "accepted" if reply.verdict.accepted else "refused"
+    web.metrics.count("pykexec_attestations_total", result=result)
     for code in {finding.code for finding in reply.verdict.reasons}:
         web.metrics.count("pykexec_findings_total", code=code)
     if reply.release is not None:
         web.metrics.count("pykexec_releases_total")
-    return Response(reply.encode(), 200, media_type="application/json")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from pykexec.attest.server.records import (
     PolicyVersion,
     Replayed,
     StoredSecret,
+    StoreError,
 )
 from pykexec.attest.server.store import Store
 from pykexec.attest.verdict import Finding, Verdict
@@ -64,6 +65,10 @@ class ServiceSettings:
     banks: tuple[str, ...] = protocol.BANKS
     pcrs: tuple[int, ...] = protocol.QUOTED_PCRS
     challenge_s: int = 60
+
+
+Steps = Generator[AttestationRecord, None, AttestReply]
+"""Gives what the store must have recorded before anything is told, at last the reply."""
 
 
 class Service:
@@ -107,7 +112,20 @@ class Service:
         )
 
     def attest(self, request: AttestRequest, peer: str, now: datetime) -> AttestReply:
-        """Judge evidence and release what its machine is to be given.
+        """Judge evidence and release what its machine is to be given."""
+        steps = self.steps(request, peer, now)
+        outcome = advance(steps)
+        while isinstance(outcome, AttestationRecord):
+            try:
+                self._store.record_attestation(outcome)
+            except StoreError as error:
+                outcome = advance(steps, error)
+            else:
+                outcome = advance(steps)
+        return outcome
+
+    def steps(self, request: AttestRequest, peer: str, now: datetime) -> Steps:
+        """The same for who has better to do than to wait for the disk: see Steps and advance().
 
         Until the credential's proof is right nobody knows who asks, and nothing is stored.
         """
@@ -116,7 +134,17 @@ class Service:
             return _stranger("challenge.token", "the challenge is not of this server")
         if fault := _challenge_fault(request, pending, now):
             return AttestReply(Verdict((fault,)))
-        return _Attestation(self._store, request, pending, peer, now).run()
+        return (yield from _Attestation(self._store, request, pending, peer, now).run())
+
+
+def advance(steps: Steps, error: StoreError | None = None) -> AttestationRecord | AttestReply:
+    """The next record to write, or the reply; error is why the one before was not written."""
+    try:
+        return next(steps) if error is None else steps.throw(error)
+    except StopIteration as end:
+        reply = end.value
+        assert isinstance(reply, AttestReply)
+        return reply
 
 
 def _stranger(code: str, text: str) -> AttestReply:
@@ -147,20 +175,17 @@ class _Attestation:
         self._policy: PolicyVersion | None = None
         self._nonce: bytes | None = pending.nonce
 
-    def run(self) -> AttestReply:
+    def run(self) -> Steps:
         """The reply, after it was recorded."""
         verified, findings = self._judge()
         verdict = verified.verdict.and_also(findings)
-        counters = verified.counters
         if not verdict.accepted or self._machine is None:
-            return self._refuse(verdict, verified)
-        if counters is None:
-            return self._refuse(_with(verdict, "tpm.counters", "no counters"), verified)
-        secrets = self._store.open_secrets(self._machine.id)
-        with ExitStack() as stack:
-            for _, value in secrets:
-                stack.callback(wipe, value)
-            return self._release(verdict, verified, secrets)
+            return (yield from self._refuse(verdict, verified))
+        if verified.counters is None:
+            verdict = _with(verdict, "tpm.counters", "no counters")
+            return (yield from self._refuse(verdict, verified))
+        released, release = self._seal(verified, self._machine)
+        return (yield from self._release(verdict, verified, released, release))
 
     def _judge(self) -> tuple[Verified, list[Finding]]:
         fingerprint = self._request.evidence.identity.fingerprint
@@ -219,36 +244,46 @@ class _Attestation:
             if self._store.released(machine.id, counters):
                 yield Finding("release.again", "this boot was given its secrets already")
 
-    def _release(
-        self,
-        verdict: Verdict,
-        verified: Verified,
-        secrets: list[tuple[StoredSecret, bytearray]],
-    ) -> AttestReply:
+    def _seal(
+        self, verified: Verified, machine: Machine
+    ) -> tuple[tuple[StoredSecret, ...], str | None]:
+        """What it is given, and that sealed; in clear it is gone when this returns."""
         statement = verified.statement
         assert statement is not None
-        release = None
-        if secrets:
+        secrets = self._store.open_secrets(machine.id)
+        with ExitStack() as stack:
+            for _, value in secrets:
+                stack.callback(wipe, value)
             plain = [
                 PlainSecret(stored.name, stored.kind, stored.parameters, value)
                 for stored, value in secrets
             ]
-            release = seal(plain, statement.key, self._pending.credential, self._pending.nonce)
-        released = tuple(stored for stored, _ in secrets)
+            pending = self._pending
+            release = seal(plain, statement.key, pending.credential, pending.nonce)
+        return tuple(stored for stored, _ in secrets), release if secrets else None
+
+    def _release(
+        self,
+        verdict: Verdict,
+        verified: Verified,
+        released: tuple[StoredSecret, ...],
+        release: str | None,
+    ) -> Steps:
         try:
-            self._store.record_attestation(self._record(verdict, verified, released))
+            yield self._record(verdict, verified, released)
         except Replayed:
             return _stranger("challenge.replayed", "the challenge was answered before")
         except AlreadyReleased:
             text = "this boot was given its secrets already"
-            return self._refuse(_with(verdict, "release.again", text), verified)
+            return (yield from self._refuse(_with(verdict, "release.again", text), verified))
         except NotReleasable as error:
-            return self._refuse(_with(verdict, "release.changed", str(error)), verified)
+            changed = _with(verdict, "release.changed", str(error))
+            return (yield from self._refuse(changed, verified))
         return AttestReply(verdict, release)
 
-    def _refuse(self, verdict: Verdict, verified: Verified) -> AttestReply:
+    def _refuse(self, verdict: Verdict, verified: Verified) -> Steps:
         try:
-            self._store.record_attestation(self._record(verdict, verified, ()))
+            yield self._record(verdict, verified, ())
         except Replayed:
             return _stranger("challenge.replayed", "the challenge was answered before")
         return AttestReply(verdict)

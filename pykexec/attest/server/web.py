@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pykexec.attest.server.store import Store
 
 T = TypeVar("T")
+_OPERATORS = 4  # threads
 _AGENTS, _API = Rate(10, 60), Rate(20, 100)
 _FAILURES = _ACCOUNT = Rate(0.1, 10)
 
@@ -38,7 +39,7 @@ class WebOptions:
     failures: Rate = _FAILURES
     account: Rate = _ACCOUNT
     proxies: tuple[Network, ...] = ()
-    threads: int = 16
+    threads: int = 2
     body_timeout_s: float = 20.0
     body_budget: int = 256 << 20
     tls: bool = True
@@ -57,20 +58,28 @@ class Web:
     metrics: Metrics = field(default_factory=Metrics)
     watch: AuditWatch = field(default_factory=AuditWatch)
     bodies: Bodies = field(init=False)
-    _threads: ThreadPoolExecutor = field(init=False)
+    _agents: ThreadPoolExecutor = field(init=False)
+    _operators: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         options = self.options
         bodies = Bodies(options.body_budget, options.body_timeout_s)
         object.__setattr__(self, "bodies", bodies)
-        object.__setattr__(self, "_threads", ThreadPoolExecutor(options.threads, "pykexec"))
+        object.__setattr__(self, "_agents", ThreadPoolExecutor(options.threads, "agents"))
+        object.__setattr__(self, "_operators", ThreadPoolExecutor(_OPERATORS, "operators"))
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread: it computes, or waits for the store."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, function, *arguments)
+        return await loop.run_in_executor(self._operators, function, *arguments)
+
+    async def run_for_agent(self, function: Callable[..., T], *arguments: object) -> T:
+        """The same in threads that no operator keeps busy, and few: they compute all the time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._agents, function, *arguments)
 
     def close(self) -> None:
         """Wait for the threads and close the store."""
-        self._threads.shutdown()
+        self._agents.shutdown()
+        self._operators.shutdown()
         self.store.close()
