@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 600
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
 	dosfstools e2fsprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
-	libclang-rt-14-dev libdevmapper1.02.1 libssl-dev lld llvm mtools ntfs-3g openssl \
+	libclang-rt-14-dev libdevmapper1.02.1 libefivar1 libssl-dev lld llvm mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of the attestation server: figures become goals that are met or missed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.attest import Attestations, Load
+from tests.bench.attest_report import rows
+from tests.bench.attest_verify import Keylime, Verification
+
+LOAD = Load(1000, 2.0, 500.0, 4.0, 1.0, 20.0, 50.0, 90.0, ())
+
+
+def told(load: Load = LOAD, keylime: Keylime | None = None, verify_ms: float = 1.0) -> str:
+    verification = Verification(63, verify_ms, keylime or Keylime(0.1, 18.9))
+    found = Attestations({"SQLite": load}, {"SQLite": load}, verification)
+    return "\n".join(" | ".join(row) for row in rows(found))
+
+
+def test_goals_that_are_met_say_so() -> None:
+    assert "MISSED" not in told() and told().count(": met") == 4
+
+
+@pytest.mark.parametrize(
+    ("load", "missed"),
+    [
+        (Load(1000, 2.1, 476.0, 4.0, 1.0, 20.0, 50.0, 90.0, ()), ">= 500/s: MISSED"),
+        (Load(1000, 2.0, 500.0, 4.1, 1.0, 20.0, 50.0, 90.0, ()), ">= 500/s: MISSED"),
+        (Load(1000, 61.0, 500.0, 4.0, 1.0, 20.0, 50.0, 90.0, ()), "< 60 s: MISSED"),
+        (Load(1000, 2.0, 500.0, 4.0, 1.0, 20.0, 50.0, 90.0, ("x",)), "no error, < 60 s: MISSED"),
+    ],
+)
+def test_goals_that_are_missed_say_so(load: Load, missed: str) -> None:
+    assert missed in told(load)
+
+
+def test_keylime_is_a_ratio_or_a_reason() -> None:
+    assert "19 x ours" in told()
+    assert "cannot run | no libefivar" in told(keylime=Keylime(None, None, "no libefivar"))
+
+
+def test_a_slow_verification_is_missed() -> None:
+    assert "< 2 ms: MISSED" in told(verify_ms=2.5)
