@@ -18,7 +18,7 @@ from tests.bench.attest_verify import Verification
 WORKERS = 2
 PROCESSES = 2
 MACHINES = 300
-THREADS = 8
+THREADS = 16
 LOOP_S = 8.0
 WARM_UP_S = 2.0
 STORM_MACHINES = 1000
