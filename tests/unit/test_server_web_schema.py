@@ -85,7 +85,7 @@ def check(api: Api, path: str, method: str, mode: GenerationMode) -> None:
 
     @given(case=strategy)
     @settings(
-        max_examples=1 if path.startswith("/v1/") else 3,
+        max_examples=1 if path.startswith("/v1/") else 2,
         deadline=None,
         database=None,
         derandomize=True,

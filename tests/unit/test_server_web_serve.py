@@ -231,11 +231,12 @@ def test_a_head_without_end_is_cut_off(served: Served) -> None:
 
 
 def test_neither_log_nor_arguments_hold_a_secret(served: Served) -> None:
+    served.post(protocol.CHALLENGES_PATH, Machine().challenge_request().encode())
     text = (served.directory / "log").read_bytes()
     arguments = Path(f"/proc/{served.process.pid}/cmdline").read_bytes()
     token = (served.directory / TOKEN_FILE).read_text().strip()
     key = (served.directory / "key").read_text().strip()
-    assert b"POST /v1/attestations 200" in text
+    assert b"POST /v1/challenges 200" in text
     for secret in (KEY, KEY.hex().encode(), token.encode(), key.encode(), PASSWORD.encode()):
         assert secret not in text + arguments
 
