@@ -162,10 +162,10 @@ def _policy(path: Path) -> Policy:
 
 
 def _verdict(args: argparse.Namespace, policy: Policy) -> tuple[Verdict, Claims]:
-    from pykexec.attest.verifier import policy_offline
+    from pykexec.attest.verifier import chain, policy_offline
 
     evidence = policy_offline.parse_evidence(*_read(args.evidence))
-    roots = [der for path in args.ek_root for der in policy_offline.parse_roots(*_read(path))]
+    roots = [der for path in args.ek_root for der in chain.parse_roots(*_read(path))]
     return policy_offline.check(evidence, policy, _context(args), tuple(roots))
 
 

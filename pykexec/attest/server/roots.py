@@ -4,34 +4,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from pykexec.attest.server.store import Store
+from pykexec.attest.verifier.chain import parse_roots
 from pykexec.errors import FormatError, UsageError
 
 SUFFIXES = (".pem", ".crt", ".cer", ".der")
 _FILE_MAX = 1 << 20
 
 
-def read_certificates(path: Path) -> Iterator[bytes]:
+def _read(path: Path) -> tuple[bytes, ...]:
     """DER of each certificate of a file."""
     with path.open("rb") as file:
         data = file.read(_FILE_MAX + 1)
     if len(data) > _FILE_MAX:
         raise FormatError(f"{path}: more than {_FILE_MAX} bytes")
-    try:
-        if b"-----BEGIN" in data:
-            found = x509.load_pem_x509_certificates(data)
-        else:
-            found = [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
-        raise FormatError(f"{path}: no certificate: {error}") from None
-    for certificate in found:
-        yield certificate.public_bytes(Encoding.DER)
+    return parse_roots(data, str(path))
 
 
 def add_roots(store: Store, directory: Path) -> int:
@@ -42,7 +31,7 @@ def add_roots(store: Store, directory: Path) -> int:
     known = {root.sha256 for root in store.ek_roots()}
     added = 0
     for path in files:
-        for der in read_certificates(path):
+        for der in _read(path):
             digest = hashlib.sha256(der).hexdigest()
             if digest not in known:
                 known.add(digest)

@@ -139,6 +139,18 @@ class EkRoots:
         return _Chain(certificate, public, start, end)
 
 
+def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
+    """Certificates of a file that vouch for EKs, as DER: PEM, one or more, or DER."""
+    try:
+        if b"-----BEGIN" in data:
+            certificates = x509.load_pem_x509_certificates(data)
+        else:
+            certificates = [x509.load_der_x509_certificate(data)]
+    except ValueError as error:
+        raise FormatError(f"{source}: no certificate: {error}") from None
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
 @lru_cache(_ROOTS_CACHED)
 def ek_roots(certificates: tuple[bytes, ...]) -> EkRoots:
     """The roots of these certificates (DER), the same ones at each call; FormatError for what is

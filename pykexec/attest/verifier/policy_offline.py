@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from pykexec.attest.decode import parse_attest_request
 from pykexec.attest.protocol import Evidence
 from pykexec.attest.verdict import Finding, Verdict
@@ -41,18 +38,6 @@ def parse_evidence(data: bytes, source: str) -> Evidence:
         return parse_attest_request(data).evidence
     except FormatError as error:
         raise FormatError(f"{source}: {error}") from None
-
-
-def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
-    """Certificates of a file that vouch for EKs, as DER: PEM, one or more, or DER."""
-    try:
-        if b"-----BEGIN" in data:
-            certificates = x509.load_pem_x509_certificates(data)
-        else:
-            certificates = [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
-        raise FormatError(f"{source}: no certificate: {error}") from None
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
 
 def parse_reference(data: bytes, source: str) -> Reference:
