@@ -173,7 +173,6 @@ class _Attestation:
         self._peer, self._now = peer, now
         self._machine: Machine | None = None
         self._policy: PolicyVersion | None = None
-        self._nonce: bytes | None = pending.nonce
 
     def run(self) -> Steps:
         """The reply, after it was recorded."""
@@ -303,7 +302,7 @@ class _Attestation:
             findings=verdict.findings,
             policy=(self._policy.name, self._policy.version) if self._policy else None,
             peer=self._peer,
-            nonce=self._nonce,
+            nonce=self._pending.nonce,
             nonce_expires=expires,
             counters=verified.counters,
             ak_name=str(ak["name"]) if isinstance(ak, dict) and "name" in ak else None,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 
+from pykexec.attest.protocol import BANKS as BANKS
 from pykexec.errors import FormatError
 
 VERSION = 1
-BANKS = ("sha256", "sha384")
 
 POLICY_MAX = 256 << 10  # bytes
 LIST_MAX = 1024
