@@ -30,13 +30,11 @@ void pk_mailbox_wipe(void)
  * While the firmware's timer runs, its terminal driver reads the serial port, and
  * what was typed for Linux is lost: not for requests that are made every second.
  */
-static bool needs_timers(const struct pk_request *request, u64 body_size)
+bool pk_service_needs_timers(u16 op, const void *body, u64 body_size)
 {
-	const struct pk_handle_request *named = (const void *)(request + 1);
+	const struct pk_handle_request *named = body;
 
-	if (request->flags & PK_REQUEST_TIMERS)
-		return true;
-	switch (request->op) {
+	switch (op) {
 	case PK_OP_INFO:
 	case PK_OP_HANDOFF:
 	case PK_OP_HANDLES:
@@ -68,7 +66,8 @@ bool pk_mailbox_needs_timers(u64 size)
 	if (EFI_ERROR(pk_message_open(input, size, &reader)))
 		return false;
 	while ((request = pk_message_next(&reader, &body_size, &status)))
-		if (needs_timers(request, body_size))
+		if (request->flags & PK_REQUEST_TIMERS ||
+		    pk_service_needs_timers(request->op, request + 1, body_size))
 			return true;
 	return false;
 }

@@ -116,6 +116,16 @@ efi_status_t pk_arena_pages(u32 type, u64 nr_pages, u64 *ret_start)
 	return pk_arena_alloc(&arena, type, nr_pages, ~0ULL, ret_start);
 }
 
+u64 pk_linux_memory_behind(u64 start)
+{
+	const struct pk_range *ranges[] = { &pk_handoff.arena, &pk_handoff.low };
+
+	for (u32 i = 0; i < 2; i++)
+		if (start >= ranges[i]->start && start - ranges[i]->start < ranges[i]->size)
+			return ranges[i]->size - (start - ranges[i]->start);
+	return 0;
+}
+
 efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *ret_step, u32 *ret_version)
 {
 	struct pk_map_view view = {

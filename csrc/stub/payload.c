@@ -125,17 +125,6 @@ static u64 pair(u32 low, u32 high)
 	return low | (u64)high << 32;
 }
 
-/* Bytes from start to the end of the range of Linux' memory that it lies in; 0 if in none. */
-static u64 linux_memory_behind(u64 start)
-{
-	const struct pk_range *ranges[] = { &pk_handoff.arena, &pk_handoff.low };
-
-	for (u32 i = 0; i < 2; i++)
-		if (start >= ranges[i]->start && start - ranges[i]->start < ranges[i]->size)
-			return ranges[i]->size - (start - ranges[i]->start);
-	return 0;
-}
-
 /* Load options from kexec's command line, when nobody staged better ones. */
 static u32 options_from_command_line(const char *line, u64 capacity)
 {
@@ -181,16 +170,16 @@ static bool payload_of_kexec(struct pk_payload *ret)
 		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),
 		.failure_action = PK_ACTION_AGENT,
 	};
-	if (!ret->size || ret->size > linux_memory_behind(ret->data))
+	if (!ret->size || ret->size > pk_linux_memory_behind(ret->data))
 		return false;
 	/* kexec terminates it, and its buffer is whole pages of the range. */
-	if (linux_memory_behind(line))
+	if (pk_linux_memory_behind(line))
 		token = pk_option((const char *)line, "pykexec.payload");
 	if (token && staged.request.token && pk_parse_decimal(token) == staged.request.token) {
 		use_staged_request(ret);
 		return true;
 	}
-	ret->options_size = options_from_command_line((const char *)line, linux_memory_behind(line));
+	ret->options_size = options_from_command_line((const char *)line, pk_linux_memory_behind(line));
 	ret->options = staged.options;
 	use_memory_path(ret);
 	return true;

@@ -62,6 +62,8 @@ void pk_arena_reset(void);
 u64 pk_arena_peak(void);
 efi_status_t pk_arena_pages(u32 type, u64 nr_pages, u64 *ret_start);
 void pk_arena_hook(struct efi_boot_services *services);
+/* Bytes from start to the end of the range of Linux' memory that it lies in; 0 if in none. */
+u64 pk_linux_memory_behind(u64 start);
 efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *ret_step, u32 *ret_version);
 u64 pk_arena_map_key(void);
 
@@ -117,6 +119,8 @@ void pk_runtime_fill(struct efi_runtime_services *services);
 void pk_mailbox_init(void);
 /* Before the switch: does the message ask for something that must not find the firmware's timer standing? */
 bool pk_mailbox_needs_timers(u64 size);
+/* The same of one request's body, which is looked at only for what it names. */
+bool pk_service_needs_timers(u16 op, const void *body, u64 body_size);
 /* In the firmware's world: answer the message of size bytes in pk_mailbox_input. */
 efi_status_t pk_mailbox_serve(u64 size);
 /* PK_MESSAGE_MAX bytes each; the input is also the bounce buffer of variables. */

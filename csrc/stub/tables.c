@@ -4,6 +4,7 @@
  * own tables, handles and memory stay untouched.
  */
 #include "stub.h"
+#include "bootsvc.h"
 #include "state.h"
 #include <common/device_path.h>
 #include <common/exit_boot_services.h>
@@ -168,5 +169,6 @@ struct efi_system_table *pk_private_tables(struct efi_loaded_image *image)
 			tables[system_table.nr_tables++] = pk_st->tables[i];
 	install_configuration_table(&efi_guid_acpi20_table, pk_acpi_rsdp());
 	install_configuration_table(&efi_guid_pykexec_handoff, &pk_handoff);
+	install_configuration_table(&efi_guid_linux_bootsvc_table, pk_bootsvc_table());
 	return &system_table;
 }
