@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable
+from fcntl import F_SETPIPE_SZ, fcntl
 from pathlib import Path
 
 # Terminal control that OVMF, GRUB and shells mix into their text (ECMA-48).
@@ -20,20 +21,33 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07]{0,80}|[()])?\Z")
 OnLine = Callable[[float, str], None]
 
 _SETTLED_S = 0.25  # a line that goes on does so within this time
+_PIPE_SIZE = 1 << 20  # all that a user may have by default (/proc/sys/fs/pipe-max-size)
+
+
+def make_pipes(path: Path) -> None:
+    """Make what QEMU's `-chardev pipe,path=` opens: path.in and path.out.
+
+    QEMU writes byte by byte, and EDK II drops what a line cannot take in time. A pipe joins bytes
+    into pages; a socket keeps a buffer for each, so that it was full after 278.
+    """
+    for end in ("in", "out"):
+        os.mkfifo(f"{path}.{end}")
 
 
 class Console:
-    """Reads a connected socket in a thread until it closes.
+    """Reads path.out of make_pipes(), which QEMU has open, in a thread until QEMU ends.
 
     log_file gets every line with the seconds since the start, without terminal control;
     raw_file the bytes as they came. on_line is called from the thread.
     """
 
-    def __init__(
-        self, connection: socket.socket, log_file: Path, raw_file: Path, on_line: OnLine | None
-    ) -> None:
+    def __init__(self, path: Path, log_file: Path, raw_file: Path, on_line: OnLine | None) -> None:
         self.started = time.monotonic()
-        self._connection = connection
+        self._input = f"{path}.in"
+        # Opening must not wait for a QEMU that has failed meanwhile; reading is to wait.
+        self._output = os.open(f"{path}.out", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(self._output, True)
+        fcntl(self._output, F_SETPIPE_SZ, _PIPE_SIZE)
         self._log_file, self._raw_file, self._on_line = log_file, raw_file, on_line
         self._text = ""
         self._position = 0
@@ -50,7 +64,7 @@ class Console:
 
     @property
     def closed(self) -> bool:
-        """Whether QEMU has ended the connection."""
+        """Whether QEMU has ended and all of its output been read."""
         with self._changed:
             return self._closed
 
@@ -86,7 +100,11 @@ class Console:
 
     def send(self, text: str) -> None:
         """Type text into the guest's serial port."""
-        self._connection.sendall(text.encode())
+        # An error, instead of waiting, when QEMU has ended.
+        descriptor = os.open(self._input, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(descriptor, True)
+        with open(descriptor, "wb") as file:
+            file.write(text.encode())
 
     def tail(self, nr_lines: int = 25) -> str:
         """The last lines that are not blank, for error messages."""
@@ -100,8 +118,12 @@ class Console:
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         pending, line = "", ""
-        with open(self._log_file, "w", encoding="utf-8") as log, open(self._raw_file, "wb") as raw:
-            while data := self._receive():
+        with (
+            open(self._output, "rb", buffering=0) as output,
+            open(self._log_file, "w", encoding="utf-8") as log,
+            open(self._raw_file, "wb") as raw,
+        ):
+            while data := output.read(_PIPE_SIZE):
                 raw.write(data)
                 raw.flush()
                 pending += decoder.decode(data)
@@ -122,9 +144,3 @@ class Console:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def _receive(self) -> bytes:
-        try:
-            return self._connection.recv(65536)
-        except OSError:
-            return b""

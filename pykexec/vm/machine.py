@@ -88,7 +88,9 @@ class Files:
 
 
 def command(machine: Machine, files: Files) -> list[str]:
-    """The QEMU command line: it connects to files.serial and files.tpm, listens at files.qmp."""
+    """The QEMU command line: it opens the pipes files.serial, connects to files.tpm, and then
+    listens at files.qmp.
+    """
     words = [*machine.within, "qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
     words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
     words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
@@ -102,8 +104,9 @@ def command(machine: Machine, files: Files) -> list[str]:
         words += ["-chardev", f"socket,id=chrtpm,path={files.tpm}"]
         words += ["-tpmdev", "emulator,id=tpm0,chardev=chrtpm"]
         words += ["-device", f"tpm-{machine.tpm},tpmdev=tpm0"]
+    # In this order: when QEMU listens for QMP, it has the pipes open.
+    words += ["-chardev", f"pipe,id=serial0,path={files.serial}", "-serial", "chardev:serial0"]
     words += ["-qmp", f"unix:{files.qmp},server=on,wait=off", "-monitor", "none"]
-    words += ["-chardev", f"socket,id=serial0,path={files.serial}", "-serial", "chardev:serial0"]
     if not machine.reboot:
         words += ["-no-reboot"]
     return [*words, *machine.extra]

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from typing import Self
 
 from pykexec.errors import ToolError
 from pykexec.vm import child, machine, swtpm
-from pykexec.vm.console import Console, OnLine
+from pykexec.vm.console import Console, OnLine, make_pipes
 from pykexec.vm.machine import Files, Machine
 from pykexec.vm.qmp import Qmp
 
@@ -87,20 +86,14 @@ class Vm:
             if self.machine.provisioned_tpm:
                 swtpm.provision(tpm)
             stack.enter_context(swtpm.swtpm(tpm, self.files.tpm))
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(str(self.files.serial))
-        listener.listen(1)
+        make_pipes(self.files.serial)
         words = machine.command(self.machine, self.files)
         (self.directory / "command").write_text(shlex.join(words) + "\n")
         qemu_log = self.directory / "qemu.log"
         self._process = child.start(words, qemu_log, listens_at=self.files.qmp)
         stack.callback(child.stop, self._process)
-        listener.settimeout(20)
-        connection = stack.enter_context(listener.accept()[0])
-        directory = self.directory
-        self.console = Console(
-            connection, directory / "console.log", directory / "console.raw", self._on_line
-        )
+        log_file, raw_file = self.directory / "console.log", self.directory / "console.raw"
+        self.console = Console(self.files.serial, log_file, raw_file, self._on_line)
         stack.callback(self.console.join)
         stack.callback(child.stop, self._process)
         self._qmp = Qmp(self.files.qmp)

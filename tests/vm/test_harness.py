@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pykexec.vm.guest_os import command_line, data_partition, initramfs
 from pykexec.vm.kernels import kernel
 from pykexec.vm.machine import Disk, Machine, Nic
 from pykexec.vm.ovmf import Firmware, firmware, snakeoil_key
-from pykexec.vm.vm import LostVm
+from pykexec.vm.vm import LostVm, Vm
 from tests.vm.boot import Boot
 from tests.vm.direct import check_direct
 from tests.vm.payloads import PAYLOADS
@@ -181,6 +182,22 @@ def test_full_variable_store_is_an_error() -> None:
     store = firmware().variables.read_bytes()
     with pytest.raises(FormatError, match="full"):
         add_variables(store, {"Boot0001": bytes(1 << 20)})
+
+
+def test_console_keeps_what_comes_while_nobody_reads(artefacts: Path, tmp_path: Path) -> None:
+    script = b"echo PK:shell:start:0\r\nfor %i run (1 500)\r\necho line %i of so many lines that it"
+    script += b" has room nowhere\r\nendfor\r\nreset -s\r\n"
+    disk = _shell_disk(tmp_path, script)
+
+    def sleep_until_the_end(_seconds: float, line: str) -> None:
+        if line == "PK:shell:start:0":
+            os.waitid(os.P_PID, vm.pid, os.WEXITED | os.WNOWAIT)
+
+    machine = Machine(firmware(), disks=(Disk(disk.path, bootindex=0),))
+    with Vm(machine, artefacts, limit_s=120, on_line=sleep_until_the_end) as vm:
+        for number in range(1, 501):
+            vm.expect(rf"^line {number} of so many lines that it has room nowhere$", within=120)
+        assert vm.wait_exit(30) == "guest-shutdown"
 
 
 def test_console_log_has_times_and_no_terminal_control(boot: Boot, tmp_path: Path) -> None:
