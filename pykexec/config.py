@@ -68,6 +68,7 @@ class AgentConfig:
     bridges: tuple[str, ...] = ATTENDED_BRIDGES
     network: NetworkConfig = field(default_factory=NetworkConfig)
     attest: AttestConfig | None = None
+    native: bool = True  # False: leave what the kernel itself can do unused
 
 
 def parse_config(data: bytes, source: str) -> AgentConfig:
@@ -95,6 +96,7 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         bridges=_bridges(agent, ATTENDED_BRIDGES if attended else ()),
         network=_network(network) if network else NetworkConfig(),
         attest=None if attest is None else parse_attest(attest),
+        native=agent.flag("native", True) if agent else True,
     )
     for table in (root, payload, failure, agent, network, attest):
         if table:

@@ -38,6 +38,10 @@ class KexecError(PykexecError, OSError):
     exit_code = 5
 
 
+class PayloadRefusedError(KexecError):
+    """The kernel looked at the payload and refused it: no other way to start it may be tried."""
+
+
 class DeniedError(PykexecError):
     """The verifier denied the attestation."""
 

@@ -107,6 +107,22 @@ int pk_interface_up(const char *name, bool up)
 	return result;
 }
 
+int pk_interface_rename(const char *name, const char *wanted)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { 0 };
+	int result = 0;
+
+	if (fd < 0)
+		return -errno;
+	strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+	strncpy(request.ifr_newname, wanted, sizeof(request.ifr_newname) - 1);
+	if (ioctl(fd, SIOCSIFNAME, &request))
+		result = -errno;
+	close(fd);
+	return result;
+}
+
 static u16 size_of(const struct pk_interface_address *address)
 {
 	return address->ipv6 ? IPV6_SIZE : IPV4_SIZE;

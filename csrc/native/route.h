@@ -22,6 +22,7 @@ struct pk_advertised {
 };
 
 int pk_interface_up(const char *name, bool up);
+int pk_interface_rename(const char *name, const char *wanted);
 
 int pk_address_change(u32 interface, bool add, const struct pk_interface_address *address);
 

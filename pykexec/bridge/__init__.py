@@ -9,6 +9,8 @@ KINDS = ("block", "net", "tpm")
 """Each is a module beside this one with discover(mailbox) and serve(bridge, stop_fd)."""
 SOCKET = "/run/pykexec/bridges.socket"
 """Where the supervisor listens, while there is one."""
+NATIVE = "native"
+"""What records have for "by" where the kernel's own driver serves a device, and no bridge."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.bridge import Bridge, state
+from pykexec.bridge.uevents import next_concerns, open_uevents
 from pykexec.errors import FirmwareError, PykexecError
 from pykexec.firmware.devices import (
     BlockInfo,
@@ -36,8 +37,6 @@ POLL_S = 2.0
 DATA_SIZES = (2 << 20, 1 << 20, 512 << 10)
 """Of the window, for one disk; less when there are many of them."""
 _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do everywhere
-_NETLINK_KOBJECT_UEVENT, _UEVENT_GROUP_KERNEL = 15, 1
-_UEVENT_MAX = 8192
 _USB = (3, 5)  # (type, subtype) of a device path node
 # A bad block is found out sooner; EDK II tries for 20 s and more to revive what is not there.
 _UNPLUGGED_US = 12_000_000
@@ -214,10 +213,7 @@ class _Watcher(threading.Thread):
     def run(self) -> None:
         """Whatever happens, the device is stopped at the end: the other thread waits for it."""
         try:
-            with socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_KOBJECT_UEVENT
-            ) as uevents:
-                uevents.bind((0, _UEVENT_GROUP_KERNEL))
+            with open_uevents() as uevents:
                 self._device.start()
                 links = self._links()
                 try:
@@ -266,7 +262,7 @@ class _Watcher(threading.Thread):
             ready = select.select([self._stop_fd, uevents.fileno()], [], [], wait_s)[0]
             if self._stop_fd in ready:
                 return
-            if uevents.fileno() in ready and self._concerns_us(uevents):
+            if uevents.fileno() in ready and next_concerns(uevents, self._device.node):
                 links.refresh()
                 self._publish(links)
             if time.monotonic() < look_at:
@@ -278,13 +274,6 @@ class _Watcher(threading.Thread):
                 return
             if (failed or self._info.removable) and self._is_another(failed):
                 return
-
-    def _concerns_us(self, uevents: socket.socket) -> bool:
-        try:
-            event = uevents.recv(_UEVENT_MAX)
-        except OSError:
-            return True  # More came than there was room for.
-        return b"\0SUBSYSTEM=block\0" in event and self._device.node.encode() in event
 
     def _is_another(self, failed: bool) -> bool:
         """Is the medium no longer the one that is being served? Then nothing more reaches it."""

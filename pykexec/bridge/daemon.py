@@ -18,6 +18,7 @@ from pykexec._native import ffi
 from pykexec.abi_devices import WindowConstant
 from pykexec.bridge import Bridge, state
 from pykexec.bridge.kinds import discover, release, serve
+from pykexec.bridge.native import Natives
 from pykexec.bridge.supervisor import FAILED, STARTING, UP
 from pykexec.bridge.window import find_window
 from pykexec.errors import PykexecError
@@ -61,6 +62,7 @@ class Supervisor:
     """All that the loop knows."""
 
     mailbox: Mailbox
+    natives: Natives
     wanted: set[str] = field(default_factory=set)
     children: dict[str, Child] = field(default_factory=dict)
     waiters: list[Waiter] = field(default_factory=list)
@@ -81,7 +83,8 @@ def run(path: str) -> None:
         return  # Another one was faster.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    supervisor = Supervisor(Mailbox(), header=_map_header())
+    mailbox = Mailbox()
+    supervisor = Supervisor(mailbox, Natives(mailbox), header=_map_header())
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         if os.path.exists(path):
             os.unlink(path)
@@ -106,7 +109,9 @@ def _map_header() -> mmap.mmap | None:
 def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
     now = time.monotonic()
     if now >= supervisor.next_look:
-        if now >= supervisor.next_scan or _nr_installed(supervisor) != supervisor.nr_installed:
+        lost = supervisor.natives.look()
+        new = _nr_installed(supervisor) != supervisor.nr_installed
+        if lost or new or now >= supervisor.next_scan:
             scan(supervisor)
         supervisor.next_look = time.monotonic() + LOOK_S
     for child in supervisor.children.values():
@@ -118,11 +123,15 @@ def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
     by_fd = {child.pidfd: child for child in supervisor.children.values() if child.pid}
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
+    if (events := supervisor.natives.fileno()) >= 0:
+        poll.register(events, select.POLLIN)
     # A bridge that is coming up says so in a file.
     wait_s = 0.05 if supervisor.waiters else supervisor.next_look - time.monotonic()
     for fd, _ in poll.poll(max(wait_s, 0.01) * 1000):
         if fd == listener.fileno():
             _accept(supervisor, listener)
+        elif fd == events:
+            supervisor.natives.drain()
         elif fd in by_fd:
             reap(supervisor, by_fd[fd])
 
@@ -136,15 +145,17 @@ def _nr_installed(supervisor: Supervisor) -> int:
 
 
 def scan(supervisor: Supervisor) -> None:
-    """Look for devices: new ones get a bridge, those that have gone lose theirs."""
+    """Look for devices: new ones get a bridge, if they need one; what has gone loses it."""
     supervisor.nr_installed = _nr_installed(supervisor)
     supervisor.next_scan = time.monotonic() + (SCAN_S if supervisor.header else LOOK_S)
     for kind in supervisor.wanted:
         try:
-            found = {bridge.name: bridge for bridge in discover(kind, supervisor.mailbox)}
+            bridges = discover(kind, supervisor.mailbox)
+            natives = supervisor.natives.take(kind, bridges, supervisor.children)
         except PykexecError as error:
             _say(f"{kind}: {describe(error)}")
             continue
+        found = {bridge.name: bridge for bridge in bridges if bridge.name not in natives}
         for name, bridge in found.items():
             known = supervisor.children.get(name)
             if known and known.bridge == bridge:
@@ -257,6 +268,7 @@ def _stop(supervisor: Supervisor, kinds: tuple[str, ...]) -> None:
     end(*ending)
     for child in ending:
         del supervisor.children[child.bridge.name]
+    supervisor.natives.end(kinds)
     supervisor.ended = not supervisor.wanted
 
 
@@ -265,6 +277,7 @@ def _release(supervisor: Supervisor, handle: int) -> None:
     end(*ending)
     for child in ending:
         del supervisor.children[child.bridge.name]
+    supervisor.natives.release(handle)
     # Not to be found again before the one who asked has taken it away.
     supervisor.next_look = time.monotonic() + LOOK_S
 
@@ -287,16 +300,17 @@ def _answer(supervisor: Supervisor, connection: socket.socket) -> None:
 
 
 def rows(supervisor: Supervisor) -> list[dict[str, Any]]:
-    """One a bridge, as supervisor.ensure() describes them."""
+    """One a device, as supervisor.ensure() describes them."""
     published = {record["name"]: record for record in state.records()}
     found = []
-    for name, child in sorted(supervisor.children.items()):
+    for name, child in supervisor.children.items():
         record = published.get(name, {})
         up = child.pid and record.get("pid") == child.pid
         doing = UP if up else FAILED if child.fault and child.failures else STARTING
         row = {"kind": child.bridge.kind, "name": name, "handle": child.bridge.handle}
         found.append({**(record if up else {}), **row, "state": doing, "fault": child.fault})
-    return found
+    found += [{**record, "state": UP, "fault": ""} for record in supervisor.natives.records()]
+    return sorted(found, key=lambda row: str(row["name"]))
 
 
 def _say(line: str) -> None:

@@ -1,18 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which device of Linux is which handle of the firmware, as far as bridges have made it one."""
+"""Which device of Linux is which handle of the firmware, and whether a bridge makes it one."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from pykexec.bridge import NATIVE
 from pykexec.bridge.links import Volume, volumes
 from pykexec.efi.device_path import HARD_DRIVE, HARD_DRIVE_FORMAT
 from pykexec.firmware.handles import Handle
+from pykexec.firmware.native import Device
 
 _FACTS = ("node", "interface", "resource_manager")
 """What bridges publish that is a name for Linux' side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A device of Linux; driver is the kernel's own one, "" where a bridge serves it."""
+
+    name: str
+    kind: str
+    handle: int
+    driver: str
+    linux: tuple[str, ...]
+
+    @property
+    def native(self) -> bool:
+        """Does the kernel serve it by itself?"""
+        return bool(self.driver)
+
+
+def ways(records: Iterable[dict[str, Any]], devices: Iterable[Device]) -> list[Way]:
+    """How Linux has the firmware's devices: what supervisor and bridges say, and what is besides.
+
+    The kernel's drivers may have taken devices that nobody has asked the supervisor for yet.
+    """
+    found = []
+    for record in records:
+        driver = str(record["driver"]) if record.get("by") == NATIVE else ""
+        linux = _names(record)
+        found.append(Way(record["name"], record["kind"], record["handle"], driver, linux))
+    known = {way.handle for way in found if way.native}
+    for device in devices:
+        if device.handle not in known:
+            name = f"handle{device.handle}"
+            found.append(Way(name, device.kind, device.handle, device.driver, device.nodes))
+    return found
+
+
+def _names(record: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(record[fact]) for fact in _FACTS if record.get(fact))
 
 
 def linux_names(
@@ -23,7 +64,7 @@ def linux_names(
     by_number = {handle.number: handle for handle in handles}
     found: dict[int, tuple[str, ...]] = {}
     for record in records:
-        names = tuple(str(record[fact]) for fact in _FACTS if record.get(fact))
+        names = _names(record)
         disk = by_number.get(record["handle"])
         if names and disk:
             found[disk.number] = names

@@ -56,7 +56,7 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
     number = ffi.new("u32 *")
     with Mailbox() as mailbox, open_port(BUFFER_SIZE) as port:
         # Of a bridge that was killed, and of its device's users.
-        _flush(mailbox)
+        flush(mailbox)
         fd = lib.pk_vtpm_open(number)
         if fd < 0:
             reasons = "; ".join([f"/dev/vtpmx: {os.strerror(-fd)}", *faults])
@@ -66,8 +66,8 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
             _run(bridge, mailbox, port, fd, stop_fd, links)
         finally:
             os.close(fd)
-            _unlink(links)
-            _flush(mailbox)
+            unlink(links)
+            flush(mailbox)
 
 
 def _run(
@@ -84,7 +84,7 @@ def _run(
             raise FirmwareError(-result, os.strerror(-result), "TPM command")
         log_size = refresh_event_log(mailbox, log_size)
         if idle_ms == _STARTING_MS and all(map(os.path.exists, links.values())):
-            _link(links)
+            link(links)
             publish(
                 bridge,
                 node=links[RAW_DEVICE],
@@ -114,7 +114,8 @@ def refresh_event_log(mailbox: Mailbox, old_size: int, path: str = EVENT_LOG) ->
     return len(data)
 
 
-def _flush(mailbox: Mailbox) -> None:
+def flush(mailbox: Mailbox) -> None:
+    """Unload what users of a device that is gone left in the TPM; a warning if that fails."""
     try:
         handles = flush_leftovers(firmware(mailbox))
     except PykexecError as error:
@@ -124,16 +125,18 @@ def _flush(mailbox: Mailbox) -> None:
         log.info("TPM: flushed %s", " ".join(f"{handle:#x}" for handle in sorted(handles)))
 
 
-def _link(links: dict[str, str]) -> None:
-    for link, node in links.items():
-        os.makedirs(os.path.dirname(link), exist_ok=True)
+def link(links: dict[str, str]) -> None:
+    """Have each of links, which are keys, lead to its node."""
+    for path, node in links.items():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with suppress(FileNotFoundError):
-            os.unlink(f"{link}.new")
-        os.symlink(node, f"{link}.new")
-        os.replace(f"{link}.new", link)
+            os.unlink(f"{path}.new")
+        os.symlink(node, f"{path}.new")
+        os.replace(f"{path}.new", path)
 
 
-def _unlink(links: dict[str, str]) -> None:
-    for link in links:
+def unlink(links: dict[str, str]) -> None:
+    """Take the links away."""
+    for path in links:
         with suppress(FileNotFoundError):
-            os.unlink(link)
+            os.unlink(path)

@@ -64,6 +64,7 @@ def main(args: argparse.Namespace) -> int:
         DEFAULT_ARENA_MIB,
         DEFAULT_CMDLINE,
         KERNEL_MODULES,
+        NATIVE_MODULES,
     )
     from pykexec.image.reference import encode_reference, reference_values
 
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
         initrd_add=tuple(args.initrd_add),
         signing=SigningKey(args.sign_key, args.sign_cert) if args.sign_key else None,
         kernel_modules=() if args.no_modules else KERNEL_MODULES,
-        optional_modules=() if args.no_modules else BRIDGE_MODULES,
+        optional_modules=() if args.no_modules else BRIDGE_MODULES + NATIVE_MODULES,
         more_modules=tuple(args.module),
     )
     check_writable(args.output)

@@ -39,10 +39,25 @@ def main(args: argparse.Namespace) -> int:
     if args.save_handoff:
         with open(args.save_handoff, "wb") as file:
             file.write(raw)
+    from pykexec.bridge.relation import ways
+    from pykexec.bridge.state import records
+    from pykexec.firmware import native
+    from pykexec.kexec.native import takes_applications
+
+    devices, native_exec = ways(records(), native.devices()), takes_applications()
     if args.json:
-        print_json({"resident": True, "kernel": kernel, "firmware": info, "handoff": handoff})
+        print_json(
+            {
+                "resident": True,
+                "kernel": kernel,
+                "firmware": info,
+                "handoff": handoff,
+                "devices": devices,
+                "exec": "native" if native_exec else "resume image",
+            }
+        )
         return 0
     from pykexec.firmware.summary import status_lines
 
-    print("\n".join(status_lines(info, handoff)))
+    print("\n".join(status_lines(info, handoff, devices, native_exec)))
     return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pykexec.abi import BlockFlag, Limit, Op, text
 from pykexec.efi.device_path import encode_ucs2
 from pykexec.errors import FirmwareError
+from pykexec.firmware import native
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import answer_error, pack, struct_size, unpack
 
@@ -142,6 +143,7 @@ def read_net_info(mailbox: Mailbox, handle: int) -> NetInfo:
 def connect_all(mailbox: Mailbox) -> None:
     """ConnectController on every handle: some devices appear only then."""
     mailbox.ask(Request(Op.CONNECT, "connect controllers"))
+    native.rescan()
 
 
 def print_on_firmware_console(mailbox: Mailbox, text: str) -> None:

@@ -15,6 +15,7 @@ from pykexec.abi import Op, sizeof
 from pykexec.abi_devices import RamdiskFlag
 from pykexec.efi.guid import named_guids
 from pykexec.errors import FirmwareError, FormatError, UsageError
+from pykexec.firmware import native
 from pykexec.firmware.devices import CHUNK_SIZE
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import answer_error, pack, unpack
@@ -178,18 +179,25 @@ def _register(mailbox: Mailbox, disk: Ramdisk) -> Ramdisk:
     body = pack("pk_ramdisk_number", ramdisk=disk.number)
     request = Request(Op.RAMDISK_REGISTER, f"register {_what(disk.number)}", body)
     try:
-        return _decode(mailbox.ask(request), 0)
+        return _served(mailbox, request)
     except FirmwareError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
     load_driver(mailbox)
     try:
-        return _decode(mailbox.ask(request), 0)
+        return _served(mailbox, request)
     except FirmwareError as error:
         if error.errno != errno.EOPNOTSUPP or not disk.persist:
             raise
         fault = "the firmware has no way to announce it to an operating system (NFIT)"
         raise FirmwareError(errno.EOPNOTSUPP, fault, request.what, error.status) from None
+
+
+def _served(mailbox: Mailbox, request: Request) -> Ramdisk:
+    """The disk that the firmware serves now; its handle is new."""
+    disk = _decode(mailbox.ask(request), 0)
+    native.rescan()
+    return disk
 
 
 def load_driver(mailbox: Mailbox, path: str = DRIVER) -> None:
@@ -219,11 +227,17 @@ def remove(mailbox: Mailbox, number: int) -> None:
     """
     from pykexec.bridge import supervisor
 
-    for disk in list_ramdisks(mailbox):
-        if disk.number == number and disk.handle:
-            supervisor.release(disk.handle)
+    handle = next((disk.handle for disk in list_ramdisks(mailbox) if disk.number == number), 0)
+    if handle:
+        supervisor.release(handle)
+        native.unbind(handle)
     body = pack("pk_ramdisk_number", ramdisk=number)
-    mailbox.ask(Request(Op.RAMDISK_REMOVE, f"remove {_what(number)}", body))
+    try:
+        mailbox.ask(Request(Op.RAMDISK_REMOVE, f"remove {_what(number)}", body))
+    except FirmwareError:
+        native.bind(handle)
+        raise
+    native.rescan()
 
 
 def _what(number: int) -> str:

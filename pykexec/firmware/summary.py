@@ -25,6 +25,7 @@ from pykexec.memory import MemoryMap, format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pykexec.bridge.relation import Way
     from pykexec.firmware.handoff import Handoff
 
 DEVICE_KINDS = ("disk", "partition", "volume", "nic", "tpm", "console")
@@ -36,7 +37,9 @@ def firmware_line(info: FirmwareInfo) -> str:
     return f"{firmware}, Secure Boot {'on' if info.secure_boot else 'off'}"
 
 
-def status_lines(info: FirmwareInfo, handoff: Handoff) -> Iterator[str]:
+def status_lines(
+    info: FirmwareInfo, handoff: Handoff, ways: Sequence[Way], native_exec: bool
+) -> Iterator[str]:
     """All of `pykexec status`."""
     arena = f"{handoff.arena}, {format_size(handoff.arena.size)}"
     yield "under live boot services"
@@ -49,6 +52,10 @@ def status_lines(info: FirmwareInfo, handoff: Handoff) -> Iterator[str]:
     yield f"image: {info.image_path or 'not from a volume'}"
     yield f"measured: {'yes' if info.measured else 'no'}"
     yield f"world switches: {info.nr_switches}, TSC {info.tsc_khz} kHz"
+    for way in ways:
+        by = f"native, by {way.driver}" if way.native else "bridged"
+        yield f"{way.kind}: {way.name}, {by}{''.join(f', {name}' for name in way.linux)}"
+    yield f"exec: {'native' if native_exec else 'by the resume image'}"
     yield f"round trips: {info.outcome.nr_runs}, last end: {info.outcome}"
 
 

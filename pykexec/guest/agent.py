@@ -18,6 +18,7 @@ from pykexec.config import (
     resolve_config,
 )
 from pykexec.errors import NotResidentError, PykexecError
+from pykexec.firmware import native
 from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, marker
@@ -40,6 +41,7 @@ def run(spent_s: float) -> None:
     print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
     print(marker("agent", "ready"), flush=True)
     config = load_config(mailbox, info)
+    native.allow(config.native)
     if config.attest:
         from pykexec.guest.attest import remember
 
@@ -136,6 +138,7 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
     embedded = read_embedded()
     try:
         base = resolve_config(embedded, None)
+        native.allow(base.native)
     except PykexecError as error:
         print(f"pykexec: {describe(error)}", file=sys.stderr)
         return AgentConfig(failure_action="boot-next", shell=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.abi import Limit
+from pykexec.bridge.native import MODULES
 from pykexec.errors import UsageError
 from pykexec.image.sign import SigningKey
 
@@ -18,6 +19,8 @@ KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
 BRIDGE_MODULES = ("device_dax", "dax_hmem", "ublk_drv", "nbd", "tun", "tpm_vtpm_proxy")
 """What bridges need, loaded when they start; a kernel may lack some."""
+NATIVE_MODULES = tuple(MODULES.values())
+"""What makes bridges needless where the kernel has it; what these refuse is bridged."""
 DATA = Path(__file__).resolve().parent.parent / "data"
 BUSYBOX = Path("/usr/bin/busybox")
 
@@ -41,7 +44,7 @@ class Recipe:
     initrd_add: tuple[Path, ...] = ()
     signing: SigningKey | None = None
     kernel_modules: tuple[str, ...] = KERNEL_MODULES
-    optional_modules: tuple[str, ...] = BRIDGE_MODULES
+    optional_modules: tuple[str, ...] = BRIDGE_MODULES + NATIVE_MODULES
     more_modules: tuple[str, ...] = ()
     stub: Path = DATA / "stub.efi"
     resume: Path = DATA / "resume.bin"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pykexec.abi import Action, Op
-from pykexec.errors import FirmwareError, KexecError
+from pykexec.errors import FirmwareError, KexecError, PayloadRefusedError
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.kexec.leave import leave_with
 from pykexec.kexec.load import execute, load
@@ -42,7 +42,8 @@ def exec_payload(
 
     via "kexec" or "leave" allows that route alone. Without it a refused kexec
     (lockdown, no such system call) falls back to leaving through the mailbox,
-    and report is told so. Everything is checked before anything is changed. before is called
+    and report is told so; not where the kernel checked the payload itself and refused it
+    (PayloadRefusedError). Everything is checked before anything is changed. before is called
     with what was read: what is started afterwards are just these bytes.
     """
     refresh(mailbox)
@@ -65,6 +66,8 @@ def exec_payload(
         if load_only:
             return
         execute(request.payload.source)
+    except PayloadRefusedError:
+        raise
     except KexecError as error:
         if via or load_only:
             raise

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kexec route: the resume image as kernel, the payload as its initrd."""
+"""The kexec route: the payload by itself, or the resume image as kernel and it as the initrd."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pykexec._native import lib
 from pykexec.efi.efivarfs import StrPath
 from pykexec.errors import KexecError
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.kexec import native
 from pykexec.kexec.leave import new_token, stage
 from pykexec.kexec.mounts import settle
 from pykexec.kexec.request import ExecRequest, Payload
@@ -21,10 +22,15 @@ TOKEN_PARAMETER = "pykexec.payload"
 
 
 def load(mailbox: Mailbox, request: ExecRequest) -> None:
-    """Stage the payload and load it behind the resume image; KexecError if the kernel refuses."""
+    """Stage the payload and load it: by itself if that is the kernel's way, else behind the
+    resume image. KexecError if the kernel refuses.
+    """
     token = new_token()
     stage(mailbox, request, token, 0)
-    kexec_file_load(request.payload, f"{TOKEN_PARAMETER}={token}")
+    cmdline = f"{TOKEN_PARAMETER}={token}"
+    if native.load(request.payload, cmdline):
+        return
+    kexec_file_load(request.payload, cmdline)
 
 
 def kexec_file_load(payload: Payload, cmdline: str, resume: StrPath = RESUME_IMAGE) -> None:

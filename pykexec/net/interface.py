@@ -75,6 +75,11 @@ class Interface:
         """Bring it up or down."""
         self._check(lib.pk_interface_up(self.name.encode(), up), "up" if up else "down")
 
+    def rename(self, name: str) -> Interface:
+        """Give it another name, while it is down; the interface by that name."""
+        self._check(lib.pk_interface_rename(self.name.encode(), name.encode()), f"name {name}")
+        return Interface(name)
+
     @property
     def mtu(self) -> int:
         """The largest packet, in bytes."""

@@ -27,6 +27,7 @@ action = "reset"
 timeout_s = 5
 shell = true
 bridges = ["tpm"]
+native = false
 """
 
 
@@ -34,7 +35,8 @@ def test_every_key_is_read() -> None:
     payload = PayloadConfig(
         "\\EFI\\debian\\grubx64.efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "quiet"
     )
-    assert parse_config(FULL, "a.toml") == AgentConfig(True, payload, "reset", 5, True, ("tpm",))
+    wanted = AgentConfig(True, payload, "reset", 5, True, ("tpm",), native=False)
+    assert parse_config(FULL, "a.toml") == wanted
 
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -92,6 +94,7 @@ def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
         ("[agent]\ntimeout_s = true", "agent.timeout_s: must be a number, 0 or more"),
         ("[agent]\ntimeout_s = 0.5", "agent.timeout_s: must be a number, 0 or more"),
         ("[agent]\nshell = 'yes'", "agent.shell: must be true or false"),
+        ("[agent]\nnative = 'no'", "agent.native: must be true or false"),
         ("[nework]", "nework: unknown key"),
         ("[payload]\nurl = 'ftp://h/a'", "payload.url: ftp://h/a: ftp is none of http"),
         ("[payload]\nurl = '../../a'", "payload.url: ../../a: leads above"),
