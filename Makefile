@@ -18,6 +18,9 @@ APT_PACKAGES := \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
+# What a kernel is built and looked through with: the targets about it alone install these.
+KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse
+
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -27,9 +30,11 @@ INSTALLED := $(VENV)/.installed
 NATIVE_SOURCES := $(shell find csrc -type f) $(wildcard pykexec/_*.py)
 FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(message)s"); \
 	from pykexec.vm import packages; packages.$(1)()'
+SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 .PHONY: demo test lint unit golden fuzz-short vm fuzz bench image control payloads clean apt
+.PHONY: kernel test-kernel test-series bench-kernel apt-kernel
 .NOTPARALLEL:
 
 demo: $(INSTALLED)
@@ -80,14 +85,32 @@ image: $(INSTALLED)
 	$(PY) -m pykexec build --output build/pykexec.efi $$($(PY) -c 'from pykexec.vm.kernels \
 	import kernel; k = kernel("$(KERNEL)"); print("--kernel", k.image, "--modules", k.modules)')
 
+# The kernel with kernel-patches/, kept in .cache/kernel: `make image KERNEL=6.12-pykexec` uses it.
+kernel: $(INSTALLED) apt-kernel
+	$(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(message)s"); \
+	from pykexec.vm import kernel_build; print(kernel_build.build())'
+
+# The series alone: it applies, each patch compiles, the kernel's own tools find no fault.
+test-series: $(INSTALLED) apt-kernel
+	$(PYTEST) $(SERIES_TESTS)
+
+# And the kernel that it makes, in machines.
+test-kernel: test-series kernel
+	$(call FETCH,fetch_for_tests)
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/kernel $(SERIES_TESTS:%=--ignore=%)
+
+bench-kernel: kernel
+	$(call FETCH,fetch_for_tests)
+	$(PY) -m tests.bench --kernel-only --output build/bench-kernel.json
+
 $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build,server]'
 	touch $@
 
 # No question may be asked: there may be nobody to answer.
-apt:
-	@missing=$$(for name in $(APT_PACKAGES); do \
+define APT_INSTALL
+	@missing=$$(for name in $(1); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$name 2>&1 | grep -qx installed || echo $$name; \
 	done); \
 	if [ -n "$$missing" ] || [ -z "$$(apt-get indextargets)" ]; then \
@@ -95,6 +118,13 @@ apt:
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes \
 			--no-install-recommends -o DPkg::Lock::Timeout=300 install $$missing </dev/null; \
 	fi
+endef
+
+apt:
+	$(call APT_INSTALL,$(APT_PACKAGES))
+
+apt-kernel: apt
+	$(call APT_INSTALL,$(KERNEL_APT_PACKAGES))
 
 clean:
 	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An unpacked Debian kernel: its image and the modules that a small initramfs needs."""
+"""An unpacked kernel package: its image and the modules that a small initramfs needs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.errors import ToolError
-from pykexec.vm import packages
+from pykexec.vm import kernel_build, packages
 
 _DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel as its Debian package ships it."""
+    """A kernel as its package ships it."""
 
     release: str
     image: Path
@@ -30,8 +30,12 @@ class Kernel:
 
 
 def kernel(name: str) -> Kernel:
-    """The kernel called name in packages.KERNELS ("6.1-cloud"), downloaded when needed."""
-    root = packages.fetch_kernel(name)
+    """The kernel called name in packages.KERNELS ("6.1-cloud"), downloaded when needed.
+
+    Or in kernel_build.BUILT ("6.12-pykexec"): `make kernel` has built it, else ToolError.
+    """
+    built = name in kernel_build.BUILT
+    root = kernel_build.find(name) if built else packages.fetch_kernel(name)
     image = next((root / "boot").glob("vmlinuz-*"))
     release = image.name.removeprefix("vmlinuz-")
     return Kernel(release, image, root / "lib" / "modules" / release)

@@ -42,6 +42,10 @@ KERNELS = {
     "6.12-cloud": Package(BACKPORTS, "linux-image-cloud-amd64"),
     "6.12-generic": Package(BACKPORTS, "linux-image-amd64"),
 }
+SOURCES = {
+    "6.1": Package(BOOKWORM, "linux-source-6.1"),
+    "6.12": Package(BACKPORTS, "linux-source-6.12"),
+}
 FIRMWARES = {
     "2022.11": Package(BOOKWORM, "ovmf"),
     "2025.02": Package(TRIXIE, "ovmf"),
