@@ -114,7 +114,7 @@ def _detached(do: Callable[[], object]) -> None:
         os.setsid()
         if os.fork() == 0:
             do()
-    except PykexecError as error:
+    except (PykexecError, OSError) as error:
         os.write(2, f"bridge: {describe(error)}\n".encode())
     finally:
         os._exit(0)
