@@ -18,6 +18,8 @@ from tests.bench import (
     devices_report,
     guest_side,
     inputs,
+    kernel,
+    kernel_report,
     report,
     start,
 )
@@ -33,10 +35,14 @@ def main() -> None:
     parser.add_argument("--cpu", default=DEFAULT_CPU, help="QEMU's -cpu (%(default)s)")
     parser.add_argument("--devices-only", action="store_true", help="disks, network, TPM, idle")
     parser.add_argument("--attest-only", action="store_true", help="the attestation server")
+    parser.add_argument("--kernel-only", action="store_true", help="the patched kernel")
     parser.add_argument("--keep", type=Path, help="directory for consoles and disks")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pykexec-bench-") as temporary:
         directory = (args.keep or Path(temporary)).absolute()
+        if args.kernel_only:
+            _kernel(args, directory)
+            return
         load_before = os.getloadavg()[0]
         attested = attest.measure(directory / "attest")
         if args.attest_only:
@@ -75,6 +81,17 @@ def main() -> None:
     print()
     print_table(attest_report.rows(attested))
     print(f"\nhost load {results.host_load[0]:.1f} -> {results.host_load[1]:.1f}; {args.output}")
+
+
+def _kernel(args: argparse.Namespace, directory: Path) -> None:
+    patched, stock = (
+        inputs.prepare(directory / name, name, args.ovmf, args.cpu)
+        for name in ("6.12-pykexec", "6.12-cloud")
+    )
+    found = kernel.measure(patched, stock, args.ovmf, args.repetitions)
+    _write(args.output, {"measured": found, "ratios": kernel_report.ratios(found)})
+    print_table(kernel_report.rows(found))
+    print(f"\nhost load {found.host_load[0]:.1f} -> {found.host_load[1]:.1f}; {args.output}")
 
 
 def _write(path: Path, results: object) -> None:

@@ -58,14 +58,15 @@ def devices_machine(inputs: Inputs) -> Machine:
     }
     disk = make_disk(inputs.directory / "devices.img", [Esp(files, _ESP_MIB)])
     machine = inputs.machine("devices", disk, boot_entry(disk, IMAGE_PATH, title="pykexec"), True)
-    paths = [_scratch(inputs.directory, i) for i in range(len(DISKS))]
-    scratch = [Disk(paths[DISKS.index(name)], interface=name) for name in _INTERFACES]
-    return replace(
-        machine,
-        disks=(*machine.disks, *scratch),
-        nic=Nic(),
-        extra=_limited(paths[DISKS.index(LIMITED)]),
-    )
+    return replace(with_scratch_disks(machine, inputs.directory), nic=Nic())
+
+
+def with_scratch_disks(machine: Machine, directory: Path) -> Machine:
+    """machine with DISKS, whose files are in directory."""
+    paths = [_scratch(directory, i) for i in range(len(DISKS))]
+    disks = [Disk(paths[DISKS.index(name)], interface=name) for name in _INTERFACES]
+    extra = (*machine.extra, *_limited(paths[DISKS.index(LIMITED)]))
+    return replace(machine, disks=(*machine.disks, *disks), extra=extra)
 
 
 def _application(inputs: Inputs, name: str) -> Path:

@@ -37,11 +37,11 @@ def rows(devices: Devices) -> Iterator[Row]:
     for work in bridge.blocks:
         yield _block(work, devices)
     for way in bridge.frames:
-        words = [_frames(world, way) for world in (bridge, application, native)]
+        words = [frames(world, way) for world in (bridge, application, native)]
         values = [world.frames.get(way) for world in (bridge, application, native)]
         yield _row(f"UDP frames {way}", words, values, _NOTHING)
     for way in bridge.tcp:
-        words = [_megabits(world.tcp.get(way)) for world in (bridge, application, native)]
+        words = [megabits(world.tcp.get(way)) for world in (bridge, application, native)]
         values = [world.tcp.get(way) for world in (bridge, application, native)]
         times = bridge.tcp[way] / POLLING_BITS
         goal = _goal(times >= NETWORK_GOAL, f">= {NETWORK_GOAL:g} x polling, is {times:.1f} x")
@@ -49,10 +49,10 @@ def rows(devices: Devices) -> Iterator[Row]:
     for pause in bridge.pings:
         values = [world.pings.get(pause) for world in (bridge, application, native)]
         goal = _goal(bridge.pings[pause] < PING_GOAL_MS, f"< {PING_GOAL_MS:g} ms")
-        yield _row(f"ping, every {pause / 1000:g} ms", _milliseconds(values), values, goal)
+        yield _row(f"ping, every {pause / 1000:g} ms", milliseconds(values), values, goal)
     for command in bridge.tpm:
         values = [world.tpm.get(command) for world in (bridge, application, native)]
-        yield _row(f"TPM2_{command}", _milliseconds(values), values, _NOTHING)
+        yield _row(f"TPM2_{command}", milliseconds(values), values, _NOTHING)
     for kind, value in bridge.costs.items():
         words = [_cost(value), _NOTHING, _cost(native.costs.get(kind))]
         yield _row(kind, words, [value, None, native.costs.get(kind)], _NOTHING)
@@ -68,7 +68,7 @@ def _row(
     what: str, words: list[str], values: list[float | None], goal: str, window: str = _NOTHING
 ) -> Row:
     ours, direct, own = values
-    ratios = _ratio(share(ours, direct)), _ratio(share(ours, own))
+    ratios = ratio(share(ours, direct)), ratio(share(ours, own))
     return (what, words[0], window, words[1], ratios[0], words[2], ratios[1], goal)
 
 
@@ -79,9 +79,9 @@ def _block(work: Work, devices: Devices) -> Row:
     own = devices.native.blocks.get(work)
     least = SMALL_GOAL if work.size == number("BENCH_SMALL") else LARGE_GOAL
     found = share(ours, direct)
-    words = [_requests(work, value) for value in (ours, direct, own)]
+    words = [requests(work, value) for value in (ours, direct, own)]
     goal = _goal(found >= least, f">= {least:.2f}") if found is not None else _NOTHING
-    window = _requests(work, devices.window.blocks.get(work))
+    window = requests(work, devices.window.blocks.get(work))
     return _row(str(work), words, [ours, direct, own], goal, window)
 
 
@@ -104,26 +104,30 @@ def _line(what: str, ours: str, other: str, goal: str) -> Row:
     return (what, ours, _NOTHING, other, _NOTHING, _NOTHING, _NOTHING, goal)
 
 
-def _requests(work: Work, a_second: float | None) -> str:
+def requests(work: Work, a_second: float | None) -> str:
+    """Requests of that kind a second, as people read them."""
     if a_second is None:
         return _NOTHING
     mib = a_second * work.size / _MIB
     return f"{mib:.1f} MiB/s" if work.size >= _MIB else f"{a_second:.0f} IOPS, {mib:.1f} MiB/s"
 
 
-def _frames(world: World, way: str) -> str:
+def frames(world: World, way: str) -> str:
+    """Full frames a second of one way, and what was lost of them."""
     if way not in world.frames:
         return _NOTHING
-    bits = _megabits(world.frames[way] * FRAME_SIZE * 8)
+    bits = megabits(world.frames[way] * FRAME_SIZE * 8)
     lost = f", {world.lost[way]:.0%} lost" if world.lost[way] >= 0.005 else ""
     return f"{world.frames[way]:.0f}/s, {bits}{lost}"
 
 
-def _megabits(bits: float | None) -> str:
+def megabits(bits: float | None) -> str:
+    """Bits a second."""
     return _NOTHING if bits is None else f"{bits / 1e6:.1f} Mbit/s"
 
 
-def _milliseconds(values: list[float | None]) -> list[str]:
+def milliseconds(values: list[float | None]) -> list[str]:
+    """Times in milliseconds."""
     return [_NOTHING if value is None else f"{value:.2f} ms" for value in values]
 
 
@@ -134,7 +138,8 @@ def _cost(a_second: float | None) -> str:
     return f"{a_second / _MIB:.0f} MiB/s" if a_second > 10 * _MIB else f"{1e6 / a_second:.1f} us"
 
 
-def _ratio(value: float | None) -> str:
+def ratio(value: float | None) -> str:
+    """A share of share()."""
     return _NOTHING if value is None else f"{value:.2f}"
 
 
@@ -146,11 +151,10 @@ def summary(devices: Devices) -> Mapping[str, float]:
     """The ratios that the goals are about, for the JSON file."""
     found = {}
     for work in devices.bridge.blocks:
-        ratio = share(
-            devices.bridge.blocks[work], devices.application.blocks.get(replace(work, depth=1))
-        )
-        if ratio is not None:
-            found[str(work)] = ratio
+        direct = devices.application.blocks.get(replace(work, depth=1))
+        value = share(devices.bridge.blocks[work], direct)
+        if value is not None:
+            found[str(work)] = value
     for way, bits in devices.bridge.tcp.items():
         found[f"TCP {way}, times polling"] = bits / POLLING_BITS
     return found

@@ -32,6 +32,22 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """To the payload's first line: whole from the decision, jump from the call of reboot(2)."""
+
+    whole: Span
+    jump: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The two ways of kexec_file_load(2): the EFI application itself, and the resume image."""
+
+    native: Route
+    resume: Route
+
+
+@dataclass(frozen=True, slots=True)
 class Blocks:
     """Reads of one size; share is the mailbox' throughput in terms of the application's."""
 
@@ -76,6 +92,32 @@ def measure(inputs: Inputs, repetitions: int) -> GuestSide:
         memory,
         blocks,
     )
+
+
+def measure_routes(inputs: Inputs, repetitions: int) -> Routes:
+    """Start a payload by both, in turn, so often; no bridge runs."""
+    found: dict[str, list[Route]] = {"native": [], "resume": []}
+    limit_s = 120.0 + 120.0 * repetitions
+    with Vm(bench_machine(inputs), inputs.directory / "routes", limit_s=limit_s) as vm:
+        guest = Guest(vm)
+        for _ in range(repetitions):
+            for name, routes in found.items():
+                guest.ready()
+                guest.ok("pykexec bridge stop", within=120)
+                routes.append(_route(guest, name))
+    return Routes(**{name: _middle(routes) for name, routes in found.items()})
+
+
+def _middle(routes: list[Route]) -> Route:
+    return Route(middle(route.whole for route in routes), middle(route.jump for route in routes))
+
+
+def _route(guest: Guest, name: str) -> Route:
+    guest.send(f"/inside/hand_over {name} '{HELLO_PATH}' '{OPTIONS}'")
+    decided = at(guest.vm, "^PK:bench:decided:0")
+    jumped = at(guest.vm, "^PK:agent:resume:0")
+    started = at(guest.vm, "^PK:payload:started:0")
+    return Route(started.since(decided), started.since(jumped))
 
 
 def _hand_over(guest: Guest, route: str) -> Span:
