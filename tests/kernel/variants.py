@@ -14,7 +14,13 @@ RANDOM_SEEDS = (1, 2, 3)
 # Of what a patch adds to a Kconfig file; the help between has two more blanks.
 _SYMBOL = re.compile(r"^\+config (\w+)\n\+\s+(bool|tristate)", re.MULTILINE)
 # Without these next to nothing of the series is compiled, whatever the dice say.
-_RANDOM = ("CONFIG_64BIT=y", "CONFIG_MODULES=y", "CONFIG_EFI=y", "CONFIG_EFI_BOOTSVC=y")
+_RANDOM = (
+    "CONFIG_64BIT=y",
+    "CONFIG_MODULES=y",
+    "CONFIG_ACPI=y",
+    "CONFIG_EFI=y",
+    "CONFIG_EFI_BOOTSVC=y",
+)
 _OFF = "# CONFIG_{} is not set"
 
 
