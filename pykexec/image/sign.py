@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import calendar
 import logging
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +18,6 @@ from pykexec.image import files
 from pykexec.run import run
 
 log = logging.getLogger(__name__)
-
-_SIGNING_TIME = "315532800"
-"""1980-01-01, the first day of FAT: the firmware does not look at it, and equal inputs give equal
-bytes.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,8 @@ def sign(image: bytes, signing: SigningKey) -> bytes:
     """image with an Authenticode signature (SHA-256); ToolError if no tool is installed or it
     fails.
 
-    osslsigncode's output is reproducible (for RSA keys); SOURCE_DATE_EPOCH sets the signing time.
+    osslsigncode's output is reproducible (for RSA keys): the signing time is the first that the
+    certificate is valid at, unless SOURCE_DATE_EPOCH sets another one.
     """
     for path in (signing.key, signing.certificate):
         files.read(path)
@@ -55,7 +53,7 @@ def _command(signing: SigningKey, unsigned: Path, signed: Path) -> list[str]:
     key, certificate = str(signing.key), str(signing.certificate)
     if shutil.which("osslsigncode"):
         command = ["osslsigncode", "sign", "-h", "sha256"]
-        command += ["-time", os.environ.get("SOURCE_DATE_EPOCH", _SIGNING_TIME)]
+        command += ["-time", os.environ.get("SOURCE_DATE_EPOCH") or _valid_from(certificate)]
         command += ["-certs", certificate, "-key", key]
         return [*command, "-in", str(unsigned), "-out", str(signed)]
     if shutil.which("sbsign"):
@@ -63,3 +61,10 @@ def _command(signing: SigningKey, unsigned: Path, signed: Path) -> list[str]:
         command = ["sbsign", "--key", key, "--cert", certificate]
         return [*command, "--output", str(signed), str(unsigned)]
     raise ToolError("osslsigncode: not installed, and neither is sbsign")
+
+
+def _valid_from(certificate: str) -> str:
+    """Firmware looks at no signing time; for Linux the key must have been valid then (kexec)."""
+    words = ["openssl", "x509", "-in", certificate, "-noout", "-startdate"]
+    date = run(words, timeout_s=60).decode().strip().removeprefix("notBefore=")
+    return str(calendar.timegm(time.strptime(date, "%b %d %H:%M:%S %Y GMT")))

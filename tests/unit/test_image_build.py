@@ -8,6 +8,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -309,6 +310,11 @@ def test_signature_is_reproducible_and_verified_by_sbverify(
     assert sign.sign(pe_bytes(), key) == signed
     report = inspect(signed, "signed.efi")
     assert report.pe and [each.kind for each in report.pe.signatures] == ["Authenticode (PKCS #7)"]
+
+
+def test_the_key_was_valid_at_the_signing_time(key: SigningKey) -> None:
+    """Else Linux' kexec takes the signature for none."""
+    assert 0 <= time.time() - int(sign._valid_from(str(key.certificate))) < 3600
 
 
 def test_signing_with_a_broken_key_fails(key: SigningKey, tmp_path: Path) -> None:
