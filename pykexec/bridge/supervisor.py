@@ -18,6 +18,7 @@ from pykexec.log import describe
 UP, STARTING, FAILED = "up", "starting", "failed"
 WAIT_S = 20.0
 _START_S = 10.0
+_ANSWER_S = 20.0  # Probing a driver of the kernel takes its time.
 _ANSWER_MAX = 1 << 20
 
 
@@ -37,7 +38,7 @@ def begin(*kinds: str) -> None:
 
 def status() -> list[dict[str, Any]]:
     """What the bridges are doing; nothing where no supervisor runs."""
-    return _ask({"do": "status"}, 5.0)
+    return _ask({"do": "status"}, 0)
 
 
 def stop(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ def stop(*kinds: str, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
 
 def release(handle: int) -> None:
     """End the bridge of a device that is about to be taken away, if there is one."""
-    _ask({"do": "release", "handle": handle}, 10.0)
+    _ask({"do": "release", "handle": handle}, 0)
 
 
 def missing(rows: Iterable[dict[str, Any]], kinds: Iterable[str] = KINDS) -> list[str]:
@@ -62,7 +63,7 @@ def _ask(request: dict[str, Any], wait_s: float, start: bool = False) -> list[di
     if connection is None:
         return []
     with connection:
-        connection.settimeout(wait_s + 5)
+        connection.settimeout(wait_s + _ANSWER_S)
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer = b""
