@@ -127,7 +127,10 @@ def _whole_image(kernel_name: str, modules: tuple[str, ...], additions: tuple[Pa
             )
             path.write_bytes(build(recipe).data)
 
-    words = (kernel_name, kernel(kernel_name).release, *modules, *map(_content, additions))
+    chosen = kernel(kernel_name)
+    # One that was built here has the same release whatever is in it.
+    built = [str(os.stat(path).st_mtime_ns) for path in (chosen.image, chosen.modules)]
+    words = (kernel_name, chosen.release, *built, *modules, *map(_content, additions))
     return _kept("whole", ".efi", make, _sources(), *words)
 
 

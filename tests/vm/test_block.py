@@ -24,10 +24,9 @@ from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest, machine_with
 from tests.vm.images import image
+from tests.vm.ways import STOCK, Way
 
-KERNELS = ["6.1-cloud", "6.12-cloud"]
-NODES = {"6.1-cloud": "/dev/nbd", "6.12-cloud": "/dev/ublkb"}
-MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "ecb", "xts", "dm_crypt")
+MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "ecb", "xts", "dm_crypt", "ntfs3")
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 MIB = 1 << 20
 CRYPT_UUID = "3e6be9de-8139-4123-9106-a43f08d823a6"
@@ -53,16 +52,15 @@ def blocks_of(size: int) -> str:
 
 
 def machine(
-    directory: Path, kernel: str, extras: list[Extra], additions: tuple[Path, ...] = ()
+    directory: Path, way: Way, extras: list[Extra], additions: tuple[Path, ...] = ()
 ) -> Machine:
-    chosen = image(kernel, modules=modules(kernel), additions=additions)
+    chosen = image(way.kernel, config=way.config, modules=modules(way), additions=additions)
     words = tuple(word for extra in extras for word in extra.words)
     return replace(machine_with(directory, firmware("2025.02"), chosen), extra=words)
 
 
-def modules(kernel: str) -> tuple[str, ...]:
-    """Debian's cloud kernel 6.1 has no ntfs3."""
-    return MODULES if kernel == "6.1-cloud" else (*MODULES, "ntfs3")
+def modules(way: Way) -> tuple[str, ...]:
+    return tuple(name for name in MODULES if name not in way.lacks)
 
 
 def up(guest: Guest, *load: str) -> dict[str, Any]:
@@ -115,10 +113,14 @@ def make_volumes(directory: Path) -> dict[str, Path]:
     return paths
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("way", STOCK, ids=str)
 def test_file_systems_work_and_what_was_synced_survives_a_power_cut(
-    kernel: str, boot: Boot, tmp_path: Path
+    way: Way, boot: Boot, tmp_path: Path
 ) -> None:
+    check_file_systems(way, boot, tmp_path)
+
+
+def check_file_systems(way: Way, boot: Boot, tmp_path: Path) -> None:
     volumes = make_volumes(tmp_path)
     large, odd, raw = (tmp_path / f"{name}.img" for name in ("large", "odd", "raw"))
     filled(large, 8 * MIB, 1)
@@ -133,12 +135,15 @@ def test_file_systems_work_and_what_was_synced_survives_a_power_cut(
         virtio("odd", odd, 0x14, device=blocks_of(8192)),
         virtio("raw", raw, 0x15),
     ]
-    vm = boot(machine(tmp_path, kernel, extras, (cryptsetup(),)))
+    vm = boot(machine(tmp_path, way, extras, (cryptsetup(),)))
     guest = Guest(vm).ready()
-    rows = up(guest, *modules(kernel))
+    rows = up(guest, *modules(way))
     nodes = {extra.words[1].split("id=")[1].split(",")[0]: rows[extra.path] for extra in extras}
-    assert all(row["node"].startswith(NODES[kernel]) for row in rows.values())
-    assert {row["by"] for row in rows.values()} == {"window"}
+    assert nodes["odd"]["node"].startswith(way.odd_disk)
+    others = [row for row in rows.values() if row is not nodes["odd"]]
+    assert all(row["node"].startswith(way.disk) for row in others)
+    assert {row["by"] for row in others} == {way.by}
+    assert nodes["odd"]["by"] == "window"
 
     # The last block, where a backup GPT is, is there.
     data = large.read_bytes()
@@ -155,7 +160,7 @@ def test_file_systems_work_and_what_was_synced_survives_a_power_cut(
     assert guest.ok("cat /m/marker") == "on the disk"
     guest.ok("dd if=/dev/urandom of=/m/new bs=1M count=12 && md5sum /m/new > /m/sum && umount /m")
     guest.ok("mount -t vfat -o ro /dev/disk/by-label/ESP /m && ls /m/EFI/pykexec && umount /m")
-    if kernel != "6.1-cloud":
+    if "ntfs3" not in way.lacks:
         guest.ok("mount -t ntfs3 /dev/disk/by-label/Windows /m && echo on NTFS > /m/new")
         guest.ok("umount /m && mount -t ntfs3 -o ro /dev/disk/by-label/Windows /m")
         assert guest.ok("cat /m/new && umount /m") == "on NTFS"
@@ -216,6 +221,19 @@ def extract(disk: Path) -> Path:
     return path
 
 
+def check_killed(guest: Guest, row: dict[str, Any], contents: bytes) -> None:
+    """A bridge that is killed is followed by another one, which serves what was under way."""
+    node, name, pid = (row[key] for key in ("node", "name", "pid"))
+    reads = " ".join([f"r:{offset * MIB:#x}:0x100000" for offset in range(8)] * 4)
+    guest.send(f"/inside/block_io {node} 60 {reads} > /tmp/reads & sleep 0.3; kill -9 {pid}; wait")
+    guest.prompt(within=120)
+    wanted = [digest(contents[i * MIB : (i + 1) * MIB]) for i in range(8)] * 4
+    assert guest.json("cat /tmp/reads") == wanted
+    wait_for(guest, f"[ -e /run/pykexec/bridges/{name}.json ]")
+    again = next(found for path, found in up(guest).items() if path == row["path"])
+    assert again["node"] == node and again["pid"] != pid
+
+
 FAULTY_SECTOR = 2048
 
 
@@ -236,10 +254,14 @@ def wait_for(guest: Guest, condition: str, within: int = 30) -> None:
     guest.ok(f"( {tries} )", within=within + 30)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("way", STOCK, ids=str)
 def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
-    kernel: str, boot: Boot, tmp_path: Path
+    way: Way, boot: Boot, tmp_path: Path
 ) -> None:
+    check_errors(way, boot, tmp_path)
+
+
+def check_errors(way: Way, boot: Boot, tmp_path: Path) -> None:
     volumes = make_volumes(tmp_path)
     fixed, broken, stick = (tmp_path / f"{name}.img" for name in ("fixed", "broken", "stick"))
     data = filled(fixed, 4 * MIB, 3)
@@ -254,9 +276,9 @@ def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
         Extra((*usb, "-device", "qemu-xhci,addr=0x16"), ""),
         Extra(("-device", "usb-storage,drive=stick,id=usb0"), "USB"),
     ]
-    vm = boot(machine(tmp_path, kernel, extras))
+    vm = boot(machine(tmp_path, way, extras))
     guest = Guest(vm).ready()
-    rows = up(guest, *modules(kernel))
+    rows = up(guest, *modules(way))
     cd_row = next(row for path, row in rows.items() if "/Sata(" in path)
     usb_row = next(row for path, row in rows.items() if "/USB(" in path)
 
@@ -286,16 +308,12 @@ def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
     assert late == ["", "EIO", ""]
     assert broken.read_bytes()[:4096] == b"\6" * 4096
 
-    # A bridge that is killed is followed by another one, which serves what was under way.
-    node, name, pid = (usb_row[key] for key in ("node", "name", "pid"))
-    reads = " ".join([f"r:{offset * MIB:#x}:0x100000" for offset in range(8)] * 4)
-    guest.send(f"/inside/block_io {node} 60 {reads} > /tmp/reads & sleep 0.3; kill -9 {pid}; wait")
-    guest.prompt(within=120)
-    wanted = [digest(contents[i * MIB : (i + 1) * MIB]) for i in range(8)] * 4
-    assert guest.json("cat /tmp/reads") == wanted
-    wait_for(guest, f"[ -e /run/pykexec/bridges/{name}.json ]")
-    again = next(row for path, row in up(guest).items() if path == usb_row["path"])
-    assert again["node"] == node and again["pid"] != pid
+    if way.native:
+        wanted = [digest(contents[i * MIB : (i + 1) * MIB]) for i in range(8)]
+        reads = [f"r:{offset * MIB:#x}:0x100000" for offset in range(8)]
+        assert guest.script("block_io", usb_row["node"], 60, *reads) == wanted
+    else:
+        check_killed(guest, usb_row, contents)
 
     # A CD is read, taken out and followed by another one, under the same name.
     record = f"/run/pykexec/bridges/{cd_row['name']}.json"
@@ -316,6 +334,7 @@ def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
     guest.ok("umount /m")
 
     # A stick that is pulled out: the firmware takes half a minute to say so.
+    node = usb_row["node"]
     vm.qmp("device_del", id="usb0")
     results = guest.script("block_io", node, 90, "r:0:4096", within=150)
     assert set(results) <= {"EIO", "ENXIO", "ENOENT"}

@@ -13,6 +13,7 @@ from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import image
+from tests.vm.ways import STOCK, Way
 
 
 def rows(guest: Guest, do: str = "start") -> dict[str, Any]:
@@ -20,16 +21,32 @@ def rows(guest: Guest, do: str = "start") -> dict[str, Any]:
     return {row["kind"]: row for row in guest.json(f"pykexec bridge {do} --json")}
 
 
-@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
-def test_bridges_come_up_and_come_back(boot: Boot, tmp_path: Path, kernel: str) -> None:
-    machine = machine_with(
-        tmp_path, firmware("2025.02"), image(kernel), tpm="tis", nic=Nic("virtio-net-pci")
-    )
-    guest = Guest(boot(machine)).ready()
+def machine_on(way: Way, directory: Path) -> Machine:
+    """A machine that boots way, with a device of each kind."""
+    chosen = image(way.kernel, config=way.config)
+    nic = Nic("virtio-net-pci")
+    return machine_with(directory, firmware("2025.02"), chosen, tpm="tis", nic=nic)
+
+
+def come_up(guest: Guest) -> dict[str, Any]:
+    """The rows of all kinds, which are up."""
     up = rows(guest)
     assert {kind: row["state"] for kind, row in up.items()} == dict.fromkeys(
         ("block", "net", "tpm"), "up"
     )
+    return up
+
+
+@pytest.mark.parametrize("way", STOCK, ids=str)
+def test_bridges_come_up_and_come_back(way: Way, boot: Boot, tmp_path: Path) -> None:
+    guest = Guest(boot(machine_on(way, tmp_path))).ready()
+    check_killed(guest, come_up(guest))
+    check_new_disk(guest)
+    check_hand_over(guest)
+
+
+def check_killed(guest: Guest, up: dict[str, Any]) -> None:
+    """Bridges that die come back, and nobody waits for ever."""
     node = up["block"]["node"]
     whole = guest.ok(f"sha256sum {node}", within=120)
 
@@ -45,7 +62,9 @@ def test_bridges_come_up_and_come_back(boot: Boot, tmp_path: Path, kernel: str) 
     assert again["block"]["node"] == node
     assert guest.ok(f"sha256sum {node}", within=120) == whole
 
-    # A disk that appears later is bridged without being asked for, and goes without a word.
+
+def check_new_disk(guest: Guest) -> None:
+    """A disk that appears later is there without being asked for, and goes without a word."""
     guest.ok("dd if=/dev/urandom of=/tmp/disk bs=64k count=32")
     guest.ok("pykexec ramdisk add /tmp/disk")
     (disk,) = guest.json("pykexec ramdisk list --json")
@@ -57,6 +76,9 @@ def test_bridges_come_up_and_come_back(boot: Boot, tmp_path: Path, kernel: str) 
     assert "error" not in removed.lower()
     assert node not in guest.ok("pykexec bridge status")
 
+
+def check_hand_over(guest: Guest) -> None:
+    """All of them end before the payload starts, and are there again afterwards."""
     guest.send(f"pykexec exec '{HELLO_PATH}' --options bridged")
     guest.payload_ran("bridged")
     guest.ready()

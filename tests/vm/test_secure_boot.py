@@ -42,7 +42,7 @@ def _signed_image(firmware: Firmware, directory: Path, kernel: str = "6.1-cloud"
     return image
 
 
-def _tampered(signed: bytes) -> bytes:
+def tampered(signed: bytes) -> bytes:
     """One bit of the code is another."""
     section = pe.parse(signed, "signed").section(".text")
     assert section
@@ -99,7 +99,7 @@ def test_payload_without_a_good_signature_is_refused_by_the_firmware(
     signed = _signed(images.hello(), enforcing)
     files: dict[str, bytes | Path] = {
         "EFI/hello/hello.efi": signed,
-        "EFI/bad/bad.efi": images.hello() if fault == "unsigned" else _tampered(signed),
+        "EFI/bad/bad.efi": images.hello() if fault == "unsigned" else tampered(signed),
         "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="boot-next"),
     }
     image = _signed_image(enforcing, tmp_path)
@@ -131,7 +131,7 @@ def test_image_without_a_good_signature_is_refused(
     enforcing: Firmware, boot: Boot, tmp_path: Path
 ) -> None:
     image = tmp_path / "tampered.efi"
-    image.write_bytes(_tampered(_signed_image(enforcing, tmp_path).read_bytes()))
+    image.write_bytes(tampered(_signed_image(enforcing, tmp_path).read_bytes()))
     files = {"EFI/hello/hello.efi": _signed(images.hello(), enforcing)}
     machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
     guest = Guest(boot(machine))

@@ -19,11 +19,11 @@ DEVICE = "/dev/pykexec/tpmrm"
 TOOLS = f"export TPM2TOOLS_TCTI=device:{DEVICE}; cd /tmp; "
 
 
-def tpm_image(kernel_name: str = "6.1-cloud", defines: tuple[str, ...] = ()) -> Path:
+def tpm_image(kernel_name: str = "6.1-cloud", config: str = "") -> Path:
     """An image of images.py and all tpm2_... commands."""
     with tempfile.TemporaryDirectory(dir=_build_directory()) as directory:
         _fill(Path(directory))
-        return image(kernel_name, defines=defines, additions=(Path(directory),))
+        return image(kernel_name, config=config, additions=(Path(directory),))
 
 
 def _build_directory() -> Path:
