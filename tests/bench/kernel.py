@@ -110,6 +110,7 @@ def _enter_bridge(guest: Guest) -> None:
 
 
 def _switch(guest: Guest, how: str) -> None:
+    guest.ok("pykexec net down", within=120)
     guest.ok("pykexec bridge stop", within=120)
     guest.ok(how)
     guest.ok("pykexec bridge start", within=120)
