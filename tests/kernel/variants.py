@@ -19,9 +19,12 @@ _RANDOM = (
     "CONFIG_MODULES=y",
     "CONFIG_ACPI=y",
     "CONFIG_EFI=y",
+    "CONFIG_EFI_STUB=y",
     "CONFIG_EFI_BOOTSVC=y",
 )
 _OFF = "# CONFIG_{} is not set"
+# What KEXEC_FILE depends on there, and selects in later versions.
+_6_1 = ("CONFIG_CRYPTO_SHA256=y",)
 
 
 def symbols(patches: Sequence[Path]) -> dict[str, str]:
@@ -35,6 +38,11 @@ def symbols(patches: Sequence[Path]) -> dict[str, str]:
 def main(patches: Sequence[Path]) -> Variant:
     """Everything that patches add, built in; tests as modules, since KUnit is one."""
     return Variant("builtin", lines=tuple(_set(symbols(patches), "y")))
+
+
+def main_6_1(patches: Sequence[Path]) -> Variant:
+    """The same for Linux 6.1."""
+    return Variant("builtin-6.1", lines=_6_1 + main(patches).lines)
 
 
 def final(patches: Sequence[Path]) -> list[Variant]:
