@@ -132,6 +132,7 @@ class Op(IntEnum):
     PAYLOAD_DATA = lib.PK_OP_PAYLOAD_DATA
     LEAVE = lib.PK_OP_LEAVE
     IMAGE_START = lib.PK_OP_IMAGE_START
+    IMAGE_LOCK = lib.PK_OP_IMAGE_LOCK
 
 
 class RequestFlag(IntFlag):

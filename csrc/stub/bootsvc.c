@@ -59,6 +59,11 @@ static void serve(struct pk_descriptor *request)
 		request->status = EFI_UNSUPPORTED;
 		return;
 	}
+	if (request->op == PK_OP_IMAGE_LOCK) {
+		pk_payload_lock();
+		request->status = EFI_SUCCESS;
+		return;
+	}
 	if (is_transfer(request->op)) {
 		pk_transfer(request, (u8 *)request->offset);
 		return;

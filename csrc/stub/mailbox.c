@@ -93,7 +93,10 @@ efi_status_t pk_mailbox_serve(u64 size)
 		/* No room for another header: what was served stays answered, the client asks again. */
 		if (!body)
 			break;
-		status = pk_service(request->op, request + 1, body_size, body, capacity, &reply_size);
+		if (pk_payload_refuses(request->op, request + 1, body_size))
+			status = EFI_ACCESS_DENIED;
+		else
+			status = pk_service(request->op, request + 1, body_size, body, capacity, &reply_size);
 		pk_message_append(&writer, request, status, EFI_ERROR(status) ? 0 : reply_size);
 		status = EFI_SUCCESS;
 		if (pk_leave.requested)

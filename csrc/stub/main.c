@@ -72,6 +72,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	efi_status_t status;
 
 	pk_leave = (struct pk_leave){ 0 };
+	pk_payload_unlock();
 	status = pk_stage(PK_STAGE_KERNEL, pk_linux_prepare());
 	if (EFI_ERROR(status))
 		return status;

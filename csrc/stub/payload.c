@@ -115,6 +115,37 @@ void pk_payload_forget(void)
 	staged.request.token = 0;
 }
 
+static bool locked;
+
+void pk_payload_lock(void)
+{
+	pk_payload_forget();
+	locked = true;
+}
+
+void pk_payload_unlock(void)
+{
+	locked = false;
+}
+
+bool pk_payload_refuses(u16 op, const void *body, u64 size)
+{
+	const struct pk_payload_request *request = body;
+
+	if (!pk_test_payload_lock(locked))
+		return false;
+	switch (op) {
+	case PK_OP_PAYLOAD_DATA:
+	case PK_OP_IMAGE_START:
+		return true;
+	case PK_OP_PAYLOAD_STAGE:
+		/* What kexec brings, the kernel has verified. */
+		return size >= sizeof(*request) && request->payload_size;
+	default:
+		return false;
+	}
+}
+
 bool pk_payload_ready(void)
 {
 	return staged.pages && staged.received == staged.request.payload_size;

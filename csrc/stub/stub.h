@@ -171,6 +171,11 @@ extern struct pk_leave pk_leave;
 efi_status_t pk_payload_stage(const void *body, u64 size);
 efi_status_t pk_payload_data(const void *body, u64 size);
 bool pk_payload_ready(void);
+/* Linux is locked down: its kernel, which verifies images, is the only one to bring any. */
+void pk_payload_lock(void);
+void pk_payload_unlock(void);
+/* Is this request of the mailbox one that a locked-down Linux' root must not make? */
+bool pk_payload_refuses(u16 op, const void *body, u64 size);
 /* Start what Linux left to be started; returns the action to take now. */
 enum pk_action pk_payload_run(void);
 /* Load and start what PAYLOAD_STAGE and PAYLOAD_DATA brought, with Linux waiting. */

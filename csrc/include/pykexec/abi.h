@@ -236,6 +236,7 @@ enum pk_op {
 	PK_OP_PAYLOAD_DATA	= 81,	/* pk_payload_data, bytes; for leave only, kexec brings its own */
 	PK_OP_LEAVE		= 82,	/* pk_leave_request; does not come back to Linux */
 	PK_OP_IMAGE_START	= 83,	/* -> pk_image_reply; load and start what was staged, then come back */
+	PK_OP_IMAGE_LOCK	= 84,	/* native calls only: for this Linux' life the mailbox brings no images */
 };
 
 struct pk_request {
