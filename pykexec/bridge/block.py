@@ -37,7 +37,7 @@ POLL_S = 2.0
 DATA_SIZES = (2 << 20, 1 << 20, 512 << 10)
 """Of the window, for one disk; less when there are many of them."""
 _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do everywhere
-_USB = (3, 5)  # (type, subtype) of a device path node
+USB = (3, 5)  # (type, subtype) of a device path node
 # A bad block is found out sooner; EDK II tries for 20 s and more to revive what is not there.
 _UNPLUGGED_US = 12_000_000
 # USB hubs are looked at every second of the firmware's time.
@@ -236,7 +236,7 @@ class _Watcher(threading.Thread):
 
         handles = list_handles(self._mailbox, "block_io")
         path = next((h.path for h in handles if h.number == self._bridge.handle), None)
-        self._is_usb = any(node.kind == _USB for node in (path.nodes if path else ()))
+        self._is_usb = any(node.kind == USB for node in (path.nodes if path else ()))
         return Links(self._bridge.name, self._device.node, path, self._info.block_size)
 
     def _publish(self, links: Links) -> None:

@@ -100,7 +100,7 @@ class Natives:
         nodes = [name for served in disks for name in served.device.names]
         if self._uevents and next_concerns(self._uevents, *nodes):
             for served in disks:
-                self._refresh(served)
+                self._refresh(served, told=True)
 
     def look(self) -> bool:
         """See to what no event tells of; is a device no longer the one that it was?"""
@@ -109,9 +109,9 @@ class Natives:
                 self._refresh(served)
         return any(native.device(s.device.handle) != s.device for s in self.served.values())
 
-    def _refresh(self, served: _Served) -> None:
+    def _refresh(self, served: _Served, told: bool = False) -> None:
         try:
-            facts = served.names.refresh()
+            facts = served.names.refresh(told)
         except (PykexecError, OSError) as error:
             log.info("%s: %s", served.bridge.name, describe(error))  # look() finds out why.
             return

@@ -11,6 +11,8 @@ from pykexec.bridge import Bridge
 
 if TYPE_CHECKING:
     from pykexec.bridge.links import Links
+    from pykexec.efi.device_path import DevicePath
+    from pykexec.firmware.devices import BlockInfo
     from pykexec.firmware.mailbox import Mailbox
     from pykexec.firmware.native import Device
 
@@ -22,8 +24,10 @@ class Names(Protocol):
 
     polls: bool  # is refresh() to be called every now and then, besides when an event says so?
 
-    def refresh(self) -> dict[str, Any]:
-        """Make the names what they should be; what is to be published, as bridges do."""
+    def refresh(self, told: bool) -> dict[str, Any]:
+        """Make the names what they should be, as an event has told or it is time to look; what is
+        to be published, as bridges do.
+        """
 
     def remove(self) -> None:
         """Take the names away."""
@@ -43,32 +47,50 @@ class _DiskNames:
     """Links to the disk and its partitions."""
 
     def __init__(self, mailbox: Mailbox, bridge: Bridge, device: Device) -> None:
+        from pykexec.bridge.block import USB
+
         self._mailbox, self._bridge, self._node = mailbox, bridge, device.names[0]
         self._links: Links | None = None
-        self.polls = False
-        # What the kernel looks at by itself it has an event for.
+        self._info: BlockInfo | None = None
+        self._facts: dict[str, Any] = {}
+        self._path = self._device_path()
+        # A stick that was pulled out holds all of Linux up whenever it is asked for a block.
+        nodes = self._path.nodes if self._path else ()
+        self._can_wait = not any(node.kind == USB for node in nodes)
+        self.polls = self._can_wait
+        # The kernel, too, has to see that there is another medium.
         with suppress(OSError):
             _write(f"/sys/class/block/{self._node}/events_poll_msecs", str(_POLL_MS))
 
-    def refresh(self) -> dict[str, Any]:
-        """By what is in the drive now."""
-        from pykexec.bridge.links import Links
-        from pykexec.firmware.devices import read_block_info
+    def _device_path(self) -> DevicePath | None:
         from pykexec.firmware.handles import list_handles
 
+        handles = list_handles(self._mailbox, "block_io")
+        return next((h.path for h in handles if h.number == self._bridge.handle), None)
+
+    def refresh(self, told: bool) -> dict[str, Any]:
+        """By what is in the drive now."""
+        from pykexec.firmware.devices import read_block_info
+
         info = read_block_info(self._mailbox, self._bridge.handle)
+        if told or info != self._info:
+            self._info, self.polls = info, info.removable and self._can_wait
+            self._facts = self._named(info)
+        return self._facts
+
+    def _named(self, info: BlockInfo) -> dict[str, Any]:
+        from pykexec.bridge.links import Links
+
         if not info.present or not info.size:
             self.remove()
             return {"node": "", "medium": "none"}
         if not self._links:
-            handles = list_handles(self._mailbox, "block_io")
-            path = next((h.path for h in handles if h.number == self._bridge.handle), None)
-            self._links = Links(self._bridge.name, self._node, path, info.block_size)
+            self._links = Links(self._bridge.name, self._node, self._path, info.block_size)
         self._links.refresh()
         return {
             "node": f"/dev/{self._node}",
             "medium": "present",
-            "path": str(self._links.path or ""),
+            "path": str(self._path or ""),
             "size": info.size,
             "block_size": info.block_size,
             "media_id": info.media_id,
@@ -102,7 +124,7 @@ class _NicNames:
             with suppress(NetworkError):  # It stays what it is, and says so.
                 self._interface = self._interface.rename(wanted)
 
-    def refresh(self) -> dict[str, Any]:
+    def refresh(self, told: bool) -> dict[str, Any]:
         """By what Linux knows of it."""
         interface = self._interface
         return {"interface": interface.name, "mac": interface.mac.hex(), "mtu": interface.mtu}
@@ -128,7 +150,7 @@ class _TpmNames:
         flush(mailbox)
         link(self._links)
 
-    def refresh(self) -> dict[str, Any]:
+    def refresh(self, told: bool) -> dict[str, Any]:
         """By what the firmware's log has now."""
         from pykexec.bridge.tpm import refresh_event_log
         from pykexec.tpm.transport import EVENT_LOG

@@ -338,8 +338,9 @@ def check_errors(way: Way, boot: Boot, tmp_path: Path) -> None:
     vm.qmp("device_del", id="usb0")
     results = guest.script("block_io", node, 90, "r:0:4096", within=150)
     assert set(results) <= {"EIO", "ENXIO", "ENOENT"}
-    wait_for(guest, f"[ ! -e {node} ]", within=120)
-    assert not any(row.get("node") == node for row in up(guest).values())
+    if not way.native:  # A driver of the kernel keeps the node as long as the firmware its handle.
+        wait_for(guest, f"[ ! -e {node} ]", within=120)
+        assert not any(row.get("node") == node for row in up(guest).values())
 
     # All of them end at once, and nothing is left.
     guest.script("block_down")
