@@ -112,7 +112,7 @@ def check_log(guest: Guest) -> None:
     guest.ok("pykexec eventlog --output /tmp/live && cmp /tmp/live /run/pykexec/event-log")
 
 
-def check_commands(guest: Guest) -> None:
+def check_commands(way: Way, guest: Guest) -> None:
     """What must not reach the TPM is answered, what is malformed is refused."""
     found = guest.script("tpm_commands")
     assert found["filtered"] == {
@@ -129,7 +129,8 @@ def check_commands(guest: Guest) -> None:
         "says more": "EINVAL",
         "says less": INSUFFICIENT_1,  # Linux passes on what the header says.
         "says 4 GiB": "EINVAL",
-        "tag of a TPM 1.2": COMMAND_SIZE,
+        # The kernel's driver has no response to give where the bridge makes one up.
+        "tag of a TPM 1.2": "EINVAL" if way.native else COMMAND_SIZE,
         "larger than all": "E2BIG",
         "largest": SIZE,
     }
@@ -217,7 +218,7 @@ def check_end(way: Way, boot: Boot, tmp_path: Path) -> None:
     machine = machine_with(tmp_path, firmware(), chosen, tpm="tis", extra=TRACE)
     guest = Guest(boot(machine)).ready()
     start_bridge(guest)
-    check_commands(guest)
+    check_commands(way, guest)
     clock = guest.script("tpm_commands")["after"]
     end_linux_by_kexec(guest)
     start_bridge(guest)
