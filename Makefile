@@ -19,7 +19,7 @@ APT_PACKAGES := \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
 # What a kernel is built and looked through with: the targets about it alone install these.
-KERNEL_APT_PACKAGES := bc bison codespell flex kmod libelf-dev perl sparse
+KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse
 
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
