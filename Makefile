@@ -33,7 +33,7 @@ FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(me
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
-.PHONY: demo test lint unit golden fuzz-short vm fuzz bench image control payloads clean apt
+.PHONY: demo test test-all clocks lint unit golden fuzz-short vm fuzz bench image control payloads clean apt
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
@@ -48,6 +48,12 @@ lint: $(INSTALLED)
 
 unit: $(INSTALLED)
 	$(PYTEST) -n $(JOBS) tests/unit
+
+# No test expires: the host's tests with the clock a day back, a year and eleven years ahead.
+clocks: $(INSTALLED)
+	$(PY) -m tests.clocks -n $(JOBS) $(PYTEST_ARGS) tests/unit tests/golden
+
+test-all: test clocks
 
 golden: $(INSTALLED)
 	$(PYTEST) tests/golden
