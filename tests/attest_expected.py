@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pykexec.attest.protocol import NONCE_SIZE, Evidence
-from pykexec.attest.verifier.verify import Expected, verify
+from pykexec.verify.verify import Expected, verify
 from tests import attest_ca
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

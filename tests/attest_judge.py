@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pykexec.attest import decode, protocol
 from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.attest.verifier.credential import make_credential
-from pykexec.attest.verifier.release import PlainSecret, seal
-from pykexec.attest.verifier.verify import Expected, verify
 from pykexec.tpm.public import parse_public
+from pykexec.verify.credential import make_credential
+from pykexec.verify.release import PlainSecret, seal
+from pykexec.verify.verify import Expected, verify
 from tests.https_server import HANG_UP, Answer
 
 Fault = Callable[[Answer], Answer | None]

@@ -13,8 +13,8 @@ from pykexec.errors import DeniedError, UsageError
 
 if TYPE_CHECKING:
     from pykexec.attest.verdict import Finding, Verdict
-    from pykexec.attest.verifier.policy import Claims, Context, Policy
-    from pykexec.attest.verifier.policy_predict import Changes
+    from pykexec.policy import Claims, Context, Policy
+    from pykexec.policy.predict import Changes
 
 HELP = "appraisal policies: check evidence against one, explain it, learn it, predict updates"
 EPILOG = """\
@@ -144,7 +144,7 @@ def _read(path: Path) -> tuple[bytes, str]:
 
 
 def _context(args: argparse.Namespace) -> Context:
-    from pykexec.attest.verifier.policy import Context
+    from pykexec.policy import Context
 
     return Context(
         time=args.time or datetime.now(UTC),
@@ -156,17 +156,18 @@ def _context(args: argparse.Namespace) -> Context:
 
 
 def _policy(path: Path) -> Policy:
-    from pykexec.attest.verifier.policy import parse_policy
+    from pykexec.policy import parse_policy
 
     return parse_policy(*_read(path))
 
 
 def _verdict(args: argparse.Namespace, policy: Policy) -> tuple[Verdict, Claims]:
-    from pykexec.attest.verifier import chain, policy_offline
+    from pykexec.policy import offline
+    from pykexec.verify import chain
 
-    evidence = policy_offline.parse_evidence(*_read(args.evidence))
+    evidence = offline.parse_evidence(*_read(args.evidence))
     roots = [der for path in args.ek_root for der in chain.parse_roots(*_read(path))]
-    return policy_offline.check(evidence, policy, _context(args), tuple(roots))
+    return offline.check(evidence, policy, _context(args), tuple(roots))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -200,7 +201,7 @@ def _print_findings(findings: Iterable[Finding]) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from pykexec.attest.verifier.policy import explain
+    from pykexec.policy import explain
 
     policy = _policy(args.policy)
     if args.evidence is None:
@@ -214,32 +215,31 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _learn(args: argparse.Namespace) -> int:
-    from pykexec.attest.verifier import policy_offline
-    from pykexec.attest.verifier.policy import parse_policy
-    from pykexec.attest.verifier.policy_learn import DEFAULT_PCRS, LearnOptions, learn
+    from pykexec.policy import offline, parse_policy
+    from pykexec.policy.learn import DEFAULT_PCRS, LearnOptions, learn
 
-    evidence = policy_offline.parse_evidence(*_read(args.evidence))
+    evidence = offline.parse_evidence(*_read(args.evidence))
     options = LearnOptions(
         name=args.name,
         pcrs=DEFAULT_PCRS if args.pcr is None else tuple(sorted(set(args.pcr))),
-        references=tuple(policy_offline.parse_reference(*_read(path)) for path in args.image),
+        references=tuple(offline.parse_reference(*_read(path)) for path in args.image),
         payload=not args.any_payload,
     )
-    text = learn(policy_offline.genuine_claims(evidence, str(args.evidence)), options)
+    text = learn(offline.genuine_claims(evidence, str(args.evidence)), options)
     parse_policy(text.encode(), "the policy learnt")
     return _write(args.output, text)
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from pykexec.attest.verifier import policy_offline
+    from pykexec.policy import offline
 
-    evidence = policy_offline.parse_evidence(*_read(args.evidence))
-    text = policy_offline.updated_policy(
+    evidence = offline.parse_evidence(*_read(args.evidence))
+    text = offline.updated_policy(
         evidence,
         str(args.evidence),
         _changes(args),
         args.name,
-        image=policy_offline.parse_reference(*_read(args.image)) if args.image else None,
+        image=offline.parse_reference(*_read(args.image)) if args.image else None,
         policy=_read(args.policy) if args.policy else None,
     )
     if not text:
@@ -249,8 +249,8 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _changes(args: argparse.Namespace) -> Changes:
-    from pykexec.attest.verifier.policy_predict import Changes
     from pykexec.efi.signature_list import without_authentication
+    from pykexec.policy.predict import Changes
 
     def contents(pairs: list[tuple[str, str]]) -> dict[str, bytes]:
         return {name: without_authentication(_read(Path(file))[0]) for name, file in pairs}

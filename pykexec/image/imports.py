@@ -23,7 +23,8 @@ HOST_ONLY = (
     "pykexec.image",
     "pykexec.netboot",
     "pykexec.vm",
-    "pykexec.attest.verifier",
+    "pykexec.verify",
+    "pykexec.policy",
     "pykexec.attest.server",
 )
 """Packages that stay on the build host; an import of one is not followed."""

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pykexec.attest.verifier.policy_text import image_lines, listed
 from pykexec.errors import ToolError
 from pykexec.image.reference import reference_values
+from pykexec.policy.text import image_lines, listed
 from pykexec.run import run
 from pykexec.tpm.client import Tpm
 from pykexec.vm import child, swtpm

@@ -16,10 +16,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pykexec.attest.protocol import Evidence, qualifying_data
-from pykexec.attest.verifier.verify import Expected, verify
 from pykexec.errors import ToolError
 from pykexec.run import run
 from pykexec.tpm.eventlog import parse_event_log
+from pykexec.verify.verify import Expected, verify
 from tests import attest_ca
 from tests.attest_machine import Machine
 

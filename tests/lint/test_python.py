@@ -10,18 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.image.imports import HOST_ONLY
 from pykexec.run import run
 from tests.lint.tree import ROOT, relative, tracked
 
 PACKAGE = ROOT / "pykexec"
-# These stay on the build host or the server and may use third-party packages.
-HOST_ONLY = (
-    "pykexec.image",
-    "pykexec.netboot",
-    "pykexec.vm",
-    "pykexec.attest.server",
-    "pykexec.attest.verifier",
-)
 # Verbs that are used on the build host; cli/ loads a verb when it is called.
 HOST_VERBS = (
     "pykexec.cli.build",

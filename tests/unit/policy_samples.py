@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import tomli_w
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy import Context, Policy, appraise, parse_policy
+from pykexec.policy import Context, Policy, appraise, parse_policy
 
 ZERO = "0" * 64
 PCR0, PCR4, PCR11, OTHER = "00" * 31 + "01", "04" * 32, "11" * 32, "ee" * 32

@@ -19,10 +19,10 @@ from pykexec.attest.opened import Release
 from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, RELEASE_PCR
 from pykexec.attest.spend import spend
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.release import PlainSecret
 from pykexec.errors import DeniedError, FormatError, NetworkError, TpmError, UsageError
 from pykexec.tpm.client import Tpm
 from pykexec.tpm.loaded import loaded_handles
+from pykexec.verify.release import PlainSecret
 from tests.attest_judge import Judge, body, cut, edited, hang_up, status
 from tests.attest_log import encode_log
 from tests.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted, booted_tpm

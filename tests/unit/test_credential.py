@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pykexec.attest.fields import ProtocolError
-from pykexec.attest.verifier.credential import make_credential
 from pykexec.tpm.public import EccKey, Public, RsaKey, parse_public
+from pykexec.verify.credential import make_credential
 from tests import attest_tpm
 from tests.attest_machine import Machine
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.verifier.policy_offline import parse_reference, updated_policy
-from pykexec.attest.verifier.policy_predict import Changes
 from pykexec.cli import main
 from pykexec.efi import pe
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import assemble, initrd, measure
 from pykexec.image.reference import encode_reference, reference_values
+from pykexec.policy.offline import parse_reference, updated_policy
+from pykexec.policy.predict import Changes
 from tests.attest_machine import Machine
 from tests.unit.image_inputs import kernel_bytes, pe_bytes
 

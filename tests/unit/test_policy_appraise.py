@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pykexec.attest.verifier.policy import appraise, explain
+from pykexec.policy import appraise, explain
 from tests.unit.policy_samples import (
     CA,
     CA_SUBJECT,

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import pytest
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy import Context, parse_policy
-from pykexec.attest.verifier.policy_learn import LearnOptions, learn
-from pykexec.attest.verifier.policy_offline import check, genuine_claims, updated_policy
-from pykexec.attest.verifier.policy_predict import Changes, predict
 from pykexec.efi.signature_list import appended
 from pykexec.errors import DeniedError, FormatError, UsageError
+from pykexec.policy import Context, parse_policy
+from pykexec.policy.learn import LearnOptions, learn
+from pykexec.policy.offline import check, genuine_claims, updated_policy
+from pykexec.policy.predict import Changes, predict
 from pykexec.tpm.eventlog import parse_event_log, replay
 from tests import attest_log
 from tests.attest_machine import PAYLOAD, Boot, Machine, Measured

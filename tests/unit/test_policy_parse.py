@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pykexec.attest.verifier.policy import PolicyError, parse_policy
+from pykexec.policy import PolicyError, parse_policy
 from tests.unit.policy_samples import (
     CLAIMS,
     DOCUMENT,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pykexec.attest.verifier.policy import Claims, PolicyError, appraise, parse_policy
+from pykexec.policy import Claims, PolicyError, appraise, parse_policy
 from tests.unit.policy_samples import CLAIMS, CONTEXT, NOON, policy
 
 MANY = "evidence.many.all({}, {})"
@@ -132,10 +132,10 @@ def test_a_number_that_cel_does_not_have_refuses_at_most(number: int) -> None:
 
 
 def test_rules_see_nothing_of_the_server() -> None:
-    from pykexec.attest.verifier import policy_rules
+    from pykexec.policy import rules
 
     assert answers("true") == []
-    process = policy_rules._worker._process
+    process = rules._worker._process
     assert process is not None
     with open(f"/proc/{process.pid}/environ", "rb") as file:
         assert file.read() == b""

@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from pykexec.attest import decode, protocol
 from pykexec.attest.fields import ProtocolError, from_base64url
-from pykexec.attest.verifier.release import PlainSecret, ephemeral_key, seal
+from pykexec.verify.release import PlainSecret, ephemeral_key, seal
 
 CREDENTIAL, NONCE = b"c" * 32, b"n" * 32
 REGISTRY = jwe.JWERegistry(algorithms=["ECDH-ES", "dir", "A256GCM"])

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pykexec.attest.verifier.credential import make_credential
 from pykexec.errors import TpmError
 from pykexec.tpm.client import Tpm
 from pykexec.tpm.loaded import loaded_handles
 from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.wire import sized
+from pykexec.verify.credential import make_credential
 from tests.software_tpm import SoftwareTpm, software_tpm
 
 PCRS = (0, 4, 7, 16)

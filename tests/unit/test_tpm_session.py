@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pykexec.attest.verifier.credential import make_credential
 from pykexec.errors import TpmError
 from pykexec.secret import Secret
 from pykexec.tpm.client import Tpm
@@ -24,6 +23,7 @@ from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.session import Use, start_session
 from pykexec.tpm.templates import EK_KINDS
 from pykexec.tpm.wire import sized
+from pykexec.verify.credential import make_credential
 from tests.software_tpm import SoftwareTpm, software_tpm
 
 CREDENTIAL = b"the credential, of thirty-two by"

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from pykexec.attest.protocol import QUOTED_PCRS, Evidence
-from pykexec.attest.verifier.credential import make_credential
-from pykexec.attest.verifier.explain import explain
-from pykexec.attest.verifier.verify import Counters, verify
 from pykexec.tpm.public import parse_public
+from pykexec.verify.credential import make_credential
+from pykexec.verify.explain import explain
+from pykexec.verify.verify import Counters, verify
 from tests import attest_tpm
 from tests.attest_expected import EXPECTED, NONCE, claims_of, codes
 from tests.attest_log import encode_log

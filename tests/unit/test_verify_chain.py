@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pykexec.attest.verifier.chain import ek_roots
-from pykexec.attest.verifier.keys import check_ek
-from pykexec.attest.verifier.verify import verify
 from pykexec.errors import FormatError
+from pykexec.verify.chain import ek_roots
+from pykexec.verify.keys import check_ek
+from pykexec.verify.verify import verify
 from tests import attest_ca
 from tests.attest_ca import END, START, Authority, EkProfile, device_name
 from tests.attest_expected import EXPECTED, NOW, claims_of, codes

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from pykexec.attest.verifier.verify import verify
 from pykexec.efi.guid import named_guids
+from pykexec.verify.verify import verify
 from tests.attest_expected import EXPECTED, claims_of, codes
 from tests.attest_log import (
     ACTION,

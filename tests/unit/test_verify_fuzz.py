@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pykexec.attest.protocol import Evidence
-from pykexec.attest.verifier.explain import explain
-from pykexec.attest.verifier.verify import Verified, verify
+from pykexec.verify.explain import explain
+from pykexec.verify.verify import Verified, verify
 from tests.attest_expected import EXPECTED, NONCE
 from tests.attest_log import NO_ACTION, Measured
 from tests.attest_machine import Boot, Machine

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pykexec.attest.verifier.keys import check_ak, check_ek
 from pykexec.tpm.constants import Attribute, Curve
 from pykexec.tpm.public import EccKey, RsaKey, parse_public
 from pykexec.tpm.templates import AK_TEMPLATE, EK_PROFILES
+from pykexec.verify.keys import check_ak, check_ek
 from tests import attest_tpm
 from tests.attest_expected import codes
 from tests.attest_machine import Machine

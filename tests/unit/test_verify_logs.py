@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pykexec.attest.verifier.claims import event_claims
-from pykexec.attest.verifier.log import ProvenLog, check_firmware_pcrs, check_log
-from pykexec.attest.verifier.report import Report
-from pykexec.attest.verifier.secure_boot import secure_boot_claims
 from pykexec.run import run
+from pykexec.verify.claims import event_claims
+from pykexec.verify.log import ProvenLog, check_firmware_pcrs, check_log
+from pykexec.verify.report import Report
+from pykexec.verify.secure_boot import secure_boot_claims
 
 LOGS = Path(__file__).parents[1] / "data/eventlogs"
 OURS = ["ovmf-2022.11", "ovmf-2025.02-secure-boot"]

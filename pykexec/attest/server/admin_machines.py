@@ -38,7 +38,7 @@ from pykexec.attest.server.shapes import (
     Tagged,
     Text,
 )
-from pykexec.attest.verifier.keys import check_ek
+from pykexec.verify.keys import check_ek
 
 _LIMIT = Integer(1, 1000)
 _OFFSET = Integer(0, 2**31)

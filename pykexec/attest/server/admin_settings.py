@@ -49,7 +49,7 @@ def _policy_versions(call: Call) -> object:
 
 def check_policy(text: str, source: str) -> str:
     """The policy in words; FormatError says what is wrong with it."""
-    from pykexec.attest.verifier.policy import explain, parse_policy
+    from pykexec.policy import explain, parse_policy
 
     return explain(parse_policy(text.encode(), source))
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pykexec.attest.protocol import Identity
 from pykexec.attest.server.records import Candidate
-from pykexec.attest.verifier.keys import check_ek
+from pykexec.verify.keys import check_ek
 
 _CERTIFICATE = "certificate"
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.verify import Counters as Counters
 from pykexec.errors import PykexecError
+from pykexec.verify.verify import Counters as Counters
 
 MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
 """pending: seen, an operator must approve; enrolled: may be given its secrets; refused: may not,

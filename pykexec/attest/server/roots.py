@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from pykexec.attest.server.store import Store
-from pykexec.attest.verifier.chain import parse_roots
 from pykexec.errors import FormatError, UsageError
+from pykexec.verify.chain import parse_roots
 
 SUFFIXES = (".pem", ".crt", ".cer", ".der")
 _FILE_MAX = 1 << 20

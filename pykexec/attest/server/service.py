@@ -33,13 +33,13 @@ from pykexec.attest.server.records import (
 )
 from pykexec.attest.server.store import Store
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.attest.verifier.credential import make_credential
-from pykexec.attest.verifier.policy import Context, Policy, appraise, parse_policy
-from pykexec.attest.verifier.release import PlainSecret, seal
-from pykexec.attest.verifier.verify import Expected, Verified, verify
 from pykexec.errors import PykexecError
+from pykexec.policy import Context, Policy, appraise, parse_policy
 from pykexec.tpm.public import parse_public
 from pykexec.tpm.wire import WireError
+from pykexec.verify.credential import make_credential
+from pykexec.verify.release import PlainSecret, seal
+from pykexec.verify.verify import Expected, Verified, verify
 
 log = logging.getLogger(__name__)
 

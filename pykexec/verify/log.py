@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pykexec.attest.verifier.events import event_title, fault, measured
-from pykexec.attest.verifier.report import Report
 from pykexec.errors import FormatError
 from pykexec.tpm.eventlog import Event, EventLog, parse_event_log, replay
+from pykexec.verify.events import event_title, fault, measured
+from pykexec.verify.report import Report
 
 EVENTS_MAX = 4096
 """More than any firmware logs; what is beyond it is not looked at."""

@@ -3,7 +3,7 @@
 
 An expression comes from an operator, what it looks at from a stranger's machine, and the library
 has neither a time limit nor a bound on memory, and crashes on deep nesting. So it runs where there
-are no secrets, with limits that the kernel enforces (see policy_worker).
+are no secrets, with limits that the kernel enforces (see worker).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
 
-from pykexec.attest.verifier.policy_model import Claims, Context, Policy
+from pykexec.policy.model import Claims, Context, Policy
 
 VARIABLES_MAX = 1 << 20
 """Bytes of JSON; evidence that gives more than this has no place in a rule."""
 _WALL_S = 20.0
 _ANSWER_MAX = 4096
-_WORKER = Path(__file__).with_name("policy_worker.py")
+_WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass(frozen=True, slots=True)

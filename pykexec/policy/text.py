@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from pykexec.attest.verifier.policy_clause import shown
-from pykexec.attest.verifier.policy_model import BANKS
+from pykexec.policy.clause import shown
+from pykexec.policy.model import BANKS
 
 
 def quoted(text: str) -> str:

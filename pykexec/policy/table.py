@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import tomllib
 
-from pykexec.attest.verifier.policy_model import (
+from pykexec.policy.model import (
     BANKS,
     LIST_MAX,
     NAME_MAX,

@@ -29,8 +29,8 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from pykexec.attest.verifier.keys import EkKey
 from pykexec.errors import FormatError
+from pykexec.verify.keys import EkKey
 
 EK_CERTIFICATE = ObjectIdentifier("2.23.133.8.1")
 """tcg-kp-EKCertificate, the extended key usage (3.5.11)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that evaluates CEL expressions for policy_rules; started as a file, by itself.
+"""The process that evaluates CEL expressions for rules; started as a file, by itself.
 
 It reads one JSON document a line and answers each expression with one line. What takes too much
 processor time or memory ends the process, not its parent.

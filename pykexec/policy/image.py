@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pykexec.attest.protocol import CONFIG_PCR
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy_clause import (
+from pykexec.policy.clause import (
     Clause,
     at,
     either,
@@ -16,7 +16,7 @@ from pykexec.attest.verifier.policy_clause import (
     shown,
     text_at,
 )
-from pykexec.attest.verifier.policy_model import Claims, Context, Image, Policy
+from pykexec.policy.model import Claims, Context, Image, Policy
 
 IMAGE_PCR = 11
 _SHORT = 16  # digits of a digest that tell it from others

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy_clause import Clause, at, either, matches, shown, text_at
-from pykexec.attest.verifier.policy_firmware import check_contents, is_on, variable_of
-from pykexec.attest.verifier.policy_model import Claims, Context, PayloadDemand, Policy
-from pykexec.attest.verifier.policy_rules import evaluate
+from pykexec.policy.clause import Clause, at, either, matches, shown, text_at
+from pykexec.policy.firmware import check_contents, is_on, variable_of
+from pykexec.policy.model import Claims, Context, PayloadDemand, Policy
+from pykexec.policy.rules import evaluate
 
 
 def _payload_demands(policy: Policy) -> Iterator[str]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pykexec.attest.protocol import CONFIG_PCR
-from pykexec.attest.verifier.policy_clause import at, mappings_at, shown, text_at, texts_at
-from pykexec.attest.verifier.policy_firmware import is_on, named, variable_of
-from pykexec.attest.verifier.policy_image import IMAGE_PCR
-from pykexec.attest.verifier.policy_model import Claims
-from pykexec.attest.verifier.policy_text import banked, comment, image_lines, listed, quoted
 from pykexec.errors import UsageError
+from pykexec.policy.clause import at, mappings_at, shown, text_at, texts_at
+from pykexec.policy.firmware import is_on, named, variable_of
+from pykexec.policy.image import IMAGE_PCR
+from pykexec.policy.model import Claims
+from pykexec.policy.text import banked, comment, image_lines, listed, quoted
 
 Reference = Mapping[str, object]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy_model import Claims, Context, Policy
+from pykexec.policy.model import Claims, Context, Policy
 
 _SHOWN_MAX = 200  # characters
 _LISTED_MAX = 8

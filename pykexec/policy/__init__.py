@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pykexec.attest.verifier.policy_appraise import appraise, explain
-from pykexec.attest.verifier.policy_model import Claims, Context, Policy, PolicyError
-from pykexec.attest.verifier.policy_parse import parse_policy
+from pykexec.policy.appraisal import appraise, explain
+from pykexec.policy.model import Claims, Context, Policy, PolicyError
+from pykexec.policy.parse import parse_policy
 
 __all__ = ["Claims", "Context", "Policy", "PolicyError", "appraise", "explain", "parse_policy"]

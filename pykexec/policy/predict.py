@@ -13,13 +13,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from pykexec.attest.verifier.events import UefiVariable, parse_variable
-from pykexec.attest.verifier.signatures import parse_signatures
 from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import Event, EventLog, replay
+from pykexec.verify.events import UefiVariable, parse_variable
+from pykexec.verify.signatures import parse_signatures
 
 _SIZE_OFFSET = 24  # of DataLength in UEFI_VARIABLE_DATA
 _VARIABLE_TYPE, _VERSION_TYPE = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_S_CRTM_VERSION"

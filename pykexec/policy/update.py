@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pykexec.attest.verifier.policy_model import Policy
-from pykexec.attest.verifier.policy_predict import PredictedVariable, Prediction
-from pykexec.attest.verifier.policy_text import comment, listed, quoted
+from pykexec.policy.model import Policy
+from pykexec.policy.predict import PredictedVariable, Prediction
+from pykexec.policy.text import comment, listed, quoted
 
 
 def update_toml(prediction: Prediction, name: str, policy: Policy | None = None) -> str:

@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from pykexec.attest.decode import parse_attest_request
 from pykexec.attest.protocol import Evidence
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.attest.verifier.policy_appraise import appraise
-from pykexec.attest.verifier.policy_learn import Reference
-from pykexec.attest.verifier.policy_model import BANKS, Claims, Context, Policy
-from pykexec.attest.verifier.policy_parse import parse_policy
-from pykexec.attest.verifier.policy_predict import Changes, predict
-from pykexec.attest.verifier.policy_text import image_lines
-from pykexec.attest.verifier.policy_update import update_toml
-from pykexec.attest.verifier.verify import Expected, Verified, verify
 from pykexec.errors import DeniedError, FormatError, UsageError
 from pykexec.image.reference import VERSION, reference_values
+from pykexec.policy.appraisal import appraise
+from pykexec.policy.learn import Reference
+from pykexec.policy.model import BANKS, Claims, Context, Policy
+from pykexec.policy.parse import parse_policy
+from pykexec.policy.predict import Changes, predict
+from pykexec.policy.text import image_lines
+from pykexec.policy.update import update_toml
 from pykexec.tpm.eventlog import parse_event_log
+from pykexec.verify.verify import Expected, Verified, verify
 
 _NOT_CHECKED = Finding(
     "offline", "not checked: that this is fresh, and that EK and AK are in one TPM", refuses=False

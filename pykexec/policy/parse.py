@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from pykexec.attest.verifier.policy_model import (
+from pykexec.policy.model import (
     BANKS,
     EXPRESSION_MAX,
     PATTERN_MAX,
@@ -27,8 +27,8 @@ from pykexec.attest.verifier.policy_model import (
     Update,
     VariableDemand,
 )
-from pykexec.attest.verifier.policy_rules import compile_fault
-from pykexec.attest.verifier.policy_table import Table, parse_toml
+from pykexec.policy.rules import compile_fault
+from pykexec.policy.table import Table, parse_toml
 
 Pcrs = dict[int, dict[str, tuple[str, ...]]]
 

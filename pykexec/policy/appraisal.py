@@ -6,19 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier import policy_firmware, policy_image, policy_use
-from pykexec.attest.verifier.policy_model import Claims, Context, Policy
+from pykexec.policy import firmware, image, use
+from pykexec.policy.model import Claims, Context, Policy
 
 CLAUSES = (
-    policy_image.IMAGE,
-    policy_image.BOOT,
-    policy_image.CONFIG,
-    policy_firmware.SECURE_BOOT,
-    policy_firmware.FIRMWARE,
-    policy_firmware.PCRS,
-    policy_use.PAYLOAD,
-    policy_use.RELEASE,
-    policy_use.RULES,
+    image.IMAGE,
+    image.BOOT,
+    image.CONFIG,
+    firmware.SECURE_BOOT,
+    firmware.FIRMWARE,
+    firmware.PCRS,
+    use.PAYLOAD,
+    use.RELEASE,
+    use.RULES,
 )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pykexec.attest.verdict import Finding
-from pykexec.attest.verifier.policy_clause import (
+from pykexec.policy.clause import (
     Clause,
     at,
     either,
@@ -16,7 +16,7 @@ from pykexec.attest.verifier.policy_clause import (
     text_at,
     texts_at,
 )
-from pykexec.attest.verifier.policy_model import Claims, Context, Policy, VariableDemand
+from pykexec.policy.model import Claims, Context, Policy, VariableDemand
 
 _DEBUG_MODE = "UEFI Debug Mode"  # PC Client Platform Firmware Profile 1.05, 3.3.4.8
 

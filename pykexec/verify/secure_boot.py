@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from pykexec.attest.verifier.events import NUMBERS, UefiVariable, is_separator, parse_variable
-from pykexec.attest.verifier.log import Entry, ProvenLog
-from pykexec.attest.verifier.signatures import parse_certificate, parse_signatures
 from pykexec.efi.guid import GUID_SIZE, Guid, named_guids
 from pykexec.errors import FormatError
+from pykexec.verify.events import NUMBERS, UefiVariable, is_separator, parse_variable
+from pykexec.verify.log import Entry, ProvenLog
+from pykexec.verify.signatures import parse_certificate, parse_signatures
 
 SECURE_BOOT_PCR = 7
 SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")

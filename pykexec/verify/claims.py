@@ -14,13 +14,6 @@ import struct
 from collections.abc import Iterator
 
 from pykexec.attest.protocol import CONFIG_PCR
-from pykexec.attest.verifier.events import (
-    NUMBERS,
-    UefiVariable,
-    is_separator,
-    parse_variable,
-)
-from pykexec.attest.verifier.log import Entry, ProvenLog
 from pykexec.efi.device_path import decode_ucs2
 from pykexec.efi.device_path import parse as parse_path
 from pykexec.efi.guid import GUID_SIZE, Guid
@@ -30,6 +23,13 @@ from pykexec.firmware.measure import CONFIG, CONFIG_SHA256
 from pykexec.image.measure import PCR as IMAGE_PCR
 from pykexec.image.measure import SECTION_ORDER
 from pykexec.tpm.event_text import type_name
+from pykexec.verify.events import (
+    NUMBERS,
+    UefiVariable,
+    is_separator,
+    parse_variable,
+)
+from pykexec.verify.log import Entry, ProvenLog
 
 _VERSION_PCR, _OPTIONS_PCR, _APPLICATIONS_PCR = 0, 1, 4
 _VERSION = NUMBERS["EV_S_CRTM_VERSION"]

@@ -27,21 +27,21 @@ from pykexec.attest.protocol import (
     qualifying_data,
 )
 from pykexec.attest.verdict import Verdict
-from pykexec.attest.verifier.chain import ChainError, EkCertificate, ek_roots
-from pykexec.attest.verifier.claims import event_claims
-from pykexec.attest.verifier.keys import Ak, check_ak, check_ek
-from pykexec.attest.verifier.log import ProvenLog, check_firmware_pcrs, check_log
-from pykexec.attest.verifier.quote import (
+from pykexec.errors import FormatError
+from pykexec.tpm.wire import WireError
+from pykexec.verify.chain import ChainError, EkCertificate, ek_roots
+from pykexec.verify.claims import event_claims
+from pykexec.verify.keys import Ak, check_ak, check_ek
+from pykexec.verify.log import ProvenLog, check_firmware_pcrs, check_log
+from pykexec.verify.quote import (
     Quote,
     check_pcrs,
     check_quote,
     check_signature,
     parse_quote,
 )
-from pykexec.attest.verifier.report import Report
-from pykexec.attest.verifier.secure_boot import SECURE_BOOT_PCR, secure_boot_claims
-from pykexec.errors import FormatError
-from pykexec.tpm.wire import WireError
+from pykexec.verify.report import Report
+from pykexec.verify.secure_boot import SECURE_BOOT_PCR, secure_boot_claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pykexec.attest.verifier.verify import Verified
+from pykexec.verify.verify import Verified
 
 _SHORT = 16  # digits of a digest
 
