@@ -13,14 +13,14 @@ from pathlib import Path
 
 from pykexec.attest import decode, protocol
 from pykexec.attest.protocol import AttestReply, Challenge
-from pykexec.attest.server.accounts import Accounts
-from pykexec.attest.server.app import Application
-from pykexec.attest.server.limits import Rate
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import ROLES, Machine, Settings
-from pykexec.attest.server.service import Service
-from pykexec.attest.server.store import Store
-from pykexec.attest.server.web import Web, WebOptions
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.service import Service
+from pykexec.server.store.accounts import Accounts
+from pykexec.server.store.records import ROLES, Machine, Settings
+from pykexec.server.store.store import Store
+from pykexec.server.web.app import Application
+from pykexec.server.web.limits import Rate
+from pykexec.server.web.web import Web, WebOptions
 from tests import attest_ca, attest_machine
 from tests.web_client import Answer, Client
 

@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
-from pykexec.attest.server.records import (
+from pykexec.server.store.records import (
     AttestationRecord,
     Candidate,
     Counters,
     Machine,
     StoredSecret,
 )
-from pykexec.attest.server.store import Store
+from pykexec.server.store.store import Store
 
 MASTER = bytes(range(32))
 OPERATOR = "operator:anna"

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.types import Message, Scope
 
-from pykexec.attest.server.app import Application
+from pykexec.server.web.app import Application
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pykexec.cli.output import print_json, print_table
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
-    from pykexec.attest.server.adminclient import AdminClient
+    from pykexec.server.adminclient import AdminClient
 
 Rows = list[dict[str, object]]
 Action = Callable[["AdminClient", argparse.Namespace], int]

@@ -72,12 +72,12 @@ def main(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
     import logging
 
-    from pykexec.attest.server.limits import Rate
-    from pykexec.attest.server.peer import parse_networks
-    from pykexec.attest.server.serve import ServeOptions, serve
-    from pykexec.attest.server.service import ServiceSettings
-    from pykexec.attest.server.web import WebOptions
     from pykexec.errors import UsageError
+    from pykexec.server.process.serve import ServeOptions, serve
+    from pykexec.server.service import ServiceSettings
+    from pykexec.server.web.limits import Rate
+    from pykexec.server.web.peer import parse_networks
+    from pykexec.server.web.web import WebOptions
 
     if args.workers < 1 or args.workers > 64:
         raise UsageError("--workers: from 1 to 64")

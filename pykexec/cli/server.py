@@ -12,7 +12,7 @@ from pykexec.cli import server_local, server_machines, server_settings
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
-    from pykexec.attest.server.adminclient import AdminClient
+    from pykexec.server.adminclient import AdminClient
 
 HELP = "set up and administer an attestation server"
 EPILOG = """\
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _client(args: argparse.Namespace) -> AdminClient:
-    from pykexec.attest.server.adminclient import AdminClient
+    from pykexec.server.adminclient import AdminClient
 
     url = args.url or os.environ.get("PYKEXEC_SERVER")
     if not url:

@@ -11,7 +11,7 @@ from pykexec.cli._server import Actions, print_check, read_password, write_priva
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
-    from pykexec.attest.server.store import Store
+    from pykexec.server.store.store import Store
 
 _INIT = "make database and first administrator (and the master key's file, if it is missing)"
 
@@ -44,16 +44,16 @@ def _local(actions: Actions, name: str, text: str, action: object) -> argparse.A
 
 
 def _open(args: argparse.Namespace, migrate: bool) -> Store:
-    from pykexec.attest.server.masterkey import open_master_key
-    from pykexec.attest.server.store import Store
+    from pykexec.server.keys.masterkey import open_master_key
+    from pykexec.server.store.store import Store
 
     return Store.open(args.database, open_master_key(args.master_key), migrate)
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pykexec.attest.server.accounts import Accounts
-    from pykexec.attest.server.masterkey import create_master_key
-    from pykexec.attest.server.passwords import check_strength
+    from pykexec.server.keys.masterkey import create_master_key
+    from pykexec.server.store.accounts import Accounts
+    from pykexec.server.store.passwords import check_strength
 
     password = read_password(args.password_file, args.operator)
     check_strength(password)
@@ -81,8 +81,8 @@ def _migrate(args: argparse.Namespace) -> int:
 
 
 def _rewrap(args: argparse.Namespace) -> int:
-    from pykexec.attest.server.masterkey import create_master_key, open_master_key
-    from pykexec.attest.server.store import Store
+    from pykexec.server.keys.masterkey import create_master_key, open_master_key
+    from pykexec.server.store.store import Store
 
     scheme, _, place = args.new_key.partition(":")
     if scheme == "file" and place and not Path(place).exists():

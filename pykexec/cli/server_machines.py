@@ -24,7 +24,7 @@ from pykexec.cli.output import print_json
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
-    from pykexec.attest.server.adminclient import AdminClient
+    from pykexec.server.adminclient import AdminClient
 
 
 def configure(actions: Actions) -> None:

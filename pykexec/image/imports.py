@@ -25,7 +25,7 @@ HOST_ONLY = (
     "pykexec.vm",
     "pykexec.verify",
     "pykexec.policy",
-    "pykexec.attest.server",
+    "pykexec.server",
 )
 """Packages that stay on the build host; an import of one is not followed."""
 _EXTENSION_NEEDS = {"_cffi_backend"}

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pykexec.attest.server.masterkey import create_master_key, open_master_key
-from pykexec.attest.server.records import Candidate, Settings
-from pykexec.attest.server.store import Store
+from pykexec.server.keys.masterkey import create_master_key, open_master_key
+from pykexec.server.store.records import Candidate, Settings
+from pykexec.server.store.store import Store
 from tests import attest_ca
 from tests.attest_machine import Machine
 from tests.bench.attest_load import machine_name

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.store import Store
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store.store import Store
 from tests import postgresql
 from tests.postgresql import Server
 from tests.store_samples import MASTER

@@ -13,11 +13,11 @@ import pytest
 from pykexec.attest import decode, protocol
 from pykexec.attest.client import Server, attest
 from pykexec.attest.protocol import Identity
-from pykexec.attest.server.candidate import candidate_of
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.service import Service
-from pykexec.attest.server.store import Store
 from pykexec.errors import DeniedError
+from pykexec.server.candidate import candidate_of
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.service import Service
+from pykexec.server.store.store import Store
 from pykexec.tpm.client import Tpm
 from tests.booted_tpm import Booted, booted_tpm
 from tests.https_server import HANG_UP, Answer, https_server

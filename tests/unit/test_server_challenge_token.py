@@ -7,7 +7,7 @@ import pytest
 
 from pykexec.attest.fields import base64url, from_base64url
 from pykexec.attest.protocol import TOKEN_MAX
-from pykexec.attest.server.challenge_token import Pending, Tokens
+from pykexec.server.challenge_token import Pending, Tokens
 
 PENDING = Pending(b"n" * 32, b"c" * 32, b"i" * 32, "sha256", tuple(range(16)), 1_800_000_000)
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.server.envelope import Keyring
-from pykexec.attest.server.masterkey import (
+from pykexec.errors import UsageError
+from pykexec.server.keys.envelope import Keyring
+from pykexec.server.keys.masterkey import (
     LocalMasterKey,
     create_master_key,
     open_master_key,
 )
-from pykexec.attest.server.records import MasterKeyError
-from pykexec.attest.server.store import Store
-from pykexec.errors import UsageError
+from pykexec.server.store.records import MasterKeyError
+from pykexec.server.store.store import Store
 from tests import fake_vault
 from tests.fake_vault import Vault
 from tests.store_samples import MASTER, OPERATOR, enrolled, with_secret

@@ -12,10 +12,10 @@ import pytest
 
 from pykexec.attest.fields import ProtocolError, base64url
 from pykexec.attest.protocol import AttestReply, Challenge
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import Settings
-from pykexec.attest.server.service import Refused, Service
-from pykexec.attest.server.store import Store
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.service import Refused, Service
+from pykexec.server.store.records import Settings
+from pykexec.server.store.store import Store
 from tests import attest_ca
 from tests.attest_machine import Machine
 

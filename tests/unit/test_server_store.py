@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import Conflict, NotFound, StoreError, Tampered
-from pykexec.attest.server.store import Store
 from pykexec.errors import UsageError
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store.records import Conflict, NotFound, StoreError, Tampered
+from pykexec.server.store.store import Store
 from tests.store_samples import (
     BOOT,
     MASTER,

@@ -12,8 +12,9 @@ from threading import Event
 
 import pytest
 
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import (
+from pykexec.attest.verdict import Finding
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store.records import (
     AlreadyReleased,
     AttestationRecord,
     Conflict,
@@ -23,9 +24,8 @@ from pykexec.attest.server.records import (
     Settings,
     StoreError,
 )
-from pykexec.attest.server.store import Store
-from pykexec.attest.server.writer import Writer
-from pykexec.attest.verdict import Finding
+from pykexec.server.store.store import Store
+from pykexec.server.store.writer import Writer
 from tests.store_samples import (
     BOOT,
     MASTER,

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import EkHash, Settings, StoreError, Tampered
-from pykexec.attest.server.store import Store
 from pykexec.attest.verdict import Finding
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store.records import EkHash, Settings, StoreError, Tampered
+from pykexec.server.store.store import Store
 from tests.store_samples import (
     MASTER,
     OPERATOR,

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pykexec.attest.server import enrolment
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import (
+from pykexec.errors import UsageError
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store import enrolment
+from pykexec.server.store.records import (
     EkHash,
     EnrolmentRefused,
     NotFound,
@@ -17,8 +18,7 @@ from pykexec.attest.server.records import (
     StoreError,
     Tampered,
 )
-from pykexec.attest.server.store import Store
-from pykexec.errors import UsageError
+from pykexec.server.store.store import Store
 from tests.store_samples import MASTER, OPERATOR, ROOT, candidate, certificate, tamper
 
 NOTHING = Settings(certificate=False, hashes=False)

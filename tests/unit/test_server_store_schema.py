@@ -12,16 +12,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from pykexec.attest.server import account_tables, migrations, schema
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import SchemaError, StoreError
-from pykexec.attest.server.store import Store
 from pykexec.errors import UsageError
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store import account_tables, migrations, tables
+from pykexec.server.store.records import SchemaError, StoreError
+from pykexec.server.store.store import Store
 from tests import postgresql
 from tests.store_samples import MASTER, OPERATOR, enrolled, tamper
 
 # Importing it adds its tables.
-assert account_tables.operators.metadata is schema.metadata
+assert account_tables.operators.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 
 
@@ -38,7 +38,7 @@ def test_migrations_make_what_the_program_expects(store: Store) -> None:
     with store.database.reading() as connection:
         options = {"compare_type": True}
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, schema.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
 
 
 def test_an_empty_database_is_not_touched_without_being_told(empty_url: str) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from pykexec.attest import protocol
-from pykexec.attest.server import envelope, opening, secret_values
-from pykexec.attest.server.envelope import Keyring, WrappedKey
-from pykexec.attest.server.masterkey import LocalMasterKey
-from pykexec.attest.server.records import Conflict, MasterKeyError, NotFound, Tampered
-from pykexec.attest.server.secret_values import VALUE_MAX
-from pykexec.attest.server.store import Store
 from pykexec.errors import UsageError
+from pykexec.server.keys import envelope
+from pykexec.server.keys.envelope import Keyring, WrappedKey
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store import opening, secret_values
+from pykexec.server.store.records import Conflict, MasterKeyError, NotFound, Tampered
+from pykexec.server.store.secret_values import VALUE_MAX
+from pykexec.server.store.store import Store
 from tests.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
 
 OTHER_MASTER = bytes(range(1, 33))

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.fields import base64url
-from pykexec.attest.server.admin import OPERATIONS
+from pykexec.server.web.admin.routes import OPERATIONS
 from tests import attest_ca
 from tests.attest_machine import Machine
 from tests.server_world import ANY_IMAGE, KEY, World, world

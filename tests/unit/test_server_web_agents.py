@@ -14,8 +14,8 @@ import pytest
 
 from pykexec.attest import decode
 from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, Evidence
-from pykexec.attest.server.limits import Rate
-from pykexec.attest.server.peer import parse_networks
+from pykexec.server.web.limits import Rate
+from pykexec.server.web.peer import parse_networks
 from tests.attest_machine import Machine
 from tests.server_world import ACTOR, KEY, UNLIMITED, World, world
 

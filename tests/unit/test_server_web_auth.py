@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.server.admin import OPERATIONS
-from pykexec.attest.server.limits import Rate
-from pykexec.attest.server.operations import Operation
-from pykexec.attest.server.records import ROLES
+from pykexec.server.store.records import ROLES
+from pykexec.server.web.admin.operations import Operation
+from pykexec.server.web.admin.routes import OPERATIONS
+from pykexec.server.web.limits import Rate
 from tests.server_world import ACTOR, UNLIMITED, World, world
 
 STATUS = "/admin/v1/status"

@@ -10,10 +10,10 @@ import jsonschema_rs
 import pytest
 
 from pykexec.attest.fields import ProtocolError
-from pykexec.attest.server import schemas
-from pykexec.attest.server.limits import Limiter, Rate, peer_key
-from pykexec.attest.server.metrics import SERIES_MAX, Metrics
-from pykexec.attest.server.shapes import (
+from pykexec.server.web import record_shapes
+from pykexec.server.web.limits import Limiter, Rate, peer_key
+from pykexec.server.web.metrics import SERIES_MAX, Metrics
+from pykexec.server.web.shapes import (
     Flag,
     Integer,
     ListOf,
@@ -176,13 +176,13 @@ SHAPES: list[tuple[Shape, object, bool]] = [
     (Tagged("t", {"x": Record({"a": Flag()}), "y": Record({})}), {"t": "y", "a": True}, False),
     (Tagged("t", {"x": Record({"a": Flag()}), "y": Record({})}), {"t": "z"}, False),
     (Tagged("t", {"x": Record({})}), {}, False),
-    (schemas.TITLE, "B\u00fcro \u4e2d", True),
-    (schemas.TITLE, "\u202e", False),
-    (schemas.TITLE, "\x85", False),
-    (Text(9, schemas.BASE64URL), "AAB", False),
-    (Text(9, schemas.BASE64URL), "AB", False),
-    (Text(9, schemas.BASE64URL), "AAAA", True),
-    (Text(9, schemas.BASE64URL), "AQ", True),
+    (record_shapes.TITLE, "B\u00fcro \u4e2d", True),
+    (record_shapes.TITLE, "\u202e", False),
+    (record_shapes.TITLE, "\x85", False),
+    (Text(9, record_shapes.BASE64URL), "AAB", False),
+    (Text(9, record_shapes.BASE64URL), "AB", False),
+    (Text(9, record_shapes.BASE64URL), "AAAA", True),
+    (Text(9, record_shapes.BASE64URL), "AQ", True),
 ]
 
 

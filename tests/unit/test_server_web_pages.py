@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest.server import accounts
-from pykexec.attest.server.limits import Rate
-from pykexec.attest.server.records import Candidate, Machine, Tampered
-from pykexec.attest.server.types import now
+from pykexec.server.store import accounts
+from pykexec.server.store.column_types import now
+from pykexec.server.store.records import Candidate, Machine, Tampered
+from pykexec.server.web.limits import Rate
 from tests import attest_machine
 from tests.server_world import ACTOR, KEY, PASSWORD, UNLIMITED, World, world
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis.generation import GenerationMode
 from starlette.types import Receive, Scope, Send
 
-from pykexec.attest.server.admin import OPERATIONS
-from pykexec.attest.server.openapi import document
+from pykexec.server.web.admin.routes import OPERATIONS
+from pykexec.server.web.openapi import document
 from tests.attest_machine import Machine
 from tests.server_world import World, world
 

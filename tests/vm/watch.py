@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pykexec.attest.server.masterkey import open_master_key
-from pykexec.attest.server.store import Store
+from pykexec.server.keys.masterkey import open_master_key
+from pykexec.server.store.store import Store
 
 _EVERY_S = 0.1
 _TOLD = ("cmdline", "environ")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store's own key: seals rows, heads the audit chain, recognises tokens.
+
+It is random, made with the store and kept in it, wrapped by the master key: so it outlives every
+change of the master key, and Vault is asked for it once, not for every row.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from pykexec.server.keys.envelope import wipe
+from pykexec.server.store.column_types import canonical
+from pykexec.server.store.records import StoreError, Tampered
+
+
+class Keys:
+    """Everything that the store's key is good for."""
+
+    def __init__(self, store_key: bytearray) -> None:
+        self._store_key = store_key
+        self._seal = bytearray(self.derive("pykexec row seal"))
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose."""
+        if not any(self._store_key):
+            raise StoreError("the store is closed")
+        return hmac.digest(self._store_key, b"pykexec store 1\0" + purpose.encode(), "sha256")
+
+    def seal(self, table: str, *fields: object) -> bytes:
+        """A MAC over what a row says: who can only write the database cannot make one."""
+        return hmac.digest(self._seal, canonical([table, *fields]).encode(), "sha256")
+
+    def check(self, mac: bytes, table: str, *fields: object) -> None:
+        """Tampered unless it is the row's."""
+        if not hmac.compare_digest(mac, self.seal(table, *fields)):
+            raise Tampered(f"{table}: row {fields[0]!r} is not as this server wrote it")
+
+    def wipe(self) -> None:
+        """No use after that."""
+        wipe(self._store_key)
+        wipe(self._seal)

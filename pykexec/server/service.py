@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a challenge to a release: who is given what, whatever carries the messages."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from pykexec.attest import protocol
+from pykexec.attest.fields import ProtocolError
+from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, ChallengeRequest
+from pykexec.attest.verdict import Finding, Verdict
+from pykexec.errors import PykexecError
+from pykexec.policy import Context, Policy, appraise, parse_policy
+from pykexec.server.candidate import candidate_of
+from pykexec.server.challenge_token import Pending, Tokens
+from pykexec.server.keys.envelope import wipe
+from pykexec.server.store.records import (
+    AlreadyReleased,
+    AttestationRecord,
+    Counters,
+    EnrolmentRefused,
+    Machine,
+    NotFound,
+    NotReleasable,
+    PolicyVersion,
+    Replayed,
+    StoredSecret,
+    StoreError,
+)
+from pykexec.server.store.store import Store
+from pykexec.tpm.public import parse_public
+from pykexec.tpm.wire import WireError
+from pykexec.verify.credential import make_credential
+from pykexec.verify.release import PlainSecret, seal
+from pykexec.verify.verify import Expected, Verified, verify
+
+log = logging.getLogger(__name__)
+
+_STATES = {
+    "pending": "waits for an operator's approval",
+    "refused": "was refused by an operator",
+    "retired": "is retired: it is given nothing any more",
+}
+
+
+class Refused(PykexecError):
+    """A request that gets no verdict; status is HTTP's."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What challenges ask for: banks by preference, and for how long they are good."""
+
+    banks: tuple[str, ...] = protocol.BANKS
+    pcrs: tuple[int, ...] = protocol.QUOTED_PCRS
+    challenge_s: int = 60
+
+
+Steps = Generator[AttestationRecord, None, AttestReply]
+"""Gives what the store must have recorded before anything is told, at last the reply."""
+
+
+class Service:
+    """Answers attesters; safe in any thread. All that lasts is in the store."""
+
+    def __init__(self, store: Store, settings: ServiceSettings | None = None) -> None:
+        self._store = store
+        self._settings = settings or ServiceSettings()
+        self._tokens = Tokens(store.derived_key("challenge token"))
+
+    def challenge(self, request: ChallengeRequest, peer: str, now: datetime) -> Challenge:
+        """Ask for evidence; nothing is stored. ProtocolError or Refused."""
+        bank = next((bank for bank in self._settings.banks if bank in request.banks), None)
+        if bank is None:
+            known = ", ".join(self._settings.banks)
+            raise Refused(422, f"the TPM has none of the PCR banks {known}")
+        identity = request.identity
+        try:
+            ek, ak = parse_public(identity.ek_public), parse_public(identity.ak_public)
+        except WireError as error:
+            raise ProtocolError(f"identity: {error}") from None
+        nonce = os.urandom(protocol.NONCE_SIZE)
+        credential = os.urandom(protocol.CREDENTIAL_SIZE)
+        blob, secret = make_credential(ek, ak.name, credential)
+        pending = Pending(
+            nonce=nonce,
+            credential=credential,
+            identity=identity.digest,
+            bank=bank,
+            pcrs=self._settings.pcrs,
+            expires=int(now.timestamp()) + self._settings.challenge_s,
+        )
+        return Challenge(
+            token=self._tokens.seal(pending),
+            nonce=nonce,
+            credential_blob=blob,
+            credential_secret=secret,
+            bank=bank,
+            pcrs=pending.pcrs,
+            expires_s=self._settings.challenge_s,
+        )
+
+    def attest(self, request: AttestRequest, peer: str, now: datetime) -> AttestReply:
+        """Judge evidence and release what its machine is to be given."""
+        steps = self.steps(request, peer, now)
+        outcome = advance(steps)
+        while isinstance(outcome, AttestationRecord):
+            try:
+                self._store.record_attestation(outcome)
+            except StoreError as error:
+                outcome = advance(steps, error)
+            else:
+                outcome = advance(steps)
+        return outcome
+
+    def steps(self, request: AttestRequest, peer: str, now: datetime) -> Steps:
+        """The same for who has better to do than to wait for the disk: see Steps and advance().
+
+        Until the credential's proof is right nobody knows who asks, and nothing is stored.
+        """
+        pending = self._tokens.open(request.token)
+        if pending is None:
+            return _stranger("challenge.token", "the challenge is not of this server")
+        if fault := _challenge_fault(request, pending, now):
+            return AttestReply(Verdict((fault,)))
+        return (yield from _Attestation(self._store, request, pending, peer, now).run())
+
+
+def advance(steps: Steps, error: StoreError | None = None) -> AttestationRecord | AttestReply:
+    """The next record to write, or the reply; error is why the one before was not written."""
+    try:
+        return next(steps) if error is None else steps.throw(error)
+    except StopIteration as end:
+        reply = end.value
+        assert isinstance(reply, AttestReply)
+        return reply
+
+
+def _stranger(code: str, text: str) -> AttestReply:
+    return AttestReply(Verdict((Finding(code, text),)))
+
+
+def _challenge_fault(request: AttestRequest, pending: Pending, now: datetime) -> Finding | None:
+    evidence = request.evidence
+    if now.timestamp() >= pending.expires:
+        return Finding("challenge.expired", "the answer to the challenge came too late")
+    if not hmac.compare_digest(evidence.identity.digest, pending.identity):
+        return Finding("challenge.identity", "the challenge was for another EK, AK or certificate")
+    proof = protocol.proof_of(pending.credential, pending.nonce, evidence.statement, evidence.quote)
+    if not hmac.compare_digest(proof, request.proof):
+        return Finding("challenge.proof", "the credential was not opened for this quote")
+    return None
+
+
+class _Attestation:
+    """One attestation of a machine that has proved to have its EK and AK in one TPM."""
+
+    def __init__(
+        self, store: Store, request: AttestRequest, pending: Pending, peer: str, now: datetime
+    ) -> None:
+        self._store, self._request, self._pending = store, request, pending
+        self._peer, self._now = peer, now
+        self._machine: Machine | None = None
+        self._policy: PolicyVersion | None = None
+
+    def run(self) -> Steps:
+        """The reply, after it was recorded."""
+        verified, findings = self._judge()
+        verdict = verified.verdict.and_also(findings)
+        if not verdict.accepted or self._machine is None:
+            return (yield from self._refuse(verdict, verified))
+        if verified.counters is None:
+            verdict = _with(verdict, "tpm.counters", "no counters")
+            return (yield from self._refuse(verdict, verified))
+        released, release = self._seal(verified, self._machine)
+        return (yield from self._release(verdict, verified, released, release))
+
+    def _judge(self) -> tuple[Verified, list[Finding]]:
+        fingerprint = self._request.evidence.identity.fingerprint
+        self._machine = self._store.machine(fingerprint)
+        verified = self._verify()
+        if self._machine is None or self._machine.state == "pending":
+            candidate = candidate_of(self._request.evidence.identity, verified.claims)
+            try:
+                self._machine = self._store.enrol(candidate)
+            except EnrolmentRefused as error:
+                return verified, [Finding("machine.unknown", str(error))]
+            if _trusted_without_certificate(self._machine):
+                verified = self._verify()
+        return verified, list(self._appraise(verified))
+
+    def _verify(self) -> Verified:
+        machine, evidence = self._machine, self._request.evidence
+        return verify(
+            evidence,
+            Expected(
+                nonce=self._pending.nonce,
+                bank=self._pending.bank,
+                pcrs=self._pending.pcrs,
+                ek_roots=tuple(root.certificate for root in self._store.ek_roots()),
+                enrolled=machine is not None and _trusted_without_certificate(machine),
+                now=self._now,
+                last=machine.last_counters if machine else None,
+            ),
+        )
+
+    def _appraise(self, verified: Verified) -> Iterable[Finding]:
+        machine = self._machine
+        assert machine is not None
+        if machine.state != "enrolled":
+            yield Finding(f"machine.{machine.state}", f"the machine {_STATES[machine.state]}")
+        if machine.policy is None:
+            yield Finding("policy.missing", "no policy was chosen for the machine")
+        else:
+            try:
+                self._policy = self._store.policy(machine.policy, machine.policy_version)
+            except NotFound:
+                yield Finding("policy.missing", f"there is no policy {machine.policy}")
+        if self._policy:
+            policy = _parsed(self._policy.name, self._policy.version, self._policy.text)
+            context = Context(
+                time=self._now,
+                address=self._peer,
+                machine=machine.name,
+                tags=tuple(machine.tags),
+                labels=machine.tags,
+            )
+            yield from appraise(verified.claims, policy, context)
+        counters = verified.counters
+        # Most boots attest once, and need not be looked for.
+        if counters and _same_boot(counters, machine.last_counters):
+            if self._store.released(machine.id, counters):
+                yield Finding("release.again", "this boot was given its secrets already")
+
+    def _seal(
+        self, verified: Verified, machine: Machine
+    ) -> tuple[tuple[StoredSecret, ...], str | None]:
+        """What it is given, and that sealed; in clear it is gone when this returns."""
+        statement = verified.statement
+        assert statement is not None
+        secrets = self._store.open_secrets(machine.id)
+        with ExitStack() as stack:
+            for _, value in secrets:
+                stack.callback(wipe, value)
+            plain = [
+                PlainSecret(stored.name, stored.kind, stored.parameters, value)
+                for stored, value in secrets
+            ]
+            pending = self._pending
+            release = seal(plain, statement.key, pending.credential, pending.nonce)
+        return tuple(stored for stored, _ in secrets), release if secrets else None
+
+    def _release(
+        self,
+        verdict: Verdict,
+        verified: Verified,
+        released: tuple[StoredSecret, ...],
+        release: str | None,
+    ) -> Steps:
+        try:
+            yield self._record(verdict, verified, released)
+        except Replayed:
+            return _stranger("challenge.replayed", "the challenge was answered before")
+        except AlreadyReleased:
+            text = "this boot was given its secrets already"
+            return (yield from self._refuse(_with(verdict, "release.again", text), verified))
+        except NotReleasable as error:
+            changed = _with(verdict, "release.changed", str(error))
+            return (yield from self._refuse(changed, verified))
+        return AttestReply(verdict, release)
+
+    def _refuse(self, verdict: Verdict, verified: Verified) -> Steps:
+        try:
+            yield self._record(verdict, verified, ())
+        except Replayed:
+            return _stranger("challenge.replayed", "the challenge was answered before")
+        return AttestReply(verdict)
+
+    def _record(
+        self, verdict: Verdict, verified: Verified, released: tuple[StoredSecret, ...]
+    ) -> AttestationRecord:
+        keep = self._store.settings().keep_evidence
+        kept = keep == "always" or (keep == "refused" and not verdict.accepted)
+        expires = datetime.fromtimestamp(self._pending.expires, UTC)
+        ak = verified.claims.get("ak")
+        return AttestationRecord(
+            time=self._now,
+            fingerprint=self._request.evidence.identity.fingerprint,
+            machine_id=self._machine.id if self._machine else None,
+            accepted=verdict.accepted,
+            findings=verdict.findings,
+            policy=(self._policy.name, self._policy.version) if self._policy else None,
+            peer=self._peer,
+            nonce=self._pending.nonce,
+            nonce_expires=expires,
+            counters=verified.counters,
+            ak_name=str(ak["name"]) if isinstance(ak, dict) and "name" in ak else None,
+            released=released,
+            evidence=self._request.encode() if kept and self._machine else None,
+        )
+
+
+def _with(verdict: Verdict, code: str, text: str) -> Verdict:
+    return verdict.and_also((Finding(code, text),))
+
+
+def _trusted_without_certificate(machine: Machine) -> bool:
+    """Enrolled for another reason than its certificate, which has to be good every time."""
+    return machine.state == "enrolled" and machine.enrolled_by != "certificate"
+
+
+def _same_boot(one: Counters, other: Counters | None) -> bool:
+    if other is None:
+        return False
+    counts = (other.reset_count, other.restart_count)
+    return counts == (one.reset_count, one.restart_count)
+
+
+@lru_cache(maxsize=256)
+def _parsed(name: str, version: int, text: str) -> Policy:
+    return parse_policy(text.encode(), f"{name} version {version}")

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of attestations, and what each uses up: its nonce, and its boot if it released anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from pykexec.server.store import findings, machines, tables
+from pykexec.server.store.database import Writing
+from pykexec.server.store.enrolment import get_settings
+from pykexec.server.store.records import (
+    AlreadyReleased,
+    Attestation,
+    AttestationRecord,
+    Counters,
+    NotFound,
+    NotReleasable,
+    Replayed,
+    StoreError,
+)
+from pykexec.server.store.view import View
+
+_TABLE = tables.attestations
+_COLUMNS = (
+    *(column for column in _TABLE.c if column is not _TABLE.c.evidence),
+    _TABLE.c.evidence.is_not(None).label("has_evidence"),
+)
+_NONCES = tables.nonces
+_RELEASES = tables.releases
+# Asked with every attestation.
+_BY_DIGEST = select(_NONCES.c.digest).where(_NONCES.c.digest == bindparam("digest"))
+_BY_BOOT = select(_RELEASES.c.machine_id).where(
+    *(column == bindparam(column.name) for column in _RELEASES.primary_key)
+)
+_INTEGER_MAX = 2**63 - 1
+_Boot = tuple[int, int, int]
+
+
+def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError | None]:
+    """Write those that may be written; for each why not, or None.
+
+    Whoever calls this holds the chain's head, so what is looked up here stays true; the primary
+    keys of nonces and releases decide all the same.
+    """
+    known = _Known(tx, records)
+    errors = [known.take(item) for item in records]
+    taken = [item for item, error in zip(records, errors, strict=True) if error is None]
+    if not taken:
+        return errors
+    keep = get_settings(tx).keep_evidence
+    _insert(tx, _NONCES, [_nonce_row(item) for item in taken if item.nonce is not None])
+    _insert(tx, _RELEASES, [_release_row(item) for item in taken if item.released])
+    _insert(tx, _TABLE, [_row(item, keep) for item in taken])
+    proved = [item for item in taken if item.machine_id is not None]
+    if proved:
+        tx.connection.execute(_UPDATE_MACHINE, [_machine_row(item) for item in proved])
+    for item in proved:
+        tx.chain.append(
+            tx.now, "server", _action(item), machines.subject(item.fingerprint), _detail(item)
+        )
+    return errors
+
+
+def nonce_used(view: View, nonce: bytes) -> bool:
+    """Whether it is in the table."""
+    found = view.connection.execute(_BY_DIGEST, {"digest": _digest(nonce)})
+    return found.one_or_none() is not None
+
+
+def is_released(view: View, machine_id: int, counters: Counters) -> bool:
+    """Whether this boot was given secrets."""
+    boot = {
+        "machine_id": machine_id,
+        "reset_count": counters.reset_count,
+        "restart_count": counters.restart_count,
+    }
+    return view.connection.execute(_BY_BOOT, boot).one_or_none() is not None
+
+
+def page(
+    view: View,
+    machine_id: int | None,
+    accepted: bool | None,
+    before: int | None,
+    limit: int,
+) -> tuple[Attestation, ...]:
+    """Newest first."""
+    query = select(*_COLUMNS).order_by(_TABLE.c.id.desc()).limit(limit)
+    if machine_id is not None:
+        query = query.where(_TABLE.c.machine_id == machine_id)
+    if accepted is not None:
+        query = query.where(_TABLE.c.accepted == accepted)
+    if before is not None:
+        query = query.where(_TABLE.c.id < before)
+    return tuple(_attestation(row) for row in view.connection.execute(query))
+
+
+def get(view: View, attestation_id: int) -> Attestation:
+    """By number; NotFound."""
+    query = select(*_COLUMNS).where(_TABLE.c.id == attestation_id)
+    if (row := view.connection.execute(query).one_or_none()) is None:
+        raise NotFound(f"there is no attestation {attestation_id}")
+    return _attestation(row)
+
+
+def evidence(view: View, attestation_id: int) -> bytes:
+    """NotFound when it was not kept."""
+    query = select(_TABLE.c.evidence).where(_TABLE.c.id == attestation_id)
+    found = view.connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"no evidence of attestation {attestation_id} was kept")
+    return bytes(found)
+
+
+def forget_nonces(connection: Connection, now: datetime) -> int:
+    """Those that no challenge can name any more."""
+    return connection.execute(delete(_NONCES).where(_NONCES.c.expires < now)).rowcount
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Attestations; what was released stays known."""
+    return connection.execute(delete(_TABLE).where(_TABLE.c.time < before)).rowcount
+
+
+class _Known:
+    """What the database and the records before have used up."""
+
+    def __init__(self, tx: Writing, records: Sequence[AttestationRecord]) -> None:
+        digests = [_digest(item.nonce) for item in records if item.nonce is not None]
+        self._nonces = set(_column(tx, _NONCES.c.digest, _NONCES.c.digest, digests))
+        ids = {item.machine_id for item in records if item.machine_id is not None}
+        table = tables.machines
+        query = select(table.c.id, table.c.fingerprint, table.c.state).where(table.c.id.in_(ids))
+        self._machines = {row.id: row for row in tx.connection.execute(query)} if ids else {}
+        self._boots: set[_Boot] = set()
+        self._secrets: set[tuple[int, int]] = set()
+        if releasing := [item for item in records if item.released]:
+            self._look_up_releases(tx, releasing)
+
+    def _look_up_releases(self, tx: Writing, releasing: Sequence[AttestationRecord]) -> None:
+        ids = [item.machine_id for item in releasing]
+        resets = {item.counters.reset_count for item in releasing if item.counters is not None}
+        query = select(
+            _RELEASES.c.machine_id, _RELEASES.c.reset_count, _RELEASES.c.restart_count
+        ).where(_RELEASES.c.machine_id.in_(ids), _RELEASES.c.reset_count.in_(resets))
+        self._boots = {_boot(row) for row in tx.connection.execute(query)}
+        table = tables.secrets
+        wanted = [secret.id for item in releasing for secret in item.released]
+        current = select(table.c.id, table.c.machine_id).where(
+            table.c.id.in_(wanted), table.c.revoked.is_(None)
+        )
+        self._secrets = {(row.id, row.machine_id) for row in tx.connection.execute(current)}
+
+    def take(self, item: AttestationRecord) -> StoreError | None:
+        """Why this record may not be written, or None, and it counts for those after it."""
+        digest = None if item.nonce is None else _digest(item.nonce)
+        if digest in self._nonces:
+            return Replayed("the nonce was used before")
+        machine = self._machines.get(item.machine_id)
+        if item.machine_id is not None and machine is None:
+            return NotFound(f"there is no machine {item.machine_id}")
+        if machine is not None and machine.fingerprint != item.fingerprint:
+            return NotFound(f"machine {item.machine_id} is not {item.fingerprint}")
+        if item.released:
+            if (error := self._release(item, machine)) is not None:
+                return error
+            assert item.machine_id is not None and item.counters is not None
+            self._boots.add(
+                (item.machine_id, item.counters.reset_count, item.counters.restart_count)
+            )
+        if digest is not None:
+            self._nonces.add(digest)
+        return None
+
+    def _release(self, item: AttestationRecord, machine: Any) -> StoreError | None:
+        if machine is None or item.counters is None or not item.accepted or item.nonce is None:
+            return NotReleasable("a release needs a machine, a nonce, its boot and a good verdict")
+        if machine.state != "enrolled":
+            return NotReleasable(f"machine {item.fingerprint} is {machine.state}")
+        if any((secret.id, machine.id) not in self._secrets for secret in item.released):
+            return NotReleasable("a secret was replaced or revoked meanwhile")
+        boot = (machine.id, item.counters.reset_count, item.counters.restart_count)
+        if boot in self._boots:
+            return AlreadyReleased("this boot was given its secrets before")
+        return None
+
+
+_UPDATE_MACHINE = (
+    update(tables.machines)
+    .where(tables.machines.c.id == bindparam("b_id"))
+    .values(
+        last_seen=bindparam("b_time"),
+        # What a refused attestation does not tell stays as it was.
+        **{
+            key: func.coalesce(bindparam(f"b_{key}", type_=column.type), column)
+            for key, column in tables.machines.c.items()
+            if key in ("clock_ms", "reset_count", "restart_count", "ak_name")
+        },
+        last_accepted=bindparam("b_accepted"),
+        last_findings=bindparam("b_findings"),
+    )
+)
+
+
+def _column(tx: Writing, column: Any, key: Any, values: Sequence[object]) -> list[Any]:
+    if not values:
+        return []
+    return list(tx.connection.execute(select(column).where(key.in_(values))).scalars())
+
+
+def _insert(tx: Writing, table: Any, rows: list[dict[str, object]]) -> None:
+    if rows:
+        tx.connection.execute(insert(table), rows)
+
+
+def _digest(nonce: bytes) -> bytes:
+    return hashlib.sha256(nonce).digest()
+
+
+def _boot(row: Any) -> _Boot:
+    return row.machine_id, row.reset_count, row.restart_count
+
+
+def _nonce_row(item: AttestationRecord) -> dict[str, object]:
+    assert item.nonce is not None
+    # Without an end it is kept for ever rather than forgotten too early.
+    expires = item.nonce_expires or datetime.max.replace(tzinfo=item.time.tzinfo)
+    return {"digest": _digest(item.nonce), "expires": expires}
+
+
+def _release_row(item: AttestationRecord) -> dict[str, object]:
+    assert item.counters is not None
+    return {
+        "machine_id": item.machine_id,
+        "reset_count": item.counters.reset_count,
+        "restart_count": item.counters.restart_count,
+        "time": item.time,
+    }
+
+
+def _counters(item: AttestationRecord) -> dict[str, object]:
+    found = item.counters
+    return {
+        # An attester that is no TPM may say any number of 64 bits.
+        "clock_ms": found and min(found.clock_ms, _INTEGER_MAX),
+        "reset_count": found and found.reset_count,
+        "restart_count": found and found.restart_count,
+    }
+
+
+def _row(item: AttestationRecord, keep: str) -> dict[str, object]:
+    kept = item.machine_id is not None and (
+        keep == "always" or (keep == "refused" and not item.accepted)
+    )
+    return {
+        "time": item.time,
+        "fingerprint": item.fingerprint,
+        "machine_id": item.machine_id,
+        "accepted": item.accepted,
+        "findings": findings.to_json(item.findings),
+        "policy": item.policy and item.policy[0],
+        "policy_version": item.policy and item.policy[1],
+        "peer": item.peer,
+        **_counters(item),
+        "ak_name": item.ak_name,
+        "released": [secret.name for secret in item.released],
+        "evidence": item.evidence if kept else None,
+    }
+
+
+def _machine_row(item: AttestationRecord) -> dict[str, object]:
+    return {
+        "b_id": item.machine_id,
+        "b_time": item.time,
+        **{f"b_{key}": value for key, value in _counters(item).items()},
+        "b_ak_name": item.ak_name,
+        "b_accepted": item.accepted,
+        "b_findings": findings.to_json(item.findings),
+    }
+
+
+def _action(item: AttestationRecord) -> str:
+    if item.released:
+        return "attestation.released"
+    return "attestation.accepted" if item.accepted else "attestation.refused"
+
+
+def _detail(item: AttestationRecord) -> dict[str, object]:
+    detail: dict[str, object] = {
+        "peer": item.peer,
+        "policy": item.policy and list(item.policy),
+        "reasons": [finding.code for finding in item.findings if finding.refuses],
+        "released": [[secret.name, secret.version] for secret in item.released],
+        "boot": item.counters and [item.counters.reset_count, item.counters.restart_count],
+    }
+    return {key: value for key, value in detail.items() if value}
+
+
+def _attestation(row: Row[Any]) -> Attestation:
+    return Attestation(
+        row.id,
+        row.time,
+        row.fingerprint,
+        row.machine_id,
+        row.accepted,
+        findings.from_json(row.findings),
+        None if row.policy is None else (row.policy, row.policy_version),
+        row.peer,
+        machines.counters(row),
+        row.ak_name,
+        tuple(row.released),
+        row.has_evidence,
+    )

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections and transactions, the same over SQLite and PostgreSQL.
+
+Every transaction that writes holds the audit chain's head from its first statement on. So writers
+queue up, in all processes and on all servers, nothing that one has read is changed by another, and
+no two of them can wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from pykexec.errors import UsageError
+from pykexec.server.keys.keys import Keys
+from pykexec.server.store import column_types
+from pykexec.server.store.audit import Chain
+from pykexec.server.store.records import Conflict, StoreError
+
+T = TypeVar("T")
+
+_BUSY_MS = 30_000
+# Writers wait for each other anyhow. PostgreSQL has 100 connections unless told otherwise.
+_WRITERS = 4
+_READERS = 8
+_POOL_TIMEOUT_S = 30
+_WRITES = "pykexec_writes"
+
+_SQLITE_PRAGMAS = (
+    "journal_mode = WAL",
+    # What was answered must not be forgotten when the power fails.
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    f"busy_timeout = {_BUSY_MS}",
+    # A value that was destroyed shall not stay in free pages.
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+)
+_POSTGRESQL_SETTINGS = (
+    f"lock_timeout = {_BUSY_MS}",
+    f"statement_timeout = {2 * _BUSY_MS}",
+    # A server that hangs must not keep all others from writing.
+    f"idle_in_transaction_session_timeout = {2 * _BUSY_MS}",
+    "synchronous_commit = on",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A view within a transaction that holds the audit chain's head; now is its time."""
+
+    connection: Connection
+    keys: Keys
+    chain: Chain
+    now: datetime
+
+
+class Database:
+    """Connections that read and connections that write; StoreError for whatever they cannot do."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _normal(url)
+        if self.url.get_backend_name() == "sqlite":
+            _create_private(Path(str(self.url.database)))
+        self._engine = _engine(self.url)
+        self._readers = _readers(self.url)
+        self._lock = threading.Lock()
+
+    @property
+    def kind(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
+    def close(self) -> None:
+        """All connections."""
+        self._readers.dispose()
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Generator[Connection, None, None]:
+        """One consistent view."""
+        with _translated(), self._engine.connect() as connection:
+            if self.kind == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    def read(self, function: Callable[[Connection], T]) -> T:
+        """Its result. Each of its statements stands alone, which spares a transaction's costs."""
+        with _translated():
+            try:
+                with self._readers.connect() as connection:
+                    return function(connection)
+            except DBAPIError as error:
+                # The database was started again; all connections of before are gone by now.
+                if not error.connection_invalidated:
+                    raise
+            with self._readers.connect() as connection:
+                return function(connection)
+
+    @contextmanager
+    def changing(self) -> Generator[Connection, None, None]:
+        """A transaction that writes without touching the audit chain."""
+        with _translated(), self._lock, self._engine.connect() as connection:
+            connection = connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self, keys: Keys) -> Generator[Writing, None, None]:
+        """A transaction in the audit chain; its entries are written at its end."""
+        with self.changing() as connection:
+            chain = Chain(connection, keys)
+            yield Writing(connection, keys, chain, column_types.now())
+            chain.finish()
+
+
+@contextmanager
+def _translated() -> Generator[None, None, None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"database: {_words(error)}") from None
+    except DBAPIError as error:
+        raise StoreError(f"database: {_words(error)}") from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"database: {type(error).__name__}: {error}") from None
+
+
+def _words(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def _normal(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # Whatever it is may hold a password.
+        raise UsageError("a database is sqlite:///PATH or postgresql://...") from None
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise UsageError(f"a database is sqlite:///PATH or postgresql://..., not {backend}://")
+    if url.database in (None, "", ":memory:") or url.query:
+        raise UsageError("SQLite needs a file: sqlite:///PATH")
+    return url.set(drivername="sqlite+pysqlite")
+
+
+def _engine(url: URL) -> Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    # A connection that died while it was idle is noticed before it is used.
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_WRITERS,
+        max_overflow=_WRITERS,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_pre_ping=not sqlite,
+    )
+    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
+    if sqlite:
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _readers(url: URL) -> Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        pool_size=_READERS,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+    )
+    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """SQLite gives its journal the mode of the database, which the umask shall not decide."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"database: {path}: {error.strerror}") from None
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late; see _begin_sqlite().
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes then fails when another wrote in between.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    for setting in _POSTGRESQL_SETTINGS:
+        connection.execute(f"SET {setting}")
+    if not connection.autocommit:
+        connection.commit()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of secrets: sealed values, replaced, revoked, wrapped anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+
+from pykexec.attest import protocol
+from pykexec.errors import UsageError
+from pykexec.server.keys import envelope
+from pykexec.server.keys.envelope import Keyring, WrappedKey
+from pykexec.server.store import machines, tables
+from pykexec.server.store.column_types import canonical
+from pykexec.server.store.database import Writing
+from pykexec.server.store.records import Conflict, NotFound, StoredSecret
+from pykexec.server.store.view import View
+
+VALUE_MAX = 256 << 10
+"""Bytes of a secret: with base64 twice over, two of them fit into a reply (protocol.REPLY_MAX)."""
+SECRETS_MAX = 64
+"""Of one machine, as many as a release may have."""
+_NAME_MAX = 256
+
+_TABLE = tables.secrets
+_CURRENT = _TABLE.c.revoked.is_(None)
+_WITH_FINGERPRINT = (
+    select(_TABLE, tables.machines.c.fingerprint)
+    .join(tables.machines, tables.machines.c.id == _TABLE.c.machine_id)
+    .where(_CURRENT)
+)
+# Asked with every release.
+_TO_OPEN = _WITH_FINGERPRINT.where(_TABLE.c.machine_id == bindparam("machine_id")).order_by(
+    _TABLE.c.name
+)
+
+
+def check(
+    name: str, kind: str, parameters: Mapping[str, str], value: bytes | bytearray | memoryview
+) -> None:
+    """UsageError for what could not be released."""
+    if not name.isprintable() or not 0 < len(name) <= _NAME_MAX:
+        raise UsageError(f"a secret's name has 1 to {_NAME_MAX} printable characters")
+    if (known := protocol.SECRET_KINDS.get(kind)) is None:
+        raise UsageError(f"{kind!r} is not one of {', '.join(protocol.SECRET_KINDS)}")
+    for key, text in parameters.items():
+        if key not in known:
+            raise UsageError(f"a secret of kind {kind} has no parameter {key!r}")
+        if not text.isprintable() or not 0 < len(text) <= _NAME_MAX:
+            raise UsageError(f"{key} must have 1 to {_NAME_MAX} printable characters")
+    if not 0 < len(value) <= VALUE_MAX:
+        raise UsageError(f"a secret has 1 to {VALUE_MAX} bytes, not {len(value)}")
+
+
+def seal(
+    keyring: Keyring,
+    fingerprint: str,
+    name: str,
+    kind: str,
+    parameters: Mapping[str, str],
+    value: bytes | bytearray | memoryview,
+) -> tuple[WrappedKey, bytes]:
+    """For one machine, name, kind and parameters alone."""
+    return envelope.seal(keyring, _context(fingerprint, name, kind, parameters), value)
+
+
+def put(
+    tx: Writing,
+    machine_id: int,
+    name: str,
+    kind: str,
+    parameters: Mapping[str, str],
+    sealed: tuple[WrappedKey, bytes],
+    actor: str,
+) -> StoredSecret:
+    """A new row, the old value destroyed; Conflict for a machine that is retired."""
+    machine = machines.get(tx, machine_id)
+    if machine.state == "retired":
+        raise Conflict(f"machine {machine.fingerprint} is retired")
+    rows = _TABLE.c.machine_id == machine.id
+    others = select(func.count()).where(rows, _CURRENT, _TABLE.c.name != name)
+    if tx.connection.execute(others).scalar_one() >= SECRETS_MAX:
+        raise Conflict(f"a machine has at most {SECRETS_MAX} secrets")
+    last = select(func.max(_TABLE.c.version)).where(rows, _TABLE.c.name == name)
+    version = (tx.connection.execute(last).scalar_one() or 0) + 1
+    _destroy(tx, machine.id, name)
+    wrapped, data = sealed
+    tx.connection.execute(
+        insert(_TABLE),
+        {
+            "machine_id": machine.id,
+            "name": name,
+            "kind": kind,
+            "parameters": dict(parameters),
+            "version": version,
+            "wrapped": wrapped.data,
+            "key_id": wrapped.key_id,
+            "sealed": data,
+            "created": tx.now,
+            "created_by": actor,
+        },
+    )
+    detail = {"name": name, "kind": kind, "parameters": dict(parameters), "version": version}
+    tx.chain.append(tx.now, actor, "secret.put", machines.subject(machine.fingerprint), detail)
+    return current(tx, machine.id, name)
+
+
+def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
+    """Destroy the value."""
+    machine = machines.get(tx, machine_id)
+    secret = current(tx, machine.id, name)
+    _destroy(tx, machine.id, name)
+    detail = {"name": name, "version": secret.version}
+    tx.chain.append(tx.now, actor, "secret.revoke", machines.subject(machine.fingerprint), detail)
+    row = tx.connection.execute(select(_TABLE).where(_TABLE.c.id == secret.id)).one()
+    return _secret(row)
+
+
+def _destroy(tx: Writing, machine_id: int, name: str) -> None:
+    of_name = (_TABLE.c.machine_id == machine_id, _TABLE.c.name == name)
+    query = update(_TABLE).where(*of_name, _CURRENT)
+    tx.connection.execute(query.values(revoked=tx.now, wrapped=None, sealed=None))
+
+
+def current(view: View, machine_id: int, name: str) -> StoredSecret:
+    """The one of that name that has a value; NotFound."""
+    query = select(_TABLE).where(_TABLE.c.machine_id == machine_id, _TABLE.c.name == name)
+    row = view.connection.execute(query.where(_CURRENT)).one_or_none()
+    if row is None:
+        raise NotFound(f"machine {machine_id} has no secret {name!r}")
+    return _secret(row)
+
+
+def of_machine(view: View, machine_id: int, history: bool) -> tuple[StoredSecret, ...]:
+    """By name, newest version first."""
+    query = select(_TABLE).where(_TABLE.c.machine_id == machine_id)
+    if not history:
+        query = query.where(_CURRENT)
+    rows = view.connection.execute(query.order_by(_TABLE.c.name, _TABLE.c.version.desc()))
+    return tuple(_secret(row) for row in rows)
+
+
+def rows_with_values(view: View, machine_id: int) -> list[Row[Any]]:
+    """For open_rows(), with the machine's fingerprint, by name."""
+    return list(view.connection.execute(_TO_OPEN, {"machine_id": machine_id}))
+
+
+def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSecret, bytearray]]:
+    """Secrets with their values, which the caller wipes: all of them or an error."""
+    found: list[tuple[StoredSecret, bytearray]] = []
+    try:
+        for row in rows:
+            context = _context(row.fingerprint, row.name, row.kind, row.parameters)
+            wrapped = WrappedKey(row.wrapped, row.key_id)
+            value = envelope.open_sealed(keyring, context, wrapped, row.sealed)
+            found.append((_secret(row), value))
+    except BaseException:
+        for _, value in found:
+            envelope.wipe(value)
+        raise
+    return found
+
+
+def next_rows(connection: Connection, after: int, count: int) -> list[Row[Any]]:
+    """Rows with values and larger numbers, for rewrap()."""
+    query = _WITH_FINGERPRINT.where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(count)
+    return list(connection.execute(query))
+
+
+def rewrapped(keyring: Keyring, row: Row[Any]) -> WrappedKey:
+    """Its data key by the master key."""
+    context = _context(row.fingerprint, row.name, row.kind, row.parameters)
+    key = keyring.unwrap(WrappedKey(row.wrapped, row.key_id), context)
+    try:
+        return keyring.wrap(key, context)
+    finally:
+        envelope.wipe(key)
+
+
+def replace_key(connection: Connection, row: Row[Any], wrapped: WrappedKey) -> int:
+    """How many were replaced: none when the secret was rotated or revoked meanwhile."""
+    query = update(_TABLE).where(_TABLE.c.id == row.id, _TABLE.c.wrapped == row.wrapped)
+    new = {"wrapped": wrapped.data, "key_id": wrapped.key_id}
+    return connection.execute(query.values(new)).rowcount
+
+
+def _context(fingerprint: str, name: str, kind: str, parameters: object) -> bytes:
+    return canonical(["pykexec secret 1", fingerprint, name, kind, parameters]).encode()
+
+
+def _secret(row: Row[Any]) -> StoredSecret:
+    return StoredSecret(
+        row.id,
+        row.machine_id,
+        row.name,
+        row.kind,
+        row.parameters,
+        row.version,
+        row.key_id,
+        row.created,
+        row.created_by,
+        row.revoked,
+    )

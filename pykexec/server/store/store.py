@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's memory: one object, all methods synchronous and safe in any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+from pykexec.server.keys.envelope import Keyring
+from pykexec.server.keys.keys import Keys
+from pykexec.server.keys.masterkey import MasterKey
+from pykexec.server.store import (
+    attestations,
+    audit,
+    enrolment,
+    machines,
+    opening,
+    policies,
+    secret_values,
+    tokens,
+    upkeep,
+)
+from pykexec.server.store.database import Database, Writing
+from pykexec.server.store.memo import Memo
+from pykexec.server.store.records import (
+    Attestation,
+    AttestationRecord,
+    AuditCheck,
+    AuditEntry,
+    Candidate,
+    Counters,
+    EkHash,
+    EkRoot,
+    Health,
+    Machine,
+    Page,
+    PolicyVersion,
+    Settings,
+    StoredSecret,
+    Token,
+)
+from pykexec.server.store.view import Reading, View
+from pykexec.server.store.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REMEMBERED_S = 1.0
+"""So long may another server's change of settings and EK roots be unknown here."""
+
+
+class Store:
+    """Machines, policies, secrets, attestations and the audit chain, in SQLite or PostgreSQL.
+
+    Whoever changes something is named as actor ("operator:NAME", "server"); every change is one
+    transaction and leaves one audit entry. Errors are those of records.py; an unknown id or name
+    is NotFound.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring, keys: Keys, revision: str) -> None:
+        self.database = database
+        self.keys = keys
+        self._keyring = keyring
+        self._revision = revision
+        self._writer = Writer(lambda records: self._write(attestations.record, records))
+        self._policies = Memo[tuple[str, int], PolicyVersion](256, None)
+        self._settings = Memo[None, Settings](1, REMEMBERED_S)
+        self._roots = Memo[None, tuple[EkRoot, ...]](1, REMEMBERED_S)
+
+    @classmethod
+    def open(
+        cls, url: str, master: MasterKey, migrate: bool = False, previous: Iterable[MasterKey] = ()
+    ) -> Store:
+        """Connect: "sqlite:///PATH" or "postgresql://..."; SchemaError unless the schema is ours.
+
+        With migrate an empty or older database is brought up first. previous are master keys by
+        which something may still be wrapped, until rewrap() was called.
+        """
+        database = Database(url)
+        keyring = Keyring(master, previous)
+        try:
+            revision, keys = opening.prepare(database, keyring, migrate)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, keyring, keys, revision)
+
+    def close(self) -> None:
+        """Write what is waiting, close all connections, wipe keys."""
+        self._writer.close()
+        self.database.close()
+        self.keys.wipe()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def derived_key(self, purpose: str) -> bytes:
+        """32 bytes for one purpose ("challenge token"), the same on every server of this store."""
+        return self.keys.derive(f"derived {purpose}")
+
+    def machine(self, fingerprint: str) -> Machine | None:
+        """By its EK's fingerprint; Tampered when its row is not ours."""
+        return self._read(machines.find, fingerprint)
+
+    def machine_by_id(self, machine_id: int) -> Machine:
+        """By its number."""
+        return self._read(machines.get, machine_id)
+
+    def machines(
+        self,
+        state: str | None = None,
+        search: str = "",
+        tag: tuple[str, str] | None = None,
+        policy: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> Page[Machine]:
+        """Newest first; search looks into name, fingerprint and tags."""
+        return self._read(machines.page, state, search, tag, policy, offset, limit)
+
+    def machine_counts(self) -> dict[str, int]:
+        """How many are in each state."""
+        return self._read(machines.counts)
+
+    def enrol(self, candidate: Candidate) -> Machine:
+        """The machine, made known by the settings' rules if it is not; EnrolmentRefused.
+
+        The state of what is returned decides: a machine that is pending, refused or retired is
+        given nothing. A pending one is enrolled when by now its certificate or hash is trusted.
+        """
+        # Spares the machines that are known a transaction.
+        if (known := self._read(enrolment.settled, candidate)) is not None:
+            return known
+        return self._write(enrolment.enrol, candidate)
+
+    def add_machine(
+        self,
+        candidate: Candidate,
+        actor: str,
+        name: str = "",
+        policy: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Machine:
+        """Enrol by an operator's word; Conflict when it is known already."""
+        machines.check_name(name)
+        machines.check_tags(tags or {})
+        return self._write(
+            machines.add, candidate, "enrolled", "operator", actor, name, policy, tags or {}
+        )
+
+    def approve(self, machine_id: int, actor: str) -> Machine:
+        """Enrol a machine that is pending or refused; Conflict when it is retired."""
+        return self._change(machine_id, actor, "machine.approve", state="enrolled")
+
+    def refuse(self, machine_id: int, actor: str, reason: str = "") -> Machine:
+        """Give it nothing until it is approved; Conflict when it is retired."""
+        return self._change(machine_id, actor, "machine.refuse", reason, state="refused")
+
+    def retire(self, machine_id: int, actor: str, reason: str = "") -> Machine:
+        """Give it nothing any more and destroy its secrets, for good."""
+        return self._write(machines.retire, machine_id, actor, reason)
+
+    def set_policy(self, machine_id: int, policy: str | None, actor: str) -> Machine:
+        """The policy it must satisfy; None refuses it whatever it attests."""
+        return self._change(machine_id, actor, "machine.policy", policy=policy)
+
+    def set_tags(self, machine_id: int, tags: Mapping[str, str], actor: str) -> Machine:
+        """Replace its tags."""
+        machines.check_tags(tags)
+        return self._change(machine_id, actor, "machine.tags", tags=dict(tags))
+
+    def set_name(self, machine_id: int, name: str, actor: str) -> Machine:
+        """What people call it."""
+        machines.check_name(name)
+        return self._change(machine_id, actor, "machine.name", name=name)
+
+    def forget_boots(self, machine_id: int, actor: str, reason: str = "") -> Machine:
+        """Forget its counters and which boots were given secrets: its TPM was cleared."""
+        return self._write(machines.forget_boots, machine_id, actor, reason)
+
+    def put_policy(self, name: str, text: str, actor: str, comment: str = "") -> PolicyVersion:
+        """Add a version, which is at once the one that counts; the newest if text is the same."""
+        return self._write(policies.put, name, text, actor, comment)
+
+    def policy(self, name: str, version: int | None = None) -> PolicyVersion:
+        """A version, or the newest; cheap for a version that was asked for before."""
+        if version is not None and (known := self._policies.get((name, version))) is not None:
+            return known
+        found = self._read(policies.get, name, version)
+        self._policies.put((name, found.version), found)
+        return found
+
+    def policies(self) -> tuple[PolicyVersion, ...]:
+        """The newest version of each, by name."""
+        return self._read(policies.newest)
+
+    def policy_versions(self, name: str) -> tuple[PolicyVersion, ...]:
+        """All versions, newest first."""
+        return self._read(policies.versions, name)
+
+    def put_secret(
+        self,
+        machine_id: int,
+        name: str,
+        kind: str,
+        parameters: Mapping[str, str],
+        value: bytes | bytearray | memoryview,
+        actor: str,
+    ) -> StoredSecret:
+        """Store a secret (kinds: protocol.SECRET_KINDS), in place of the one of that name.
+
+        The caller wipes value. UsageError for an unknown kind or parameter.
+        """
+        secret_values.check(name, kind, parameters, value)
+        fingerprint = self.machine_by_id(machine_id).fingerprint
+        # The master key may be a request away: not within the transaction.
+        sealed = secret_values.seal(self._keyring, fingerprint, name, kind, parameters, value)
+        return self._write(secret_values.put, machine_id, name, kind, parameters, sealed, actor)
+
+    def revoke_secret(self, machine_id: int, name: str, actor: str) -> StoredSecret:
+        """Destroy the value; what it was stays known."""
+        return self._write(secret_values.revoke, machine_id, name, actor)
+
+    def secrets(self, machine_id: int, history: bool = False) -> tuple[StoredSecret, ...]:
+        """By name, without values; with history the replaced and revoked ones too."""
+        return self._read(secret_values.of_machine, machine_id, history)
+
+    def open_secrets(self, machine_id: int) -> list[tuple[StoredSecret, bytearray]]:
+        """All that the machine is to be given; the caller wipes the values (envelope.wipe())."""
+        rows = self._read(secret_values.rows_with_values, machine_id)
+        return secret_values.open_rows(self._keyring, rows)
+
+    def rewrap(self, actor: str) -> int:
+        """Wrap every key anew by the master key; their number.
+
+        To replace a master key: open the store on all servers with the new one and the old one as
+        previous, call this once, forget the old one.
+        """
+        return opening.rewrap(self.database, self._keyring, self.keys, actor)
+
+    def settings(self) -> Settings:
+        """How machines become known."""
+        if (known := self._settings.get(None)) is not None:
+            return known
+        return self._settings.put(None, self._read(enrolment.get_settings))
+
+    def set_settings(self, settings: Settings, actor: str) -> None:
+        """Replace them."""
+        self._write(enrolment.set_settings, settings, actor)
+        self._settings.clear()
+
+    def add_ek_hashes(self, hashes: Iterable[EkHash], actor: str) -> int:
+        """Add to the list or replace what is on it; how many there were."""
+        return self._write(enrolment.add_hashes, hashes, actor)
+
+    def remove_ek_hash(self, sha256: str, actor: str) -> None:
+        """Take it off the list; a machine that enrolled by it stays."""
+        self._write(enrolment.remove_hash, sha256, actor)
+
+    def ek_hashes(self, offset: int = 0, limit: int = 100) -> Page[EkHash]:
+        """The list, by hash."""
+        return self._read(enrolment.hashes, offset, limit)
+
+    def add_ek_root(self, certificate: bytes, actor: str) -> EkRoot:
+        """Trust a certificate authority (DER); UsageError when it is none."""
+        root = self._write(enrolment.add_root, certificate, actor)
+        self._roots.clear()
+        return root
+
+    def remove_ek_root(self, sha256: str, actor: str) -> None:
+        """Trust it no more; machines that enrolled by it stay."""
+        self._write(enrolment.remove_root, sha256, actor)
+        self._roots.clear()
+
+    def ek_roots(self) -> tuple[EkRoot, ...]:
+        """All of them."""
+        if (known := self._roots.get(None)) is not None:
+            return known
+        return self._roots.put(None, self._read(enrolment.roots))
+
+    def create_token(
+        self, name: str, role: str, actor: str, expires: datetime | None = None
+    ) -> tuple[Token, str]:
+        """A new token and its text, which is nowhere else; Conflict when the name is in use."""
+        return self._write(tokens.create, name, role, actor, expires)
+
+    def token(self, presented: str) -> Token | None:
+        """Whose it is; None unless it is known, not expired and not revoked."""
+        token = self._read(tokens.find, presented)
+        if token is not None and tokens.use_is_news(token):
+            with self.database.changing() as connection:
+                tokens.note_use(connection, token)
+        return token
+
+    def tokens(self) -> tuple[Token, ...]:
+        """All, with those that do not count any more."""
+        return self._read(tokens.every)
+
+    def revoke_token(self, name: str, actor: str) -> Token:
+        """It counts no more; its name is free again."""
+        return self._write(tokens.revoke, name, actor)
+
+    def nonce_used(self, nonce: bytes) -> bool:
+        """Whether record_attestation() would say Replayed, before any work is spent on it."""
+        return self._read(attestations.nonce_used, nonce)
+
+    def record_attestation(self, record: AttestationRecord) -> None:
+        """Make a decision final; only then may the machine be told. Blocks until it is on disk.
+
+        Replayed, AlreadyReleased and NotReleasable (and NotFound) leave nothing behind: record the
+        refusal that follows from them by itself, with nonce=None where it was Replayed.
+        """
+        self.submit_attestation(record).result()
+
+    def submit_attestation(self, record: AttestationRecord) -> Future[None]:
+        """The same without blocking: the future ends as record_attestation() would."""
+        return self._writer.submit(record)
+
+    def attestations(
+        self,
+        machine_id: int | None = None,
+        accepted: bool | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> tuple[Attestation, ...]:
+        """Newest first; before is the id of the last one of the page before."""
+        return self._read(attestations.page, machine_id, accepted, before, limit)
+
+    def attestation(self, attestation_id: int) -> Attestation:
+        """By its number."""
+        return self._read(attestations.get, attestation_id)
+
+    def evidence(self, attestation_id: int) -> bytes:
+        """The evidence that was kept."""
+        return self._read(attestations.evidence, attestation_id)
+
+    def released(self, machine_id: int, counters: Counters) -> bool:
+        """Whether record_attestation() would say AlreadyReleased."""
+        return self._read(attestations.is_released, machine_id, counters)
+
+    def audit(
+        self, actor: str, action: str, subject: str, detail: Mapping[str, object] | None = None
+    ) -> AuditEntry:
+        """Add an entry for something that is no change of the store (a login, an export)."""
+        with self.database.writing(self.keys) as tx:
+            return tx.chain.append(tx.now, actor, action, subject, detail)
+
+    def audit_entries(
+        self,
+        before: int | None = None,
+        limit: int = 100,
+        actor: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+    ) -> tuple[AuditEntry, ...]:
+        """Newest first; before is the seq of the last one of the page before."""
+        return self._read(audit.entries, before, limit, actor, action, subject)
+
+    def verify_audit(self, anchor: tuple[int, str] | None = None) -> AuditCheck:
+        """Check every link, and that an entry (seq, hash) noted earlier is still part of it."""
+        with self.database.reading() as connection:
+            return audit.verify(Reading(connection, self.keys), anchor)
+
+    def export_audit(self) -> Iterator[str]:
+        """The chain as lines of JSON, oldest first."""
+        with self.database.reading() as connection:
+            yield from audit.export(Reading(connection, self.keys))
+
+    def purge(self, now: datetime, keep: timedelta | None = None) -> dict[str, int]:
+        """Forget used nonces that expired, and attestations older than keep; how many of each."""
+        return upkeep.purge(self.database, self.keys, now, keep)
+
+    def health(self) -> Health:
+        """Whether database and master key work; never raises."""
+        return upkeep.health(self.database, self._keyring, self.keys, self._revision)
+
+    def _change(
+        self, machine_id: int, actor: str, action: str, reason: str = "", **values: object
+    ) -> Machine:
+        return self._write(machines.change, machine_id, actor, action, values, reason)
+
+    def _read(
+        self, function: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return self.database.read(
+            lambda connection: function(Reading(connection, self.keys), *args, **kwargs)
+        )
+
+    def _write(
+        self, function: Callable[Concatenate[Writing, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with self.database.writing(self.keys) as tx:
+            return function(tx, *args, **kwargs)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done to a store from time to time: forget what is over, see whether it works."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from pykexec.server.keys.envelope import Keyring
+from pykexec.server.keys.keys import Keys
+from pykexec.server.store import attestations, audit
+from pykexec.server.store.database import Database
+from pykexec.server.store.records import Health, StoreError
+from pykexec.server.store.view import Reading
+
+
+def purge(database: Database, keys: Keys, now: datetime, keep: timedelta | None) -> dict[str, int]:
+    """Used nonces that expired, attestations older than keep."""
+    with database.changing() as connection:
+        counts = {"nonces": attestations.forget_nonces(connection, now)}
+    if keep is not None:
+        with database.writing(keys) as tx:
+            counts["attestations"] = attestations.forget(tx.connection, now - keep)
+            if count := counts["attestations"]:
+                tx.chain.append(tx.now, "server", "purge", "attestations", {"count": count})
+    return counts
+
+
+def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> Health:
+    """Whether database, audit chain and master key can be used."""
+    faults = []
+    start = time.monotonic()
+    try:
+        database.read(lambda connection: audit.check_head(Reading(connection, keys)))
+    except StoreError as error:
+        faults.append(str(error))
+    latency_ms = (time.monotonic() - start) * 1000
+    try:
+        keyring.master.check()
+    except StoreError as error:
+        faults.append(str(error))
+    return Health(tuple(faults), database.kind, revision, latency_ms)

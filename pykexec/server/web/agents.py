@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attesters' two requests: bytes to the service, its answers to bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from pykexec.attest import protocol
+from pykexec.attest.decode import parse_attest_request, parse_challenge_request
+from pykexec.attest.fields import ProtocolError
+from pykexec.attest.protocol import AttestReply
+from pykexec.server.service import Refused, Steps, advance
+from pykexec.server.store.records import AttestationRecord, StoreError
+from pykexec.server.web.problems import Problem
+from pykexec.server.web.web import Web
+
+CHALLENGE_MAX = 128 << 10
+"""Bytes of a ChallengeRequest; protocol.MESSAGE_MAX is for what has an event log."""
+
+
+async def challenge(web: Web, scope: Scope, receive: Receive) -> Response:
+    """POST /v1/challenges."""
+    return await _post(web, scope, receive, CHALLENGE_MAX, _challenge)
+
+
+async def attest(web: Web, scope: Scope, receive: Receive) -> Response:
+    """POST /v1/attestations; a refusal is a verdict, too, and answered by 200."""
+    return await _post(web, scope, receive, protocol.MESSAGE_MAX, _attest)
+
+
+PATHS = {protocol.CHALLENGES_PATH: challenge, protocol.ATTESTATIONS_PATH: attest}
+
+
+async def _post(
+    web: Web,
+    scope: Scope,
+    receive: Receive,
+    size_max: int,
+    work: Callable[[Web, bytes, str], Awaitable[bytes]],
+) -> Response:
+    if scope["method"] != "POST":
+        raise Problem(405, "POST is needed", {"Allow": "POST"})
+    body = await web.bodies.read(scope, receive, size_max)
+    try:
+        answer = await work(web, body, scope["pykexec.peer"])
+    except ProtocolError as error:
+        raise Problem(400, str(error)) from None
+    except Refused as error:
+        raise Problem(error.status, str(error)) from None
+    finally:
+        web.bodies.release(body)
+    return Response(answer, 200, media_type="application/json")
+
+
+async def _challenge(web: Web, body: bytes, peer: str) -> bytes:
+    return await web.run_for_agent(_ask, web, body, peer)
+
+
+def _ask(web: Web, body: bytes, peer: str) -> bytes:
+    request = parse_challenge_request(body)
+    return web.service.challenge(request, peer, datetime.now(UTC)).encode()
+
+
+async def _attest(web: Web, body: bytes, peer: str) -> bytes:
+    """No thread waits for the disk: so the more ask, the more are written at a time."""
+    steps, outcome = await web.run_for_agent(_judge, web, body, peer)
+    while isinstance(outcome, AttestationRecord):
+        try:
+            await asyncio.wrap_future(web.store.submit_attestation(outcome))
+        except StoreError as error:
+            outcome = await web.run_for_agent(advance, steps, error)
+        else:
+            outcome = advance(steps)  # Which has only the reply to give.
+    _count(web, outcome)
+    return outcome.encode()
+
+
+def _judge(web: Web, body: bytes, peer: str) -> tuple[Steps, AttestationRecord | AttestReply]:
+    steps = web.service.steps(parse_attest_request(body), peer, datetime.now(UTC))
+    return steps, advance(steps)
+
+
+def _count(web: Web, reply: AttestReply) -> None:
+    result = "accepted" if reply.verdict.accepted else "refused"
+    web.metrics.count("pykexec_attestations_total", result=result)
+    for code in {finding.code for finding in reply.verdict.reasons}:
+        web.metrics.count("pykexec_findings_total", code=code)
+    if reply.release is not None:
+        web.metrics.count("pykexec_releases_total")

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI application: every request passes here, is counted, logged and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import Message, Receive, Scope, Send
+
+from pykexec.server.store.records import StoreError
+from pykexec.server.web import agents, public
+from pykexec.server.web.admin import routes as admin
+from pykexec.server.web.limits import peer_key
+from pykexec.server.web.page import routes as pages
+from pykexec.server.web.peer import peer_of
+from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.web import Web
+
+access = logging.getLogger("pykexec.access")
+log = logging.getLogger(__name__)
+
+_PURGE_S = 300.0
+_PUBLISH_S = 1.0
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; "
+        b"form-action 'self'; frame-ancestors 'none'",
+    ),
+)
+"""Of every answer."""
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+_FAULT = Problem(500, "the server failed; its log knows why", {"Connection": "close"})
+_UNAVAILABLE = Problem(
+    503, "the server cannot reach its database", {"Connection": "close", "Retry-After": "2"}
+)
+
+
+class Application:
+    """ASGI 3; agents' requests are dispatched before anything else is asked."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self._router = Router(
+            [*public.routes(web), *admin.routes(web), *pages.routes(web)],
+            redirect_slashes=False,
+            lifespan=self._lifespan,
+        )
+        self._headers = (*HEADERS, _HSTS) if web.options.tls else HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's lifespan or request."""
+        if scope["type"] == "lifespan":
+            await self._router(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:
+            raise RuntimeError("only HTTP is served")
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = time.perf_counter()
+        scope["app"] = self  # Starlette then raises its 404 and 405 instead of answering.
+        scope["pykexec.route"] = "other"
+        scope["pykexec.peer"] = peer_of(scope, self.web.options.proxies)
+        sent = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal sent
+            if message["type"] == "http.response.start":
+                sent = message["status"]
+                headers = message["headers"]
+                names = {name for name, _value in headers}
+                headers += [pair for pair in self._headers if pair[0] not in names]
+                if b"cache-control" not in names:
+                    headers.append(_NO_STORE)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_with_headers)
+        except Problem as problem:
+            await problem.response()(scope, receive, send_with_headers)
+        except HTTPException as error:
+            refusal = Problem(error.status_code, error.detail, error.headers)
+            await refusal.response()(scope, receive, send_with_headers)
+        except Exception as error:
+            number = _log_fault(scope, error)
+            # The database is locked, full or not there: that may pass.
+            passing = type(error) is StoreError
+            self.web.metrics.count("pykexec_failures_total")
+            if sent:
+                raise RuntimeError(f"request {number} failed after its answer began") from None
+            fault = _UNAVAILABLE if passing else _FAULT
+            await fault.response(number)(scope, receive, send_with_headers)
+        finally:
+            self._account(scope, sent, time.perf_counter() - start)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        web, path = self.web, scope["path"]
+        agent = agents.PATHS.get(path)
+        limit, rate = ("agents", web.options.agents) if agent else ("api", web.options.api)
+        if wait := web.limiter.take(limit, peer_key(scope["pykexec.peer"]), rate):
+            web.metrics.count("pykexec_limited_total", limit=limit)
+            raise too_many(wait)
+        if agent is None:
+            await self._router(scope, receive, send)
+            return
+        scope["pykexec.route"] = path.rpartition("/")[2]
+        response: Response = await agent(web, scope, receive)
+        await response(scope, receive, send)
+
+    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope["pykexec.route"]
+        metrics = self.web.metrics
+        metrics.count("pykexec_requests_total", route=route, status=str(status))
+        metrics.observe("pykexec_request_seconds", seconds, route=route)
+        if self.web.options.access_log and access.isEnabledFor(logging.INFO):
+            path = ascii(scope["path"][:256])[1:-1]
+            peer, method = scope["pykexec.peer"], ascii(scope["method"][:16])[1:-1]
+            access.info("%s %s %s %d %.1f ms", peer, method, path, status, seconds * 1000)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: object) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._purge())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.web.metrics.publish()
+            await asyncio.to_thread(self.web.close)
+
+    async def _publish(self) -> None:
+        while True:
+            await asyncio.sleep(_PUBLISH_S)
+            self.web.metrics.publish()
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(_PURGE_S * (0.5 + secrets.randbelow(1000) / 1000))
+            try:
+                now = datetime.now(UTC)
+                await self.web.run(self.web.store.purge, now)
+                await self.web.run(self.web.accounts.purge, now)
+            except Exception as error:
+                _log_fault(None, error)
+
+
+def _log_fault(scope: Scope | None, error: Exception) -> str:
+    """Where it happened, without the exception's text: that may hold what a request held."""
+    number = secrets.token_hex(8)
+    what = f"{scope['method']} {scope['pykexec.route']}" if scope else "upkeep"
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s: request %s: %s\n%s", what, number, type(error).__qualname__, frames)
+    return number

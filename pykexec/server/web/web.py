@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all parts of the web service share: the store, the service, limits and counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pykexec.server.store.audit_watch import AuditWatch
+from pykexec.server.web.bodies import Bodies
+from pykexec.server.web.limits import Limiter, Rate
+from pykexec.server.web.metrics import Metrics
+from pykexec.server.web.peer import Network
+
+if TYPE_CHECKING:
+    from pykexec.server.service import Service
+    from pykexec.server.store.accounts import Accounts
+    from pykexec.server.store.store import Store
+
+T = TypeVar("T")
+_OPERATORS = 4  # threads
+_AGENTS, _API = Rate(10, 60), Rate(20, 100)
+_FAILURES = _ACCOUNT = Rate(0.1, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """Limits per peer, and who is believed about peers.
+
+    Rates: agents count challenges and attestations, api the admin API and the pages, failures
+    wrong tokens and passwords, account the logins to one account.
+    """
+
+    agents: Rate = _AGENTS
+    api: Rate = _API
+    failures: Rate = _FAILURES
+    account: Rate = _ACCOUNT
+    proxies: tuple[Network, ...] = ()
+    threads: int = 2
+    body_timeout_s: float = 20.0
+    body_budget: int = 256 << 20
+    tls: bool = True
+    access_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """One worker's parts; limiter and metrics may be shared with other workers."""
+
+    store: Store
+    service: Service
+    accounts: Accounts
+    options: WebOptions = field(default_factory=WebOptions)
+    limiter: Limiter = field(default_factory=Limiter)
+    metrics: Metrics = field(default_factory=Metrics)
+    watch: AuditWatch = field(default_factory=AuditWatch)
+    bodies: Bodies = field(init=False)
+    _agents: ThreadPoolExecutor = field(init=False)
+    _operators: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        options = self.options
+        bodies = Bodies(options.body_budget, options.body_timeout_s)
+        object.__setattr__(self, "bodies", bodies)
+        object.__setattr__(self, "_agents", ThreadPoolExecutor(options.threads, "agents"))
+        object.__setattr__(self, "_operators", ThreadPoolExecutor(_OPERATORS, "operators"))
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call it in a thread: it computes, or waits for the store."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._operators, function, *arguments)
+
+    async def run_for_agent(self, function: Callable[..., T], *arguments: object) -> T:
+        """The same in threads that no operator keeps busy, and few: they compute all the time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._agents, function, *arguments)
+
+    def close(self) -> None:
+        """Wait for the threads and close the store."""
+        self._agents.shutdown()
+        self._operators.shutdown()
+        self.store.close()
