@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
-    from pykexec.vm.demo_run import DemoResult, Observer
+    from pykexec.demo.run import DemoResult, Observer
     from pykexec.vm.stages import Reached
 
 HELP = "show it in a virtual machine: network boot, attestation, released key, unlocked volume"
@@ -74,15 +74,15 @@ def main(args: argparse.Namespace) -> int:
     chosen = {"ovmf": args.ovmf, "kernel_name": args.kernel, "observer": screen.observer()}
     try:
         if args.net:
-            from pykexec.vm.demo_net import run_net_demo
+            from pykexec.demo.net import run_net_demo
 
             result = run_net_demo(args.keep, **chosen)
         elif args.local:
-            from pykexec.vm.demo_local import run_local_demo
+            from pykexec.demo.local import run_local_demo
 
             result = run_local_demo(args.keep, payload=args.payload, **chosen)
         else:
-            from pykexec.vm.demo_attest import run_attest_demo
+            from pykexec.demo.attest import run_attest_demo
 
             result = run_attest_demo(args.keep, **chosen)
     except MissedStage as error:
@@ -101,7 +101,7 @@ class _Screen:
         self._heading = "\n seconds    took  stage"
 
     def observer(self) -> Observer:
-        from pykexec.vm.demo_run import Observer
+        from pykexec.demo.run import Observer
 
         return Observer(self._run, self._step, self._stage, self._line)
 

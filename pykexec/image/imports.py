@@ -23,6 +23,7 @@ HOST_ONLY = (
     "pykexec.image",
     "pykexec.netboot",
     "pykexec.vm",
+    "pykexec.demo",
     "pykexec.verify",
     "pykexec.policy",
     "pykexec.server",

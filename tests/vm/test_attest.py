@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pykexec.demo.attest_keys import Tls, make_tls
+from pykexec.demo.attest_server import MACHINE, Server, choose_port, enrol, server
+from pykexec.demo.lan import Network
 from pykexec.vm import swtpm
 from pykexec.vm.bootvars import boot_entry
-from pykexec.vm.demo_attest_keys import Tls, make_tls
-from pykexec.vm.demo_attest_server import MACHINE, Server, choose_port, enrol, server
-from pykexec.vm.demo_lan import Network
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Machine, Nic
 from pykexec.vm.ovmf import firmware

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pykexec.cli import main
-from pykexec.vm.demo_attest_machine import PROOF
-from pykexec.vm.demo_local import run_local_demo
+from pykexec.demo.attest_machine import PROOF
+from pykexec.demo.local import run_local_demo
 from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Disk, Machine

@@ -6,10 +6,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from pykexec.image import Built, Recipe, build
-from pykexec.vm import demo_net_stages
-from pykexec.vm.demo_lan import IMAGE, network, serve_images
-from pykexec.vm.demo_run import (
+from pykexec.demo import net_stages
+from pykexec.demo.lan import IMAGE, network, serve_images
+from pykexec.demo.run import (
     CMDLINE,
     DemoResult,
     Observer,
@@ -19,6 +18,7 @@ from pykexec.vm.demo_run import (
     result,
     run_machine,
 )
+from pykexec.image import Built, Recipe, build
 from pykexec.vm.grub import grub_image
 from pykexec.vm.guest_os import command_line, initramfs
 from pykexec.vm.kernels import Kernel, kernel
@@ -55,7 +55,7 @@ def run_net_demo(
         _fill(served, os_kernel, lan.host, web.web)
         steps.done(web.title)
         machine = Machine(fw, nic=web.nic, within=lan.within)
-        stages = demo_net_stages.stages(lan.host, web.web, os_kernel.release)
+        stages = net_stages.stages(lan.host, web.web, os_kernel.release)
         run = run_machine(machine, directory, stages, observer)
     return result([run], os_kernel, built)
 

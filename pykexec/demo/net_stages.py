@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from pykexec.vm.demo_stages import BOOT, FIRMWARE, PAYLOAD, SECOND_OS, to_payload_start
+from pykexec.demo.local_stages import BOOT, FIRMWARE, PAYLOAD, SECOND_OS, to_payload_start
 from pykexec.vm.stages import Stage
 
 FETCH = "the network, from Linux"

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pykexec.demo.run import CMDLINE
 from pykexec.efi import pe
 from pykexec.image import Built, Recipe, assemble, build, cpio
 from pykexec.image.recipe import DATA
-from pykexec.vm.demo_run import CMDLINE
 from pykexec.vm.kernels import Kernel
 
 GRUB_PATH = r"\EFI\debian\grubx64.efi"

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.demo.attest_keys import Tls
+from pykexec.demo.lan import Network
 from pykexec.errors import ToolError
 from pykexec.image.reference import reference_values
 from pykexec.policy.text import image_lines, listed
 from pykexec.run import run
 from pykexec.tpm.client import Tpm
 from pykexec.vm import child, swtpm
-from pykexec.vm.demo_attest_keys import Tls
-from pykexec.vm.demo_lan import Network
 
 _PORT = 8443
 MACHINE = "demo"

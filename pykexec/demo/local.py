@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from pykexec import _freestanding
-from pykexec.errors import ToolError
-from pykexec.image import Built, Recipe, build
-from pykexec.vm import demo_stages, packages
-from pykexec.vm.bootvars import boot_entry, write_boot_entries
-from pykexec.vm.demo_run import (
+from pykexec.demo import local_stages
+from pykexec.demo.run import (
     CMDLINE,
     DemoResult,
     Observer,
@@ -22,6 +19,10 @@ from pykexec.vm.demo_run import (
     result,
     run_machine,
 )
+from pykexec.errors import ToolError
+from pykexec.image import Built, Recipe, build
+from pykexec.vm import packages
+from pykexec.vm.bootvars import boot_entry, write_boot_entries
 from pykexec.vm.disk import Esp, Files, make_disk
 from pykexec.vm.guest_os import Check, command_line, data_partition, initramfs
 from pykexec.vm.kernels import Kernel, kernel
@@ -60,7 +61,7 @@ def run_local_demo(
     steps.done(f"image built: {mib(len(built.data))}, {mib(built.overhead_size)} beside the kernel")
     machine = _machine(directory, fw, _files(directory, os_kernel, payload))
     steps.done("disk made: ESP with image and payload, partition for the second Linux")
-    stages = demo_stages.stages(PATHS[payload], payload, os_kernel.release, built.pcr11["sha256"])
+    stages = local_stages.stages(PATHS[payload], payload, os_kernel.release, built.pcr11["sha256"])
     end = "guest-shutdown" if payload == "grub" else None
     run = run_machine(machine, directory, stages, observer, end=end)
     return result([run], os_kernel, built)

@@ -12,16 +12,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from pykexec.vm import demo_attest_stages, swtpm
-from pykexec.vm.demo_attest_image import (
+from pykexec.demo import attest_stages
+from pykexec.demo.attest_image import (
     MORE_FILE,
     MORE_WORDS,
     build_image,
     with_another_command_line,
     with_another_file,
 )
-from pykexec.vm.demo_attest_keys import make_tls
-from pykexec.vm.demo_attest_machine import (
+from pykexec.demo.attest_keys import make_tls
+from pykexec.demo.attest_machine import (
     KEY_FILE,
     PROOF,
     digest,
@@ -29,9 +29,9 @@ from pykexec.vm.demo_attest_machine import (
     make_disks,
     make_machine,
 )
-from pykexec.vm.demo_attest_server import Server, choose_port, enrol, policy_for, server
-from pykexec.vm.demo_lan import IMAGE, network, serve_images
-from pykexec.vm.demo_run import (
+from pykexec.demo.attest_server import Server, choose_port, enrol, policy_for, server
+from pykexec.demo.lan import IMAGE, network, serve_images
+from pykexec.demo.run import (
     DemoResult,
     Observer,
     Run,
@@ -41,6 +41,7 @@ from pykexec.vm.demo_run import (
     result,
     run_machine,
 )
+from pykexec.vm import swtpm
 from pykexec.vm.kernels import kernel
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Disk, Machine
@@ -127,7 +128,7 @@ class _Demo:
     def good(self, kernel: str) -> None:
         """Accepted; the volume is opened, and written to."""
         before = digest(self._volume)
-        stages = demo_attest_stages.accepted(self._address, kernel, KEY_FILE, PROOF)
+        stages = attest_stages.accepted(self._address, kernel, KEY_FILE, PROOF)
         self._run("accepted", stages, "guest-shutdown")
         self._judged(accepted=True)
         self._check(digest(self._volume) != before, "the volume was not written to")
@@ -139,7 +140,7 @@ class _Demo:
         self._steps.start()
         (self._directory / "served" / IMAGE).write_bytes(change(image))
         self._steps.done("image on the boot server replaced")
-        stages = demo_attest_stages.refused(self._address, kernel, REFUSES)
+        stages = attest_stages.refused(self._address, kernel, REFUSES)
         run = self._run(name, stages, "guest-reset")
         console = run.log.read_text()
         for text in _NEVER:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pykexec.demo.attest_image import ESP_LABEL, GRUB_PATH
 from pykexec.efi import pe
 from pykexec.vm import packages
-from pykexec.vm.demo_attest_image import ESP_LABEL, GRUB_PATH
 from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.guest_os import command_line, initramfs, unlock_parameters
 from pykexec.vm.kernels import Kernel
