@@ -13,9 +13,9 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing's, without importing typing: this runs at every start.
 if TYPE_CHECKING:
     from pykexec.abi import Action as Action
-    from pykexec.config import AgentConfig as AgentConfig
-    from pykexec.config import parse_config as parse_config
-    from pykexec.config import resolve_config as resolve_config
+    from pykexec.config.agent import AgentConfig as AgentConfig
+    from pykexec.config.agent import parse_config as parse_config
+    from pykexec.config.agent import resolve_config as resolve_config
     from pykexec.efi.device_path import DevicePath as DevicePath
     from pykexec.efi.guid import Guid as Guid
     from pykexec.errors import ConfigError as ConfigError
@@ -56,7 +56,7 @@ __version__ = "0.1.0"
 # Module -> the names of it that are the API.
 _HOMES = {
     "abi": ("Action",),
-    "config": ("AgentConfig", "parse_config", "resolve_config"),
+    "config.agent": ("AgentConfig", "parse_config", "resolve_config"),
     "efi.device_path": ("DevicePath",),
     "efi.guid": ("Guid",),
     "errors": (

@@ -30,11 +30,11 @@ from pykexec.attest.protocol import (
     Identity,
     Statement,
 )
-from pykexec.config_attest import check_server
+from pykexec.config.attest import check_server
+from pykexec.config.url import Url, parse_url
 from pykexec.errors import DeniedError, TpmError
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
-from pykexec.net.url import Url, parse_url
 
 if TYPE_CHECKING:
     from pykexec.crypto import EcdhKey

@@ -12,9 +12,9 @@ from pykexec.disk import bek
 from pykexec.disk.key_disk import make_key_disk
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
-from pykexec.firmware import ramdisk
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.firmware.ramdisk import Image, Ramdisk
+from pykexec.kexec import ramdisk
+from pykexec.kexec.ramdisk import Image, Ramdisk
 from pykexec.secret import Secret
 
 _PIECE = 64 << 10

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("block", "net", "tpm")
-"""Each is a module beside this one with discover(mailbox) and serve(bridge, stop_fd)."""
 SOCKET = "/run/pykexec/bridges.socket"
 """Where the supervisor listens, while there is one."""
 NATIVE = "native"

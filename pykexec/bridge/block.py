@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.bridge import Bridge, state
-from pykexec.bridge.uevents import next_concerns, open_uevents
 from pykexec.errors import FirmwareError, PykexecError
 from pykexec.firmware.devices import (
     BlockInfo,
@@ -25,6 +24,7 @@ from pykexec.firmware.devices import (
 from pykexec.firmware.handles import Handle, list_handles
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.firmware.status import SUCCESS
+from pykexec.linux.uevents import next_concerns, open_uevents
 
 if TYPE_CHECKING:
     from pykexec._native import CData

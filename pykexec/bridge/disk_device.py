@@ -57,7 +57,7 @@ def open_device(disk: CData, name: str) -> DiskDevice:
 
 def has_ublk() -> bool:
     """Does the kernel have ublk? Loads the module."""
-    from pykexec.guest.modules import load
+    from pykexec.linux.modules import load
 
     if not os.path.exists(UBLK_CONTROL):
         load("ublk_drv")
@@ -200,7 +200,7 @@ class NbdDevice:
 
     def prepare(self) -> None:
         """Connect a new device, or give the one that is there a new socket."""
-        from pykexec.guest.modules import load
+        from pykexec.linux.modules import load
 
         faults = load("nbd")
         for number in _nbd_devices(self._name.decode()):

@@ -78,7 +78,7 @@ class Natives:
 
     def _serve(self, bridge: Bridge, device: native.Device, index: int) -> _Served:
         from pykexec.bridge.native_names import make_names
-        from pykexec.bridge.uevents import open_uevents
+        from pykexec.linux.uevents import open_uevents
 
         known = self.served.get(bridge.name)
         if known and (known.bridge, known.device) == (bridge, device):
@@ -94,7 +94,7 @@ class Natives:
 
     def drain(self) -> None:
         """Read an event, and see to the names of the disks if it is about one of them."""
-        from pykexec.bridge.uevents import next_concerns
+        from pykexec.linux.uevents import next_concerns
 
         disks = [served for served in self.served.values() if served.bridge.kind == "block"]
         nodes = [name for served in disks for name in served.device.names]
@@ -152,7 +152,7 @@ class Natives:
 
 def _load(kind: str) -> None:
     """Loading a driver binds it to what there is; a kernel may have it built in, or not at all."""
-    from pykexec.guest.modules import load
+    from pykexec.linux.modules import load
 
     for fault in load(MODULES[kind]):
         log.info("%s", fault)

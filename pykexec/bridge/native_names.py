@@ -116,7 +116,7 @@ class _NicNames:
     def __init__(self, device: Device, index: int) -> None:
         from pykexec.bridge.net import INTERFACE
         from pykexec.errors import NetworkError
-        from pykexec.net.interface import Interface
+        from pykexec.linux.interface import Interface
 
         self._interface = Interface(device.names[0])
         wanted = f"{INTERFACE}{index}"

@@ -101,7 +101,7 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
 
     NetworkError when Linux makes no interface, FirmwareError when the firmware's driver fails.
     """
-    from pykexec.guest.modules import load
+    from pykexec.linux.modules import load
 
     faults = load(MODULE)
     with Mailbox() as mailbox, open_port(_DATA_SIZE) as port:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pykexec.bridge import KINDS, SOCKET
+from pykexec.bridge import SOCKET
+from pykexec.config.bridges import KINDS
 from pykexec.errors import FirmwareError, PykexecError
 from pykexec.log import describe
 

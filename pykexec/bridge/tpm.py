@@ -50,7 +50,7 @@ def serve(bridge: Bridge, stop_fd: int) -> None:
     TpmError when Linux cannot make the device or has given it up, FirmwareError when the firmware
     cannot be asked. With the end of this function, or of its process, the device goes away.
     """
-    from pykexec.guest.modules import load
+    from pykexec.linux.modules import load
 
     faults = load(MODULE)
     number = ffi.new("u32 *")

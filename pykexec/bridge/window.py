@@ -91,7 +91,7 @@ def variable_path(name: str, root: StrPath = EFIVARFS) -> str:
 @cache
 def find_window() -> str | None:
     """The window's device ("/dev/dax0.0"); None where there is no window or no driver for it."""
-    from pykexec.guest.modules import load
+    from pykexec.linux.modules import load
 
     with Mailbox() as mailbox:
         window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window

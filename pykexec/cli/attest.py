@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pykexec.attest.client import Answer, Facts
-    from pykexec.config import AgentConfig
+    from pykexec.config.agent import AgentConfig
     from pykexec.firmware.mailbox import Mailbox
     from pykexec.tpm.client import Tpm
 
@@ -27,7 +27,7 @@ _DEVICE = "/dev/tpmrm0"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from pykexec.config_attest import BANKS, EK_KINDS
+    from pykexec.config.attest import BANKS, EK_KINDS
 
     parser.epilog = EPILOG
     parser.add_argument("--server", metavar="URL", help="https://...")
@@ -44,8 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the verdict; DeniedError, after that, if the server refuses."""
     from pykexec.attest.client import Server, attest
-    from pykexec.config import read_embedded, resolve_config
-    from pykexec.config_attest import check_server
+    from pykexec.config.agent import read_embedded, resolve_config
+    from pykexec.config.attest import check_server
     from pykexec.errors import UsageError
 
     config = resolve_config(read_embedded(), None)

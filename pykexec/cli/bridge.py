@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 
+from pykexec.config.bridges import KINDS
+
 HELP = "start, stop or list the bridges that make the firmware's devices Linux' own"
-_KINDS = ("block", "net", "tpm")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,9 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.errors import UsageError
     from pykexec.firmware.mailbox import Mailbox
 
-    unknown = set(args.kind) - set(_KINDS)
+    unknown = set(args.kind) - set(KINDS)
     if unknown:
-        raise UsageError(f"{', '.join(sorted(unknown))}: not one of {', '.join(_KINDS)}")
+        raise UsageError(f"{', '.join(sorted(unknown))}: not one of {', '.join(KINDS)}")
     if args.do == "start":
         Mailbox().close()  # Says why this machine has no such devices.
         rows = supervisor.ensure(*args.kind)
@@ -41,6 +42,6 @@ def main(args: argparse.Namespace) -> int:
             what += f" native, by {row['driver']}" if row.get("by") == NATIVE else ""
             print(f"{row['name']:20} {row['state']:9} handle {row['handle']:<4} {what}")
         if args.do == "start":
-            print("\n".join(supervisor.missing(rows, args.kind or _KINDS)))
+            print("\n".join(supervisor.missing(rows, args.kind or KINDS)))
     failed = args.do == "start" and any(row["state"] == supervisor.FAILED for row in rows)
     return 8 if failed else 0

@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.firmware.devices import connect_all
     from pykexec.firmware.handles import list_handles
     from pykexec.firmware.mailbox import Mailbox
-    from pykexec.firmware.summary import describe_devices, device_rows, linux_rows
+    from pykexec.guest.summary import describe_devices, device_rows, linux_rows
 
     with Mailbox() as mailbox:
         if args.connect:

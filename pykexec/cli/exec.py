@@ -7,11 +7,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from pykexec.config import ACTIONS
+from pykexec.config.agent import ACTIONS
 from pykexec.errors import NotResidentError
 
 if TYPE_CHECKING:
-    from pykexec.config import NetworkConfig
+    from pykexec.config.agent import NetworkConfig
     from pykexec.firmware.mailbox import Mailbox
 
 HELP = "start an EFI application: Linux ends, the firmware loads, verifies and runs it"
@@ -90,7 +90,7 @@ def _network(ca: str | None) -> NetworkConfig:
     """What the image's configuration says of the network, with the authority of --ca."""
     from dataclasses import replace
 
-    from pykexec.config import read_embedded, resolve_config
+    from pykexec.config.agent import read_embedded, resolve_config
 
     network = resolve_config(read_embedded(), None).network
     if ca is None:

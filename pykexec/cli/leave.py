@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from pykexec.config import ACTIONS
+from pykexec.config.agent import ACTIONS
 
 HELP = "end Linux and return to the firmware, without kexec"
 

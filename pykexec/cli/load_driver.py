@@ -34,9 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Start it and say what it returned."""
-    from pykexec.firmware.images import start_image
     from pykexec.firmware.mailbox import Mailbox
     from pykexec.firmware.status import status_name
+    from pykexec.kexec.images import start_image
 
     with Mailbox() as mailbox:
         status = start_image(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pykexec.firmware.mailbox import Mailbox
-    from pykexec.firmware.ramdisk import Image
+    from pykexec.kexec.ramdisk import Image
 
 HELP = "add, list and remove RAM disks, which the firmware shows to payloads"
 EPILOG = """\
@@ -63,7 +63,7 @@ def _add(mailbox: Mailbox, args: argparse.Namespace) -> int:
     from contextlib import nullcontext
 
     from pykexec.errors import UsageError
-    from pykexec.firmware.ramdisk import add, open_image, volume_image
+    from pykexec.kexec.ramdisk import add, open_image, volume_image
     from pykexec.kexec.request import is_firmware_path
 
     opened: AbstractContextManager[Image]
@@ -81,7 +81,7 @@ def _add(mailbox: Mailbox, args: argparse.Namespace) -> int:
 
 def _list(mailbox: Mailbox, args: argparse.Namespace) -> int:
     from pykexec.cli.output import print_json, print_table
-    from pykexec.firmware.ramdisk import list_ramdisks
+    from pykexec.kexec.ramdisk import list_ramdisks
     from pykexec.memory import format_size
 
     disks = list_ramdisks(mailbox)
@@ -102,7 +102,7 @@ def _list(mailbox: Mailbox, args: argparse.Namespace) -> int:
 
 
 def _remove(mailbox: Mailbox, args: argparse.Namespace) -> int:
-    from pykexec.firmware.ramdisk import remove
+    from pykexec.kexec.ramdisk import remove
 
     remove(mailbox, args.number)
     return 0

@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
             }
         )
         return 0
-    from pykexec.firmware.summary import status_lines
+    from pykexec.guest.summary import status_lines
 
     print("\n".join(status_lines(info, handoff, devices, native_exec)))
     return 0

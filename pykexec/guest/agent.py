@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from pykexec.config import (
+from pykexec.config.agent import (
     EMBEDDED_PATH,
     OVERRIDE_MAX,
     OVERRIDE_PATH,
@@ -107,14 +107,14 @@ def show(mailbox: Mailbox) -> None:
     """Firmware, memory map, block devices with their device paths, TPM; on every console."""
     from pykexec.firmware.handles import list_handles
     from pykexec.firmware.info import read_memory_map
-    from pykexec.firmware.summary import (
+    from pykexec.guest.console import mirror
+    from pykexec.guest.summary import (
         describe_devices,
         device_rows,
         firmware_line,
         memory_lines,
         tpm_line,
     )
-    from pykexec.guest.console import mirror
 
     lines = [f"pykexec: Linux {os.uname().release} under live boot services"]
     lines += [firmware_line(read_info(mailbox)), *memory_lines(read_memory_map(mailbox))]

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pykexec.config import AgentConfig
-from pykexec.config_attest import AttestConfig
+from pykexec.config.agent import AgentConfig
+from pykexec.config.attest import AttestConfig
 from pykexec.errors import DeniedError, FirmwareError, PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, print_marker
 
 if TYPE_CHECKING:
     from pykexec.attest.client import Answer
-    from pykexec.firmware.ramdisk import Ramdisk
+    from pykexec.kexec.ramdisk import Ramdisk
     from pykexec.kexec.request import ExecRequest
     from pykexec.tpm.client import Tpm
 
@@ -63,7 +63,7 @@ def spend_for_a_person(mailbox: Mailbox | None, linux_tpm: str = _RESOURCE_MANAG
 
 def _remove_ramdisks(mailbox: Mailbox) -> None:
     """Those of a Linux before this one too: there may be keys on them."""
-    from pykexec.firmware.ramdisk import list_ramdisks, remove
+    from pykexec.kexec.ramdisk import list_ramdisks, remove
 
     for disk in list_ramdisks(mailbox):
         remove(mailbox, disk.number)
@@ -112,7 +112,7 @@ class Attestation:
         """Take the RAM disks back; False, with the reason printed, if keys are left in the
         firmware.
         """
-        from pykexec.firmware.ramdisk import remove
+        from pykexec.kexec.ramdisk import remove
 
         while self._disks:
             try:

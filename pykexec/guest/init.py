@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
-from pykexec.guest.modules import load_at_boot
+from pykexec.linux.modules import load_at_boot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

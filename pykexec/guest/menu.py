@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from pykexec.config import AgentConfig
+from pykexec.config.agent import AgentConfig
 from pykexec.firmware.mailbox import Mailbox
 
 SHELL = "/bin/sh"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from pykexec.config import (
+from pykexec.config.agent import (
     NETWORK_NAME,
     OVERRIDE_MAX,
     AgentConfig,

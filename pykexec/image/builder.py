@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pykexec
-from pykexec.config import parse_config
+from pykexec.config.agent import parse_config
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, UsageError
 from pykexec.image import assemble, bzimage, files, initrd, measure, modules, sign

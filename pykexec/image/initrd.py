@@ -15,7 +15,7 @@ from pathlib import Path
 
 import zstandard
 
-from pykexec.config import EMBEDDED_PATH, MODULES_PATH
+from pykexec.config.agent import EMBEDDED_PATH, MODULES_PATH
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import cpio, files, interpreter
 from pykexec.image.modules import Module
@@ -101,7 +101,7 @@ def _script(module: str) -> bytes:
 def _modules(
     version: str, modules: Mapping[str, Sequence[Module]], at_boot: Collection[str]
 ) -> Iterator[cpio.Entry]:
-    """The modules' files, each once, and the list that guest/modules.py reads."""
+    """The modules' files, each once, and the list that linux/modules.py reads."""
     files = {module.name: module for order in modules.values() for module in order}
     paths = {name: f"/lib/modules/{version}/{name}.ko" for name in files}
     for name in sorted(files):

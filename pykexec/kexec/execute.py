@@ -16,7 +16,7 @@ from pykexec.kexec.load import execute, load
 from pykexec.kexec.request import ExecRequest, prepare
 
 if TYPE_CHECKING:
-    from pykexec.config import NetworkConfig
+    from pykexec.config.agent import NetworkConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pykexec.config import NetworkConfig
+from pykexec.config.agent import NetworkConfig
+from pykexec.config.url import Url, parse_url
 from pykexec.errors import NetworkError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.net.transfer import Limits
-from pykexec.net.url import Url, parse_url
 
 if TYPE_CHECKING:
     from pykexec.net.lease import Lease

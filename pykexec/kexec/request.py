@@ -22,7 +22,7 @@ from pykexec.firmware.mailbox import Mailbox
 from pykexec.memory import available_memory
 
 if TYPE_CHECKING:
-    from pykexec.config import NetworkConfig
+    from pykexec.config.agent import NetworkConfig
 
 MEMORY_RESERVE = 12 << 20  # Measured: with less left over, Linux starts to kill processes.
 
@@ -146,7 +146,7 @@ def is_remote_path(path: str) -> bool:
 def _fetch(
     mailbox: Mailbox, address: str, network: NetworkConfig | None, limit: int, sha256: str
 ) -> tuple[int, int]:
-    from pykexec.config import NetworkConfig
+    from pykexec.config.agent import NetworkConfig
     from pykexec.kexec.remote import fetch_payload
 
     return fetch_payload(mailbox, address, network or NetworkConfig(), limit, sha256)

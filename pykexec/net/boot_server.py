@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from pykexec.abi import Op, Struct
 from pykexec.abi_devices import PxeFlag
+from pykexec.config.url import Url, is_absolute, parse_url
 from pykexec.efi.device_path import HARD_DRIVE, DevicePath, parse
 from pykexec.efi.device_path_text import MAC, URI
 from pykexec.errors import FirmwareError, FormatError, UsageError
 from pykexec.firmware.mailbox import Mailbox, Request
-from pykexec.net.url import Url, is_absolute, parse_url
 
 
 @dataclass(frozen=True, slots=True)

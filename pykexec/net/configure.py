@@ -11,8 +11,8 @@ from typing import Any
 
 from pykexec.errors import NetworkError
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.linux.interface import Address, Interface
 from pykexec.net import record
-from pykexec.net.interface import Address, Interface
 from pykexec.net.lease import Lease
 
 log = logging.getLogger(__name__)

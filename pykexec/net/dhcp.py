@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pykexec.errors import FormatError, NetworkError
+from pykexec.linux.interface import Interface
 from pykexec.net.dhcp_packet import (
     ETHERNET,
     PACKET_MAX,
@@ -23,7 +24,6 @@ from pykexec.net.dhcp_packet import (
     parse_packet,
     text,
 )
-from pykexec.net.interface import Interface
 from pykexec.net.lease import Lease
 
 log = logging.getLogger(__name__)

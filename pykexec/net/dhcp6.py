@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from pykexec.errors import FormatError, NetworkError
+from pykexec.linux.interface import Interface
 from pykexec.net.dhcp6_message import (
     Message,
     Option,
@@ -20,7 +21,6 @@ from pykexec.net.dhcp6_message import (
     parse_packet,
     status_of,
 )
-from pykexec.net.interface import Interface
 from pykexec.net.lease import Lease
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from pykexec.errors import FormatError
-from pykexec.net.interface import Network
+from pykexec.linux.interface import Network
 from pykexec.net.lease import BootServer, Lease, Route, default_route
 
 ETHERNET = 1

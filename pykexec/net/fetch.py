@@ -8,9 +8,9 @@ import logging
 import time
 from dataclasses import dataclass
 
+from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.transfer import Deadline, Limits, Sink, Transient
-from pykexec.net.url import Url
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware.devices import handle_request
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.firmware.wire import unpack
+from pykexec.linux.interface import InterfaceAddress
 from pykexec.net import dhcp6_message, dhcp_packet
-from pykexec.net.interface import InterfaceAddress
 from pykexec.net.lease import Lease, Route, default_route
 
 log = logging.getLogger(__name__)

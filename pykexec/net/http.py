@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pykexec import __version__
+from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
 from pykexec.net.transfer import Deadline, Limits, Sink, Transient, resolve
-from pykexec.net.url import Url
 
 CHUNK_SIZE = 1 << 18
 MAX_REDIRECTS = 5

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from pykexec.net.interface import Address, InterfaceAddress, Network
+from pykexec.linux.interface import Address, InterfaceAddress, Network
 
 
 @dataclass(frozen=True, slots=True)

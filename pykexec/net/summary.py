@@ -13,8 +13,8 @@ from pykexec.errors import FirmwareError, NetworkError
 from pykexec.firmware.devices import handle_request
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.firmware.wire import unpack
+from pykexec.linux.interface import Interface
 from pykexec.net import record
-from pykexec.net.interface import Interface
 from pykexec.net.lease import Lease
 
 _STATES = ("stopped", "started", "initialized")

@@ -7,9 +7,9 @@ import socket
 import struct
 import time
 
+from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.transfer import Deadline, Limits, Sink, resolve
-from pykexec.net.url import Url
 
 BLOCK_SIZE = 1428  # fits an Ethernet frame behind IPv6's header, and UDP's and TFTP's
 DEFAULT_BLOCK_SIZE = 512

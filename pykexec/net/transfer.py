@@ -9,8 +9,8 @@ import socket
 import time
 from dataclasses import dataclass
 
+from pykexec.config.url import Url
 from pykexec.errors import NetworkError
-from pykexec.net.url import Url
 
 MAX_SIZE = 1 << 30
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from pykexec.abi import pack
-from pykexec.config import AgentConfig, PayloadConfig
+from pykexec.config.agent import AgentConfig, PayloadConfig
 from pykexec.errors import FirmwareError, FormatError, KexecError
 from pykexec.firmware.info import FirmwareInfo, decode_info
 from pykexec.guest.agent import decide, final_action, may_enter, without_shell
 from pykexec.guest.attest import is_remembered, remember, spend_for_a_person
-from pykexec.guest.modules import load, load_at_boot
+from pykexec.linux.modules import load, load_at_boot
 from pykexec.log import describe, marker
 
 PAYLOAD = PayloadConfig("\\EFI\\a.efi")

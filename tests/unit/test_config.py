@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pykexec.config import (
+from pykexec.config.agent import (
     AgentConfig,
     NetworkConfig,
     PayloadConfig,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from pykexec.config import AgentConfig, parse_config, resolve_config, resolve_network_config
-from pykexec.config_attest import AttestConfig
+from pykexec.config.agent import AgentConfig, parse_config, resolve_config, resolve_network_config
+from pykexec.config.attest import AttestConfig
 from pykexec.errors import ConfigError
 
 EMBEDDED = b"[attest]\nserver = 'https://keys.example'\n"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.fetch import Fetched, fetch, fetch_bytes
 from pykexec.net.transfer import Limits
-from pykexec.net.url import parse_url
 from tests.samples_tls import Certified, certified
 
 DATA = bytes(range(256)) * 4096

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
-from pykexec.net.url import parse_url
 from tests.https_server import HANG_UP, Answer, https_server
 from tests.samples_tls import Certified, certified
 

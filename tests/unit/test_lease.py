@@ -12,11 +12,11 @@ from pykexec import abi
 from pykexec.abi_devices import PxeFlag
 from pykexec.efi.device_path import DevicePath, Node
 from pykexec.efi.device_path_from_text import from_text
+from pykexec.linux.interface import Interface
 from pykexec.net import dhcp6_message, record
 from pykexec.net.configure import write_resolv_conf
 from pykexec.net.dhcp_packet import Option, Packet, build_packet
 from pykexec.net.firmware import lease_from_path, lease_from_pxe
-from pykexec.net.interface import Interface
 from pykexec.net.lease import Lease, Route, default_route
 
 ROUTER = ipaddress.ip_address("10.0.2.2")

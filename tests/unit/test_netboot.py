@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.config.url import parse_url
 from pykexec.errors import FormatError, NetworkError, NotOnServerError, ToolError, UsageError
 from pykexec.net.fetch import fetch_bytes
 from pykexec.net.transfer import Limits
-from pykexec.net.url import parse_url
 from pykexec.netboot import Settings, Tls, serve
 from pykexec.netboot.dnsmasq import Dnsmasq, configuration
 from pykexec.netboot.settings import Addresses, missing_capabilities, parse_addresses
@@ -242,7 +242,7 @@ FETCH = """
 import sys
 from pykexec.net.fetch import fetch_bytes
 from pykexec.net.transfer import Limits
-from pykexec.net.url import parse_url
+from pykexec.config.url import parse_url
 data = fetch_bytes(parse_url(sys.argv[1]), Limits(timeout_s=5))
 import hashlib
 print(hashlib.sha256(data).hexdigest())

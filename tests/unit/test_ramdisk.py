@@ -12,7 +12,7 @@ from pykexec.efi.guid import named_guids
 from pykexec.efi.pe import check_loadable
 from pykexec.errors import FormatError, NotResidentError, UsageError
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.firmware.ramdisk import TYPES, Image, add, open_image, padded_size
+from pykexec.kexec.ramdisk import TYPES, Image, add, open_image, padded_size
 from tests.unit.image_inputs import pe_bytes
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from pykexec.config import NetworkConfig
+from pykexec.config.agent import NetworkConfig
+from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError
 from pykexec.kexec.remote import check_trust, limits
 from pykexec.kexec.request import is_remote_path
-from pykexec.net.url import parse_url
 
 PINNED = NetworkConfig(authorities="PEM")
 

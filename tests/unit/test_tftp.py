@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.fetch import fetch_bytes
 from pykexec.net.tftp import parse_options
 from pykexec.net.transfer import Limits
-from pykexec.net.url import parse_url
 
 QUICK = Limits(size=100_000, timeout_s=1.5, total_s=8)
 DATA, ACK, ERROR, OACK = 3, 4, 5, 6

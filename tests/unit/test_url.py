@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from pykexec.config.url import is_absolute, parse_url
 from pykexec.errors import UsageError
-from pykexec.net.url import is_absolute, parse_url
 
 
 @pytest.mark.parametrize(

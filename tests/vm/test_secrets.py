@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pykexec.abi import Action
-from pykexec.config import OVERRIDE_PATH
+from pykexec.config.agent import OVERRIDE_PATH
 from pykexec.memory import Range
 from pykexec.vm.bootvars import boot_entry
 from pykexec.vm.guest_os import command_line

@@ -5,7 +5,7 @@ import json
 import sys
 
 from pykexec.bridge import supervisor
-from pykexec.guest.modules import load
+from pykexec.linux.modules import load
 
 faults = [fault for name in sys.argv[1:] for fault in load(name)]
 assert not faults, faults

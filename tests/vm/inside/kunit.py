@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from pykexec.guest.modules import load
+from pykexec.linux.modules import load
 
 said = {}
 log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)

@@ -7,9 +7,9 @@ from pykexec import abi
 from pykexec.abi import Op
 from pykexec.efi.guid import named_guids
 from pykexec.firmware.mailbox import Mailbox, Request
-from pykexec.firmware.ramdisk import list_ramdisks
 from pykexec.firmware.status import status_name
 from pykexec.firmware.wire import pack, unpack
+from pykexec.kexec.ramdisk import list_ramdisks
 
 SIZE = 65536
 DISK = named_guids()["virtual_disk"].data

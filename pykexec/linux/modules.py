@@ -11,7 +11,7 @@ import errno
 import os
 
 from pykexec._native import lib
-from pykexec.config import MODULES_PATH
+from pykexec.config.agent import MODULES_PATH
 
 
 def load_at_boot(listing: str = MODULES_PATH) -> list[str]:

@@ -202,7 +202,7 @@ def _served(mailbox: Mailbox, request: Request) -> Ramdisk:
 
 def load_driver(mailbox: Mailbox, path: str = DRIVER) -> None:
     """Give the firmware our own EFI_RAM_DISK_PROTOCOL, unless it has one."""
-    from pykexec.firmware.images import start_image
+    from pykexec.kexec.images import start_image
 
     try:
         start_image(mailbox, path, connect=False)

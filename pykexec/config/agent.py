@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pykexec.config_attest import AttestConfig, parse_attest
-from pykexec.config_table import Table
+from pykexec.config.attest import AttestConfig, parse_attest
+from pykexec.config.table import Table
 from pykexec.errors import ConfigError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
-MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/guest/modules.py
+MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/linux/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
 NETWORK_NAME = "agent.toml"  # beside the image, on the server that it came from
@@ -126,7 +126,7 @@ def _payload(table: Table) -> PayloadConfig:
 
 def _bridges(table: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
     """agent.bridges: what is bridged at the start; an unattended boot has no time to lose."""
-    from pykexec.bridge import KINDS
+    from pykexec.config.bridges import KINDS
 
     if table is None or "bridges" not in table.values:
         return default
@@ -137,7 +137,7 @@ def _bridges(table: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_url(table: Table, url: str) -> None:
-    from pykexec.net.url import parse_url
+    from pykexec.config.url import parse_url
 
     try:
         parse_url("http://server/").join(url)

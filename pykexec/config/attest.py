@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pykexec.config_table import Table
+from pykexec.config.table import Table
 from pykexec.errors import UsageError
 
 EK_KINDS = ("auto", "rsa2048", "ecc-p256", "ecc-p384")
@@ -57,7 +57,7 @@ def parse_attest(table: Table) -> AttestConfig:
 
 def check_server(address: str) -> None:
     """UsageError unless it is the address of an HTTPS server, without a query."""
-    from pykexec.net.url import parse_url
+    from pykexec.config.url import parse_url
 
     url = parse_url(address)
     if url.scheme != "https":
