@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.image import cpio, measure
-from tests.unit.image_inputs import TREE
+from tests.unit.image.inputs import TREE
 
 HERE = Path(__file__).parent
 # Made by systemd-measure 254, which knows .uname and .sbat.

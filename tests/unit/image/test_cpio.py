@@ -8,7 +8,7 @@ import pytest
 from pykexec.errors import UsageError
 from pykexec.image import cpio
 from pykexec.run import run
-from tests.unit.image_inputs import TREE
+from tests.unit.image.inputs import TREE
 
 
 def test_order_of_entries_does_not_matter() -> None:

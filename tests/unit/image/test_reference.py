@@ -17,7 +17,7 @@ from pykexec.image.reference import encode_reference, reference_values
 from pykexec.policy.offline import parse_reference, updated_policy
 from pykexec.policy.predict import Changes
 from tests.attest_machine import Machine
-from tests.unit.image_inputs import kernel_bytes, pe_bytes
+from tests.unit.image.inputs import kernel_bytes, pe_bytes
 
 SECTIONS = {
     ".osrel": b'NAME="pykexec"\nID=pykexec\nVERSION_ID=1.2\nPRETTY_NAME="pykexec 1.2"\n',

@@ -13,7 +13,7 @@ from pykexec.efi.pe import check_loadable
 from pykexec.errors import FormatError, NotResidentError, UsageError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.kexec.ramdisk import TYPES, Image, add, open_image, padded_size
-from tests.unit.image_inputs import pe_bytes
+from tests.unit.image.inputs import pe_bytes
 
 
 @pytest.mark.parametrize(

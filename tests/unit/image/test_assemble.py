@@ -13,7 +13,7 @@ from pykexec.errors import FormatError
 from pykexec.image import assemble
 from pykexec.image.recipe import DATA
 from pykexec.run import run
-from tests.unit.image_inputs import SBAT, SECTION_TABLE, TEXT, SectionInput, patched, pe_bytes
+from tests.unit.image.inputs import SBAT, SECTION_TABLE, TEXT, SectionInput, patched, pe_bytes
 
 SECTIONS = {".cmdline": b"quiet", ".initrd": b"\1" * 5000, ".linux": b"\2" * 513}
 STUBS = {

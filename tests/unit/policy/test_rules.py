@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from pykexec.policy import Claims, PolicyError, appraise, parse_policy
-from tests.unit.policy_samples import CLAIMS, CONTEXT, NOON, policy
+from tests.unit.policy.samples import CLAIMS, CONTEXT, NOON, policy
 
 MANY = "evidence.many.all({}, {})"
 ENDLESS = MANY.format("a", MANY.format("b", MANY.format("c", MANY.format("d", "true"))))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pykexec.policy import appraise, explain
-from tests.unit.policy_samples import (
+from tests.unit.policy.samples import (
     CA,
     CA_SUBJECT,
     CLAIMS,

@@ -12,7 +12,7 @@ from virt.peutils.pesign import pe_authenticode_hash
 from pykexec._native import ffi, lib
 from pykexec.efi import pe
 from pykexec.errors import FormatError
-from tests.unit.image_inputs import (
+from tests.unit.image.inputs import (
     PE_OFFSET,
     SBAT,
     SECTION_TABLE,

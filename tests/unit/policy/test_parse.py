@@ -8,7 +8,7 @@ import re
 import pytest
 
 from pykexec.policy import PolicyError, parse_policy
-from tests.unit.policy_samples import (
+from tests.unit.policy.samples import (
     CLAIMS,
     DOCUMENT,
     IMAGE,

@@ -17,7 +17,7 @@ from pykexec.cli import inspect as inspect_verb
 from pykexec.errors import FormatError, UsageError
 from pykexec.image.inspection import inspect
 from pykexec.image.recipe import DATA
-from tests.unit.image_inputs import kernel_bytes, patched, pe_bytes
+from tests.unit.image.inputs import kernel_bytes, patched, pe_bytes
 
 
 def handoff_bytes() -> bytes:

@@ -17,7 +17,7 @@ from pykexec.verify.log import ProvenLog, check_firmware_pcrs, check_log
 from pykexec.verify.report import Report
 from pykexec.verify.secure_boot import secure_boot_claims
 
-LOGS = Path(__file__).parents[1] / "data/eventlogs"
+LOGS = Path(__file__).parents[2] / "data/eventlogs"
 OURS = ["ovmf-2022.11", "ovmf-2025.02-secure-boot"]
 BANKS = [(path, bank) for path in OURS for bank in ("sha1", "sha256", "sha384")]
 THEIRS = [

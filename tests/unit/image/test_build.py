@@ -20,10 +20,10 @@ from pykexec.errors import ConfigError, FormatError, PykexecError, ToolError, Us
 from pykexec.image import Recipe, SigningKey, build, builder, files, initrd, interpreter, sign
 from pykexec.image.inspection import inspect
 from pykexec.run import run
-from tests.unit import image_built
-from tests.unit.image_inputs import kernel_bytes, pe_bytes
+from tests.unit.image import built
+from tests.unit.image.inputs import kernel_bytes, pe_bytes
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def write_inputs(directory: Path) -> None:
@@ -41,7 +41,7 @@ def write_inputs(directory: Path) -> None:
 def start_build(directory: Path, **environment: str) -> subprocess.Popen[bytes]:
     """A build in an own process, which has this environment and another umask and directory."""
     write_inputs(directory)
-    command = [sys.executable, image_built.__file__, str(directory), str(directory / "out.efi")]
+    command = [sys.executable, built.__file__, str(directory), str(directory / "out.efi")]
     environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     umask = int(environment["UMASK"], 8)
     return subprocess.Popen(command, cwd=directory, env=environment, umask=umask)
@@ -193,7 +193,7 @@ def test_text_sections(images: list[Path]) -> None:
 def recipe(tmp_path: Path) -> Recipe:
     """A recipe that works, to be spoilt."""
     write_inputs(tmp_path / "in")
-    return image_built.recipe(tmp_path / "in")
+    return built.recipe(tmp_path / "in")
 
 
 SPOILS: dict[str, tuple[type[PykexecError], Callable[[Recipe, Path], Recipe]]] = {}
