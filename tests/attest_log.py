@@ -12,14 +12,10 @@ from functools import cache
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.protocol import CONFIG_PCR
-from pykexec.efi.device_path import (
-    DevicePath,
-    Node,
-    encode_ucs2,
-    file_node,
-    hard_drive_node,
-)
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.device_path_node import Node, file_node, hard_drive_node
 from pykexec.efi.guid import Guid, named_guids
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LoadOption
 from pykexec.image.measure import SECTION_ORDER
 from tests import attest_ca

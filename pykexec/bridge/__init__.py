@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SOCKET = "/run/pykexec/bridges.socket"
 """Where the supervisor listens, while there is one."""
+UP, STARTING, FAILED = "up", "starting", "failed"
+"""What a bridge is doing."""
 NATIVE = "native"
 """What records have for "by" where the kernel's own driver serves a device, and no bridge."""
 

@@ -16,10 +16,9 @@ from typing import Any
 
 from pykexec._native import ffi
 from pykexec.abi_devices import WindowConstant
-from pykexec.bridge import Bridge, state
+from pykexec.bridge import FAILED, STARTING, UP, Bridge, state
 from pykexec.bridge.kinds import discover, release, serve
 from pykexec.bridge.native import Natives
-from pykexec.bridge.supervisor import FAILED, STARTING, UP
 from pykexec.bridge.window import find_window
 from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pykexec.disk.gpt import Table
-from pykexec.efi.device_path import HARD_DRIVE, HARD_DRIVE_FORMAT, DevicePath, Node, hard_drive_node
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.device_path_node import HARD_DRIVE, HARD_DRIVE_FORMAT, Node, hard_drive_node
 from pykexec.errors import FormatError
 
 SECTOR = 512  # sysfs counts in these, whatever the disk's blocks are

@@ -12,7 +12,7 @@ from pykexec.abi_devices import NetConstant
 from pykexec.bridge import Bridge
 from pykexec.bridge.state import publish
 from pykexec.bridge.window import open_port
-from pykexec.efi.device_path_text import IPV4, IPV6, URI
+from pykexec.efi.device_path_names import IPV4, IPV6, URI
 from pykexec.errors import FirmwareError, NetworkError
 from pykexec.firmware.devices import (
     NetInfo,

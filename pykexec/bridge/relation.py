@@ -10,7 +10,7 @@ from typing import Any
 
 from pykexec.bridge import NATIVE
 from pykexec.bridge.links import Volume, volumes
-from pykexec.efi.device_path import HARD_DRIVE, HARD_DRIVE_FORMAT
+from pykexec.efi.device_path_node import HARD_DRIVE, HARD_DRIVE_FORMAT
 from pykexec.firmware.handles import Handle
 from pykexec.firmware.native import Device
 

@@ -16,7 +16,6 @@ from pykexec.config.bridges import KINDS
 from pykexec.errors import FirmwareError, PykexecError
 from pykexec.log import describe
 
-UP, STARTING, FAILED = "up", "starting", "failed"
 WAIT_S = 20.0
 _START_S = 10.0
 _ANSWER_S = 20.0  # Probing a driver of the kernel takes its time.

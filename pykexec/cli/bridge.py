@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Do it and list the bridges; 8 when one that was to be started has failed."""
-    from pykexec.bridge import NATIVE, supervisor
+    from pykexec.bridge import FAILED, NATIVE, supervisor
     from pykexec.cli.output import print_json
     from pykexec.errors import UsageError
     from pykexec.firmware.mailbox import Mailbox
@@ -38,10 +38,10 @@ def main(args: argparse.Namespace) -> int:
         print_json(rows)
     else:
         for row in rows:
-            what = row["fault"] if row["state"] == supervisor.FAILED else row.get("node", "")
+            what = row["fault"] if row["state"] == FAILED else row.get("node", "")
             what += f" native, by {row['driver']}" if row.get("by") == NATIVE else ""
             print(f"{row['name']:20} {row['state']:9} handle {row['handle']:<4} {what}")
         if args.do == "start":
             print("\n".join(supervisor.missing(rows, args.kind or KINDS)))
-    failed = args.do == "start" and any(row["state"] == supervisor.FAILED for row in rows)
+    failed = args.do == "start" and any(row["state"] == FAILED for row in rows)
     return 8 if failed else 0

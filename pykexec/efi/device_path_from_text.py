@@ -6,18 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from pykexec.efi.device_path import (
-    END_INSTANCE,
-    END_TYPE,
-    HARD_DRIVE,
-    HARD_DRIVE_FORMAT,
-    SIGNATURE_GUID,
-    DevicePath,
-    DevicePathError,
-    Node,
-    file_node,
-)
-from pykexec.efi.device_path_text import (
+from pykexec.efi.device_path_names import (
     ACPI_ADR,
     ACPI_DEVICE,
     ACPI_NAMES,
@@ -39,12 +28,22 @@ from pykexec.efi.device_path_text import (
     UART,
     URI,
 )
+from pykexec.efi.device_path_node import (
+    END_INSTANCE,
+    END_TYPE,
+    HARD_DRIVE,
+    HARD_DRIVE_FORMAT,
+    SIGNATURE_GUID,
+    DevicePathError,
+    Node,
+    file_node,
+)
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 
 
-def from_text(text: str) -> DevicePath:
-    """The path that text names; DevicePathError with the offset in text of what is wrong."""
+def read_nodes(text: str) -> tuple[Node, ...]:
+    """The nodes that text names; DevicePathError with the offset in text of what is wrong."""
     if not text:
         raise DevicePathError(0, "empty text")
     nodes: list[Node] = []
@@ -57,7 +56,7 @@ def from_text(text: str) -> DevicePath:
             raise
         except (FormatError, ValueError, OverflowError, OSError, struct.error, TypeError):
             raise DevicePathError(offset, f"{part!r} is no node") from None
-    return DevicePath(tuple(nodes))
+    return tuple(nodes)
 
 
 def _split(text: str) -> Iterator[tuple[int, str, str]]:

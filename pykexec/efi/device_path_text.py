@@ -10,85 +10,47 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from pykexec.efi.device_path import (
+from pykexec.efi.device_path_from_text import read_nodes
+from pykexec.efi.device_path_names import (
+    ACPI_ADR,
+    ACPI_DEVICE,
+    ACPI_NAMES,
+    DNS,
+    GUIDS,
+    IPV4,
+    IPV4_ORIGINS,
+    IPV6,
+    IPV6_ORIGINS,
+    MAC,
+    NUMBERS,
+    NVME,
+    PARITIES,
+    PNP,
+    PROTOCOLS,
+    RAM_DISK,
+    RAM_DISKS,
+    STOP_BITS,
+    UART,
+    URI,
+)
+from pykexec.efi.device_path_node import (
     END_INSTANCE,
     END_TYPE,
     FILE,
     HARD_DRIVE,
     HARD_DRIVE_FORMAT,
     SIGNATURE_GUID,
-    DevicePath,
     Node,
-    decode_ucs2,
 )
 from pykexec.efi.guid import GUID_SIZE, Guid
+from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.errors import FormatError
 
-# Nodes that are numbers alone: (type, subtype) -> name, layout, order of the fields in the text.
-NUMBERS: dict[tuple[int, int], tuple[str, str, tuple[int, ...]]] = {
-    (1, 1): ("Pci", "<BB", (1, 0)),
-    (1, 2): ("PcCard", "<B", (0,)),
-    (1, 3): ("MemoryMapped", "<IQQ", (0, 1, 2)),
-    (1, 5): ("Ctrl", "<I", (0,)),
-    (3, 2): ("Scsi", "<HH", (0, 1)),
-    (3, 3): ("Fibre", "<4xQQ", (0, 1)),
-    (3, 5): ("USB", "<BB", (0, 1)),
-    (3, 17): ("Unit", "<B", (0,)),
-    (3, 18): ("Sata", "<HHH", (0, 1, 2)),
-    (3, 20): ("Vlan", "<H", (0,)),
-    (3, 25): ("UFS", "<BB", (0, 1)),
-    (3, 26): ("SD", "<B", (0,)),
-    (3, 29): ("eMMC", "<B", (0,)),
-    (4, 2): ("CDROM", "<IQQ", (0, 1, 2)),
-    (4, 8): ("Offset", "<4xQQ", (0, 1)),
-}
-# Nodes that are a GUID, with vendor data behind it or not.
-GUIDS = {
-    (1, 4): "VenHw",
-    (3, 10): "VenMsg",
-    (4, 3): "VenMedia",
-    (4, 5): "Media",
-    (4, 6): "FvFile",
-    (4, 7): "Fv",
-}
-ACPI_DEVICE = (2, 1)
-ACPI_ADR = (2, 3)
-MAC = (3, 11)
-IPV4 = (3, 12)
-IPV6 = (3, 13)
-UART = (3, 14)
-NVME = (3, 23)
-URI = (3, 24)
-DNS = (3, 31)
-RAM_DISK = (4, 9)
 
-PNP = 0x41D0  # "PNP" compressed, the low half of an EISA ID
-ACPI_NAMES = {
-    0x0A03: "PciRoot",
-    0x0A08: "PcieRoot",
-    0x0604: "Floppy",
-    0x0301: "Keyboard",
-    0x0501: "Serial",
-    0x0401: "ParallelPort",
-}
-PROTOCOLS = {6: "TCP", 17: "UDP"}
-IPV4_ORIGINS = ("DHCP", "Static")
-IPV6_ORIGINS = ("Static", "StatelessAutoConfigure", "StatefulAutoConfigure")
-PARITIES = "DNEOMS"
-STOP_BITS = ("D", "1", "1.5", "2")
-# 10.3.5.9: EFI_VIRTUAL_DISK_GUID and its three relatives.
-RAM_DISKS = {
-    "77ab535a-45fc-624b-5560-f7b281d1f96e": "VirtualDisk",
-    "3d5abd30-4175-87ce-6d64-d2ade523c4bb": "VirtualCD",
-    "5cea02c9-4d07-69d3-269f-4496fbe096f9": "PersistentVirtualDisk",
-    "08018188-42cd-bb48-100f-5387d53ded3d": "PersistentVirtualCD",
-}
-
-
-def to_text(path: DevicePath) -> str:
-    """The path as the firmware's DevicePathToText shows it."""
+def to_text(nodes: tuple[Node, ...]) -> str:
+    """A path of these nodes as the firmware's DevicePathToText shows it."""
     text = ""
-    for node in path.nodes:
+    for node in nodes:
         if node.kind == (END_TYPE, END_INSTANCE):
             text += ","
         else:
@@ -97,12 +59,10 @@ def to_text(path: DevicePath) -> str:
 
 
 def node_to_text(node: Node) -> str:
-    """One node; always readable by from_text()."""
-    from pykexec.efi.device_path_from_text import from_text
-
+    """One node; always readable by read_nodes()."""
     try:
         text = _format(node)
-        if from_text(text).nodes == (node,):
+        if read_nodes(text) == (node,):
             return text
     except (FormatError, ValueError, KeyError, IndexError, struct.error):
         pass

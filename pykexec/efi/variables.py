@@ -8,9 +8,10 @@ import struct
 from dataclasses import dataclass
 
 from pykexec.abi import VariableAttribute
-from pykexec.efi.device_path import DevicePath, decode_ucs2, encode_ucs2, parse
+from pykexec.efi.device_path import DevicePath, parse
 from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import Guid, named_guids
+from pykexec.efi.ucs2 import decode_ucs2, encode_ucs2
 from pykexec.errors import FormatError
 
 BOOT_ATTRIBUTES = (

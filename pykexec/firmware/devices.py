@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pykexec.abi import BlockFlag, Limit, Op, text
-from pykexec.efi.device_path import encode_ucs2
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.errors import FirmwareError
 from pykexec.firmware import native
 from pykexec.firmware.mailbox import Mailbox, Request

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pykexec.abi import Limit, Op
-from pykexec.efi.device_path import DevicePath, DevicePathError, parse
+from pykexec.efi.device_path import DevicePath, parse
+from pykexec.efi.device_path_node import DevicePathError
 from pykexec.efi.guid import GUID_SIZE, Guid, guid_name, named_guids
 from pykexec.errors import FormatError, UsageError
 from pykexec.firmware.devices import decode_volume_info, volume_info_request
@@ -140,10 +141,10 @@ def _matches(volume: Handle, label: str | None, name: str) -> bool:
 
 
 def _is_path(path: DevicePath, text: str) -> bool:
-    from pykexec.efi.device_path_from_text import from_text
+    from pykexec.efi.device_path import DevicePath
 
     try:
-        return from_text(text) == path
+        return DevicePath.from_text(text) == path
     except FormatError:
         return False
 

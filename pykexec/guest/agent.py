@@ -12,7 +12,6 @@ from pykexec.config.agent import (
     OVERRIDE_MAX,
     OVERRIDE_PATH,
     AgentConfig,
-    PayloadConfig,
     parse_config,
     read_embedded,
     resolve_config,
@@ -21,6 +20,7 @@ from pykexec.errors import NotResidentError, PykexecError
 from pykexec.firmware import native
 from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.guest.ends import final_action, leave_for, without_shell
 from pykexec.log import describe, marker
 
 BRIDGES_NEED = 48 << 20  # bytes: three processes, and a payload beside them
@@ -87,11 +87,6 @@ def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:
     if info and config.payload and not info.outcome.nr_runs:
         return PAYLOAD
     return SHELL if config.shell else FAIL
-
-
-def final_action(config: AgentConfig) -> str:
-    """The failure action when Linux itself is what is left: "agent" would bring it here again."""
-    return "boot-next" if config.failure_action == "agent" else config.failure_action
 
 
 def _connect() -> tuple[Mailbox | None, FirmwareInfo | None]:
@@ -182,6 +177,7 @@ def _override(mailbox: Mailbox, info: FirmwareInfo) -> bytes | None:
 def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
     """Start the payload once its time has come, unless somebody presses a key."""
     from pykexec.guest.console import wait_for_key
+    from pykexec.guest.payload import start_payload
 
     if config.shell and config.timeout_s and wait_for_key(config.timeout_s):
         attend(mailbox, config, menu_first=True)
@@ -192,78 +188,12 @@ def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
         fail(mailbox, config)
 
 
-def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
-    """Start the configured payload, once attested if so configured; False, with the reason
-    printed, if that fails.
-    """
-    from pykexec.abi import Action
-    from pykexec.firmware.wire import enum_member
-    from pykexec.kexec.execute import exec_payload
-
-    payload = config.payload
-    if not payload:
-        print("no payload is configured")
-        return False
-    attestation = None
-    if config.attest:
-        from pykexec.guest.attest import Attestation
-
-        attestation = Attestation(mailbox, config, config.attest)
-    try:
-        path = _absolute(mailbox, payload)
-        if attestation:
-            attestation.connect()
-        print(f"starting {path}", flush=True)
-        exec_payload(
-            mailbox,
-            path,
-            volume=payload.volume,
-            options=payload.options,
-            sha256=payload.sha256,
-            network=config.network,
-            failure_action=Action(enum_member(Action, config.failure_action)),
-            before=attestation.release if attestation else None,
-            report=lambda line: print(f"pykexec: {line}", flush=True),
-        )
-    except PykexecError as error:
-        print(f"pykexec: {describe(error)}", file=sys.stderr)
-    finally:
-        if attestation and not attestation.withdraw():
-            leave_for(mailbox, "reset")
-    return False
-
-
-def _absolute(mailbox: Mailbox, payload: PayloadConfig) -> str:
-    """The payload's path; an address relative to the image's own is made absolute."""
-    if not payload.is_remote:
-        return payload.path
-    from pykexec.net.boot_server import absolute_url
-
-    return str(absolute_url(mailbox, payload.path))
-
-
 def fail(mailbox: Mailbox | None, config: AgentConfig) -> None:
     """Take the failure action; "agent" means the person at the console, if one is allowed."""
     if config.failure_action == "shell" or (config.failure_action == "agent" and config.shell):
         attend(mailbox, config)
     else:
         leave_for(mailbox, final_action(config))
-
-
-def leave_for(mailbox: Mailbox | None, action: str) -> None:
-    """Give the machine back; where the mailbox cannot, by the kernel's own reset."""
-    from pykexec._native import lib
-    from pykexec.abi import Action
-    from pykexec.firmware.wire import enum_member
-    from pykexec.kexec.leave import leave
-
-    if mailbox:
-        try:
-            leave(mailbox, Action(enum_member(Action, action)))
-        except PykexecError as error:
-            print(f"pykexec: {describe(error)}", file=sys.stderr)
-    os.sync()
-    lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)
 
 
 def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = False) -> None:
@@ -290,11 +220,6 @@ def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
     from pykexec.guest.attest import is_remembered, spend_for_a_person
 
     return not (config.attest or is_remembered()) or spend_for_a_person(mailbox)
-
-
-def without_shell(config: AgentConfig) -> str:
-    """The failure action when nobody is to be let in."""
-    return "boot-next" if config.failure_action == "shell" else final_action(config)
 
 
 def rescue() -> None:

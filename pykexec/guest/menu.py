@@ -15,7 +15,8 @@ PROMPT = "pykexec# "
 
 def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
     """Show the choices, take one, carry it out; returns when it came to nothing."""
-    from pykexec.guest.agent import leave_for, start_payload
+    from pykexec.guest.ends import leave_for
+    from pykexec.guest.payload import start_payload
 
     payload = config.payload.path if config.payload else "none is configured"
     print(

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.abi import Limit
-from pykexec.efi.device_path import DevicePath, encode_ucs2, file_node, hard_drive_node
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.device_path_node import file_node, hard_drive_node
 from pykexec.efi.efivarfs import EFIVARFS, StrPath
 from pykexec.efi.guid import GUID_SIZE, Guid
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
 from pykexec.errors import FormatError, UsageError
 from pykexec.kexec.mounts import Mount, find_mount, read_mounts

@@ -8,7 +8,7 @@ import os
 from typing import NoReturn
 
 from pykexec.abi import Action, Op
-from pykexec.efi.device_path import encode_ucs2
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.errors import FirmwareError
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import enum_word, pack

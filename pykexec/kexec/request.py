@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Action, Limit
-from pykexec.efi.device_path import DevicePath, encode_ucs2
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.errors import FirmwareError, FormatError, UsageError
 from pykexec.firmware.devices import CHUNK_SIZE, connect_all, file_chunks
 from pykexec.firmware.handles import Handle, find_volume, list_handles, volume_labels
@@ -204,10 +205,10 @@ def _volume_now(mailbox: Mailbox, name: str) -> Handle:
 def _given_path(text: str | None) -> DevicePath | None:
     if text is None:
         return None
-    from pykexec.efi.device_path_from_text import from_text
+    from pykexec.efi.device_path import DevicePath
 
     try:
-        return from_text(text)
+        return DevicePath.from_text(text)
     except FormatError as error:
         raise UsageError(f"--device-path {text}: {error}") from None
 

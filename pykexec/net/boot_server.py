@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pykexec.abi import Op, Struct
 from pykexec.abi_devices import PxeFlag
 from pykexec.config.url import Url, is_absolute, parse_url
-from pykexec.efi.device_path import HARD_DRIVE, DevicePath, parse
-from pykexec.efi.device_path_text import MAC, URI
+from pykexec.efi.device_path import DevicePath, parse
+from pykexec.efi.device_path_names import MAC, URI
+from pykexec.efi.device_path_node import HARD_DRIVE
 from pykexec.errors import FirmwareError, FormatError, UsageError
 from pykexec.firmware.mailbox import Mailbox, Request
 
@@ -92,7 +93,7 @@ def url_of(path: DevicePath) -> Url | None:
 def _packets(mailbox: Mailbox, mac: bytes) -> Iterator[Struct]:
     """What PXE left on that NIC; a network boot program may show it by a handle of its own."""
     from pykexec.firmware.handles import list_handles
-    from pykexec.net.firmware import read_pxe
+    from pykexec.net.pxe import read_pxe
 
     for handle in list_handles(mailbox, "simple_network"):
         if handle.path and nic_of(handle.path) == mac:

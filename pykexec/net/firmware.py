@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import logging
 import struct
 
-from pykexec.abi import Op, Struct
+from pykexec.abi import Struct
 from pykexec.abi_devices import PxeFlag
 from pykexec.efi.device_path import DevicePath
-from pykexec.efi.device_path_text import IPV4
-from pykexec.errors import FirmwareError, FormatError
-from pykexec.firmware.devices import handle_request
+from pykexec.efi.device_path_names import IPV4
+from pykexec.errors import FormatError
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.firmware.wire import unpack
 from pykexec.linux.interface import InterfaceAddress
 from pykexec.net import dhcp6_message, dhcp_packet
+from pykexec.net.boot_server import boot_path, nic_of
 from pykexec.net.lease import Lease, Route, default_route
+from pykexec.net.pxe import read_pxe
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +27,11 @@ _FROM_PXE = "the firmware's PXE boot"
 _FROM_HTTP = "the firmware's HTTP boot"
 
 
-def read_pxe(mailbox: Mailbox, handle: int) -> Struct | None:
-    """What PXE left on the NIC with that handle (struct pk_net_pxe); None if nothing."""
-    what = f"PXE of network device {handle}"
-    try:
-        return unpack("pk_net_pxe", mailbox.ask(handle_request(Op.NET_PXE, what, handle)), 0, what)
-    except FirmwareError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise
-
-
 def firmware_lease(mailbox: Mailbox, handle: int, mac: bytes) -> Lease | None:
     """The lease of the NIC's network boot, by PXE or HTTP; None if it was not booted from."""
     pxe = read_pxe(mailbox, handle)
     if pxe is not None and (lease := lease_from_pxe(pxe)):
         return lease
-    from pykexec.net.boot_server import boot_path, nic_of
-
     path = boot_path(mailbox)
     return lease_from_path(path) if path and nic_of(path) == mac else None
 

@@ -114,7 +114,7 @@ def _firmware_lease(mailbox: Mailbox, handle: int, mac: bytes) -> Lease | None:
 def _boot_url(mailbox: Mailbox, handle: int, mac: bytes) -> str:
     """Where the firmware's network boot got its file; PXE's packets tell, or the device path."""
     from pykexec.net.boot_server import boot_path, nic_of, url_of, url_of_packets
-    from pykexec.net.firmware import read_pxe
+    from pykexec.net.pxe import read_pxe
 
     pxe = read_pxe(mailbox, handle)
     url = url_of_packets(pxe) if pxe is not None else None

@@ -20,19 +20,21 @@ from pykexec.errors import PykexecError
 from pykexec.policy import Context, Policy, appraise, parse_policy
 from pykexec.server.candidate import candidate_of
 from pykexec.server.challenge_token import Pending, Tokens
-from pykexec.server.keys.envelope import wipe
-from pykexec.server.store.records import (
+from pykexec.server.errors import (
     AlreadyReleased,
-    AttestationRecord,
-    Counters,
     EnrolmentRefused,
-    Machine,
     NotFound,
     NotReleasable,
-    PolicyVersion,
     Replayed,
-    StoredSecret,
     StoreError,
+)
+from pykexec.server.keys.envelope import wipe
+from pykexec.server.store.records import (
+    AttestationRecord,
+    Counters,
+    Machine,
+    PolicyVersion,
+    StoredSecret,
 )
 from pykexec.server.store.store import Store
 from pykexec.tpm.public import parse_public

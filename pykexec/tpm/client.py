@@ -25,7 +25,8 @@ from pykexec.tpm.constants import (
 from pykexec.tpm.ek import Ek, authorize, certified_kinds, ek_indexes, load_ek
 from pykexec.tpm.loaded import flush
 from pykexec.tpm.objects import Key, create_primary, load
-from pykexec.tpm.session import Session, Use, start_session
+from pykexec.tpm.session import Session, Use
+from pykexec.tpm.start_session import start_session
 from pykexec.tpm.templates import AK_TEMPLATE, EK_KINDS, STORAGE_TEMPLATE
 from pykexec.tpm.transport import RAW_DEVICE, RESOURCE_MANAGER, Transmit, opened, patient
 from pykexec.tpm.wire import Buffer, sized

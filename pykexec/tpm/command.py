@@ -9,25 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pykexec.tpm.constants import CommandCode, Handle, SessionAttribute, Tag
+from pykexec.tpm.entity import Entity
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Buffer, Reader, WireError, pack_command, sized, unpack_response
 
 if TYPE_CHECKING:
     from pykexec.secret import Secret
     from pykexec.tpm.session import Use
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """What a command is about: a handle, and the Name that sessions sign with it."""
-
-    handle: int
-    name: bytes
-
-    @classmethod
-    def of(cls, handle: int) -> Entity:
-        """A PCR, session or hierarchy: its handle is its Name (Part 1, 16)."""
-        return cls(handle, struct.pack(">I", handle))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from pykexec.errors import TpmError
 from pykexec.tpm.capability import handles
-from pykexec.tpm.command import Command, Entity, Password, execute
+from pykexec.tpm.command import Command, Password, execute
 from pykexec.tpm.constants import CommandCode, Handle
+from pykexec.tpm.entity import Entity
 from pykexec.tpm.nv import read_certificate, read_issuers, read_nv
 from pykexec.tpm.objects import Key, Made, create_primary, is_primary, read_public
 from pykexec.tpm.public import EccKey, Public, RsaKey, parse_public

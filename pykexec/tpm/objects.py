@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pykexec.errors import TpmError
-from pykexec.tpm.command import Command, Entity, Password, Response, execute
+from pykexec.tpm.command import Command, Password, Response, execute
 from pykexec.tpm.constants import CommandCode, Handle
+from pykexec.tpm.entity import Entity
 from pykexec.tpm.public import Public, name_of, parse_public
 from pykexec.tpm.templates import same_but_unique
 from pykexec.tpm.transport import Transmit

@@ -14,9 +14,9 @@ import struct
 from collections.abc import Iterator
 
 from pykexec.attest.protocol import CONFIG_PCR
-from pykexec.efi.device_path import decode_ucs2
 from pykexec.efi.device_path import parse as parse_path
 from pykexec.efi.guid import GUID_SIZE, Guid
+from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.efi.variables import parse_load_option
 from pykexec.errors import FormatError
 from pykexec.firmware.measure import CONFIG, CONFIG_SHA256

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.vm import packages
 from pykexec.vm.bootvars import PathEntry, write_boot_entries
 from pykexec.vm.lan import TAP, Lan
@@ -23,8 +23,8 @@ IPV6 = "fd77::1"
 NIC = "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)"
 # The paths of what OVMF offers to boot from.
 WAYS = {
-    "PXEv6": from_text(f"{NIC}/IPv6(::,0x0,Static,::,0x40,::)"),
-    "HTTPv4": from_text(f"{NIC}/IPv4(0.0.0.0,0x0,DHCP,0.0.0.0,0.0.0.0,0.0.0.0)/Uri()"),
+    "PXEv6": DevicePath.from_text(f"{NIC}/IPv6(::,0x0,Static,::,0x40,::)"),
+    "HTTPv4": DevicePath.from_text(f"{NIC}/IPv4(0.0.0.0,0x0,DHCP,0.0.0.0,0.0.0.0,0.0.0.0)/Uri()"),
 }
 
 # What iPXE does, and where our image then finds its configuration: on the server that gave iPXE its

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from pykexec.server.errors import MasterKeyError, Tampered
 from pykexec.server.keys.masterkey import KEY_SIZE, MasterKey
-from pykexec.server.store.records import MasterKeyError, Tampered
 
 _NONCE_SIZE = 12
 _TAG_SIZE = 16

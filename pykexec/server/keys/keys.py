@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hmac
 
+from pykexec.server.canonical import canonical
+from pykexec.server.errors import StoreError, Tampered
 from pykexec.server.keys.envelope import wipe
-from pykexec.server.store.column_types import canonical
-from pykexec.server.store.records import StoreError, Tampered
 
 
 class Keys:

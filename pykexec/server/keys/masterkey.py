@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pykexec.errors import UsageError
-from pykexec.server.store.records import MasterKeyError
+from pykexec.server.errors import MasterKeyError
 
 KEY_SIZE = 32
 _NONCE_SIZE = 12

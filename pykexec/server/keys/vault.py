@@ -14,7 +14,7 @@ import hvac
 import requests
 from hvac.exceptions import VaultError
 
-from pykexec.server.store.records import MasterKeyError
+from pykexec.server.errors import MasterKeyError
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from pykexec.errors import UsageError
+from pykexec.server.canonical import now as time_now
+from pykexec.server.canonical import to_ms
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.store.account_tables import operators, sessions
-from pykexec.server.store.column_types import now as time_now
-from pykexec.server.store.column_types import to_ms
 from pykexec.server.store.passwords import check_strength, hash_password, verify_password
-from pykexec.server.store.records import ROLES, Conflict, NotFound
+from pykexec.server.store.records import ROLES
 
 if TYPE_CHECKING:
     from pykexec.server.keys.keys import Keys

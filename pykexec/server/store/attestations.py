@@ -10,19 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
 from pykexec.server.store import findings, machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.enrolment import get_settings
-from pykexec.server.store.records import (
-    AlreadyReleased,
-    Attestation,
-    AttestationRecord,
-    Counters,
-    NotFound,
-    NotReleasable,
-    Replayed,
-    StoreError,
-)
+from pykexec.server.store.records import Attestation, AttestationRecord, Counters
 from pykexec.server.store.view import View
 
 _TABLE = tables.attestations

@@ -17,10 +17,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from pykexec.server.canonical import canonical, from_ms, to_ms
+from pykexec.server.errors import Tampered
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import tables
-from pykexec.server.store.column_types import canonical, from_ms, to_ms
-from pykexec.server.store.records import AuditCheck, AuditEntry, Tampered
+from pykexec.server.store.records import AuditCheck, AuditEntry
 from pykexec.server.store.view import View
 
 START = "0" * 64

@@ -21,10 +21,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from pykexec.errors import UsageError
+from pykexec.server.canonical import now
+from pykexec.server.errors import Conflict, StoreError
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import column_types
 from pykexec.server.store.audit import Chain
-from pykexec.server.store.records import Conflict, StoreError
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Database:
         """A transaction in the audit chain; its entries are written at its end."""
         with self.changing() as connection:
             chain = Chain(connection, keys)
-            yield Writing(connection, keys, chain, column_types.now())
+            yield Writing(connection, keys, chain, now())
             chain.finish()
 
 

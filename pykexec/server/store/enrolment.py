@@ -12,6 +12,7 @@ from cryptography import x509
 from sqlalchemy import Row, delete, func, insert, select
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import EnrolmentRefused, NotFound
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import machines, tables
 from pykexec.server.store.database import Writing
@@ -20,9 +21,7 @@ from pykexec.server.store.records import (
     Candidate,
     EkHash,
     EkRoot,
-    EnrolmentRefused,
     Machine,
-    NotFound,
     Page,
     Settings,
 )

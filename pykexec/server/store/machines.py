@@ -19,18 +19,12 @@ from sqlalchemy import (
 )
 
 from pykexec.errors import UsageError
+from pykexec.server.canonical import canonical
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import findings, tables
-from pykexec.server.store.column_types import canonical
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import (
-    Candidate,
-    Conflict,
-    Counters,
-    Machine,
-    NotFound,
-    Page,
-)
+from pykexec.server.store.records import Candidate, Counters, Machine, Page
 from pykexec.server.store.view import View
 
 _TEXT_MAX = 256

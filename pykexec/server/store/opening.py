@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
+from pykexec.server.errors import Tampered
 from pykexec.server.keys.envelope import Keyring, WrappedKey, wipe
 from pykexec.server.keys.keys import Keys
 from pykexec.server.keys.masterkey import KEY_SIZE
 from pykexec.server.store import audit, migrations, secret_values, tables
 from pykexec.server.store.database import Database
-from pykexec.server.store.records import Tampered
 
 _CONTEXT = b"pykexec store key 1"
 _MIGRATION_LOCK = 0x70796B6578656301

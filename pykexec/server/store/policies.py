@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, tuple_
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import NotFound
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import tables
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import NotFound, PolicyVersion
+from pykexec.server.store.records import PolicyVersion
 from pykexec.server.store.view import View
 
 _NAME_MAX = 128

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from pykexec.attest import protocol
 from pykexec.errors import UsageError
+from pykexec.server.canonical import canonical
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
 from pykexec.server.store import machines, tables
-from pykexec.server.store.column_types import canonical
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import Conflict, NotFound, StoredSecret
+from pykexec.server.store.records import StoredSecret
 from pykexec.server.store.view import View
 
 VALUE_MAX = 256 << 10

@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from pykexec.errors import UsageError
+from pykexec.server.canonical import from_ms, now, to_ms
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import column_types, tables
+from pykexec.server.store import tables
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import ROLES, Conflict, NotFound, Token
+from pykexec.server.store.records import ROLES, Token
 from pykexec.server.store.view import View
 
 PREFIX = "pykexec_"
@@ -37,7 +39,7 @@ def create(
     if not name.isprintable() or not 0 < len(name) <= _NAME_MAX:
         raise UsageError(f"a token's name has 1 to {_NAME_MAX} printable characters")
     if expires is not None:
-        expires = column_types.from_ms(column_types.to_ms(expires))
+        expires = from_ms(to_ms(expires))
     query = select(_TABLE.c.id).where(_TABLE.c.name == name, _CURRENT)
     if tx.connection.execute(query).one_or_none() is not None:
         raise Conflict(f"there is a token {name!r}")
@@ -53,7 +55,7 @@ def create(
         "seal": _seal(tx.keys, name, digest, role, expires, None),
     }
     tx.connection.execute(insert(_TABLE), row)
-    detail = {"role": role, "expires_ms": expires and column_types.to_ms(expires)}
+    detail = {"role": role, "expires_ms": expires and to_ms(expires)}
     tx.chain.append(tx.now, actor, "token.create", f"token:{name}", detail)
     found = tx.connection.execute(select(_TABLE).where(_TABLE.c.digest == digest)).one()
     return _token(found, tx.keys), text
@@ -68,19 +70,17 @@ def find(view: View, presented: str) -> Token | None:
     if row is None:
         return None
     token = _token(row, view.keys)
-    return None if token.expires is not None and token.expires <= column_types.now() else token
+    return None if token.expires is not None and token.expires <= now() else token
 
 
 def use_is_news(token: Token) -> bool:
     """Whether note_use() is worth a transaction."""
-    return token.last_used is None or column_types.now() - token.last_used >= USE_NOTED_EVERY
+    return token.last_used is None or now() - token.last_used >= USE_NOTED_EVERY
 
 
 def note_use(connection: Connection, token: Token) -> None:
     """When it was used last."""
-    connection.execute(
-        update(_TABLE).where(_TABLE.c.id == token.id).values(last_used=column_types.now())
-    )
+    connection.execute(update(_TABLE).where(_TABLE.c.id == token.id).values(last_used=now()))
 
 
 def every(view: View) -> tuple[Token, ...]:
@@ -114,13 +114,13 @@ def _seal(
     expires: datetime | None,
     revoked: datetime | None,
 ) -> bytes:
-    times = [time and column_types.to_ms(time) for time in (expires, revoked)]
+    times = [time and to_ms(time) for time in (expires, revoked)]
     return keys.seal("tokens", name, digest.hex(), role, *times)
 
 
 def _token(row: Row[Any], keys: Keys) -> Token:
     fields = (row.name, row.digest, row.role, row.expires, row.revoked)
-    times = [time and column_types.to_ms(time) for time in fields[3:]]
+    times = [time and to_ms(time) for time in fields[3:]]
     keys.check(row.seal, "tokens", row.name, row.digest.hex(), row.role, *times)
     return Token(
         row.id,

@@ -6,11 +6,12 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
+from pykexec.server.errors import StoreError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import attestations, audit
 from pykexec.server.store.database import Database
-from pykexec.server.store.records import Health, StoreError
+from pykexec.server.store.records import Health
 from pykexec.server.store.view import Reading
 
 

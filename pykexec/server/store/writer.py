@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from pykexec.server.store.records import AttestationRecord, Conflict, StoreError
+from pykexec.server.errors import Conflict, StoreError
+from pykexec.server.store.records import AttestationRecord
 
 log = logging.getLogger(__name__)
 

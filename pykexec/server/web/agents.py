@@ -14,8 +14,9 @@ from pykexec.attest import protocol
 from pykexec.attest.decode import parse_attest_request, parse_challenge_request
 from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply
+from pykexec.server.errors import StoreError
 from pykexec.server.service import Refused, Steps, advance
-from pykexec.server.store.records import AttestationRecord, StoreError
+from pykexec.server.store.records import AttestationRecord
 from pykexec.server.web.problems import Problem
 from pykexec.server.web.web import Web
 

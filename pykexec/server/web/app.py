@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
-from pykexec.server.store.records import StoreError
+from pykexec.server.errors import StoreError
 from pykexec.server.web import agents, public
 from pykexec.server.web.admin import routes as admin
 from pykexec.server.web.limits import peer_key

@@ -4,7 +4,8 @@
 import sys
 
 from pykexec.abi import Action
-from pykexec.efi.device_path import DevicePath, encode_ucs2
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
 from pykexec.firmware import native
 from pykexec.firmware.mailbox import Mailbox

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.bridge.links import Links, escape
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.run import run
 
 ENV = {"PATH": "/usr/sbin:/usr/bin"}
@@ -54,7 +54,12 @@ def machine(root: Path, name: str = "EFI system") -> Links:
     for what, value in sizes.items():
         (root / "sys/class/block/nbd0" / what).write_text(f"{value}\n")
     return Links(
-        "disk-1", "nbd0", from_text(DISK), 512, dev=str(root / "dev"), sysfs=str(root / "sys")
+        "disk-1",
+        "nbd0",
+        DevicePath.from_text(DISK),
+        512,
+        dev=str(root / "dev"),
+        sysfs=str(root / "sys"),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pykexec.bridge.net import name_nics
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.firmware.devices import NetInfo
 from pykexec.firmware.handles import Handle
 
@@ -20,7 +20,7 @@ HTTP = f"{IPV4}/Uri(http://10.0.2.2/a.efi)"
 
 
 def handle(number: int, path: str) -> Handle:
-    return Handle(number, ("simple_network",), from_text(path) if path else None)
+    return Handle(number, ("simple_network",), DevicePath.from_text(path) if path else None)
 
 
 @pytest.mark.parametrize(

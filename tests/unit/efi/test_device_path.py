@@ -8,17 +8,14 @@ import struct
 import pytest
 from virt.firmware.efi import devpath as oracle
 
-from pykexec.efi.device_path import (
-    DevicePath,
+from pykexec.efi.device_path import DevicePath, parse
+from pykexec.efi.device_path_node import (
     DevicePathError,
     Node,
     file_node,
     hard_drive_node,
-    parse,
     parse_node,
 )
-from pykexec.efi.device_path_from_text import from_text
-from pykexec.efi.device_path_text import to_text
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 
@@ -51,7 +48,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_text_survives_bytes(text: str) -> None:
-    assert to_text(parse(bytes(from_text(text)))) == text
+    assert str(parse(bytes(DevicePath.from_text(text)))) == text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ def test_text_survives_bytes(text: str) -> None:
     ],
 )
 def test_text_gives_the_bytes_of_the_specification(text: str, data: str) -> None:
-    assert bytes(from_text(text)) == bytes.fromhex(data) + END
+    assert bytes(DevicePath.from_text(text)) == bytes.fromhex(data) + END
 
 
 @pytest.mark.parametrize(
@@ -89,8 +86,8 @@ def test_text_gives_the_bytes_of_the_specification(text: str, data: str) -> None
 )
 def test_a_node_that_has_no_exact_text_becomes_a_generic_one(node: Node) -> None:
     path = DevicePath((node, file_node("\\x.efi")))
-    assert to_text(path) == f"Path({node.type},{node.subtype},{node.data.hex()})/\\x.efi"
-    assert from_text(to_text(path)) == path
+    assert str(path) == f"Path({node.type},{node.subtype},{node.data.hex()})/\\x.efi"
+    assert DevicePath.from_text(str(path)) == path
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 0xFFFF])
@@ -130,23 +127,23 @@ def test_bytes_that_are_no_path_are_refused_with_the_offset(data: bytes, fault: 
 )
 def test_text_that_is_no_path_is_refused_with_the_offset(text: str, offset: int) -> None:
     with pytest.raises(DevicePathError) as caught:
-        from_text(text)
+        DevicePath.from_text(text)
     assert caught.value.offset == offset
 
 
 def test_append_file_adds_one_file_node() -> None:
-    path = from_text("PciRoot(0x0)/Pci(0x3,0x0)").append_file("\\EFI\\BOOT\\BOOTX64.EFI")
+    path = DevicePath.from_text("PciRoot(0x0)/Pci(0x3,0x0)").append_file("\\EFI\\BOOT\\BOOTX64.EFI")
     assert str(path) == "PciRoot(0x0)/Pci(0x3,0x0)/\\EFI\\BOOT\\BOOTX64.EFI"
     assert path.file_path == "\\EFI\\BOOT\\BOOTX64.EFI"
 
 
 def test_file_path_joins_file_nodes() -> None:
-    assert from_text("\\EFI/grub.efi").file_path == "\\EFI\\grub.efi"
+    assert DevicePath.from_text("\\EFI/grub.efi").file_path == "\\EFI\\grub.efi"
 
 
 def test_partition_guid_is_found_in_the_path() -> None:
-    assert from_text(TEXTS[1]).partition_guid == Guid.parse(PARTITION)
-    assert from_text(TEXTS[2]).partition_guid is None
+    assert DevicePath.from_text(TEXTS[1]).partition_guid == Guid.parse(PARTITION)
+    assert DevicePath.from_text(TEXTS[2]).partition_guid is None
 
 
 def test_virt_firmware_builds_the_same_bytes() -> None:
@@ -161,7 +158,7 @@ def test_virt_firmware_builds_the_same_bytes() -> None:
 
 
 def test_virt_firmware_reads_what_we_write() -> None:
-    theirs = oracle.DevicePath(bytes(from_text(TEXTS[1])))
+    theirs = oracle.DevicePath(bytes(DevicePath.from_text(TEXTS[1])))
     assert str(theirs[2].get_partuuid()) == PARTITION
     assert str(theirs[3].get_filepath()) == "\\EFI\\debian\\grubx64.efi"
 

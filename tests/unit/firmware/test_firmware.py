@@ -9,7 +9,7 @@ import pytest
 
 from pykexec._native import ffi, lib
 from pykexec.abi import StateFlag, pack
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import named_guids
 from pykexec.errors import FirmwareError, FormatError, UsageError
 from pykexec.firmware.devices import decode_block_info, decode_net_info, decode_volume_info
@@ -65,7 +65,7 @@ def test_a_memory_map_that_lies_about_its_size_is_refused(head: tuple[int, int])
 def handle_entry(number: int, protocols: list[str], path: str) -> bytes:
     """A pk_handle_entry."""
     guids = b"".join(named_guids()[name].data for name in protocols)
-    raw = bytes(from_text(path)) if path else b""
+    raw = bytes(DevicePath.from_text(path)) if path else b""
     size = (16 + len(guids) + len(raw) + 7) & ~7
     head = struct.pack("<IIHHI", size, number, len(protocols), len(raw), 0)
     return (head + guids + raw).ljust(size, b"\0")
@@ -76,7 +76,7 @@ def test_handles_are_decoded_with_names_and_paths() -> None:
     body += handle_entry(3, ["device_path", "block_io"], DISK) + handle_entry(5, ["tcg2"], "")
     assert decode_handles(body) == (
         [
-            Handle(3, ("device_path", "block_io"), from_text(DISK)),
+            Handle(3, ("device_path", "block_io"), DevicePath.from_text(DISK)),
             Handle(5, ("tcg2",), None),
         ],
         2,
@@ -109,13 +109,13 @@ def test_a_handle_entry_that_overflows_the_answer_is_refused() -> None:
     ],
 )
 def test_a_handle_is_classified(protocols: tuple[str, ...], path: str, kind: str) -> None:
-    assert Handle(1, protocols, from_text(path) if path else None).kind == kind
+    assert Handle(1, protocols, DevicePath.from_text(path) if path else None).kind == kind
 
 
 VOLUMES = [
-    Handle(1, ("block_io",), from_text(DISK)),
-    Handle(2, ("simple_file_system",), from_text(ESP_PATH)),
-    Handle(3, ("simple_file_system",), from_text(f"{DISK}/CDROM(0x1,0x2d,0x1680)")),
+    Handle(1, ("block_io",), DevicePath.from_text(DISK)),
+    Handle(2, ("simple_file_system",), DevicePath.from_text(ESP_PATH)),
+    Handle(3, ("simple_file_system",), DevicePath.from_text(f"{DISK}/CDROM(0x1,0x2d,0x1680)")),
     Handle(4, ("simple_file_system",), None),
 ]
 LABELS = {2: "ESP", 3: "DATA", 4: "DATA"}

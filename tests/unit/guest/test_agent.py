@@ -14,8 +14,9 @@ from pykexec.abi import pack
 from pykexec.config.agent import AgentConfig, PayloadConfig
 from pykexec.errors import FirmwareError, FormatError, KexecError
 from pykexec.firmware.info import FirmwareInfo, decode_info
-from pykexec.guest.agent import decide, final_action, may_enter, without_shell
+from pykexec.guest.agent import decide, may_enter
 from pykexec.guest.attest import is_remembered, remember, spend_for_a_person
+from pykexec.guest.ends import final_action, without_shell
 from pykexec.linux.modules import load, load_at_boot
 from pykexec.log import describe, marker
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import Guid
 from pykexec.efi.variables import (
     LoadOption,
@@ -32,7 +32,7 @@ from pykexec.kexec.request import MEMORY_RESERVE, Payload, linux_chunks, load_pa
 from pykexec.memory import available_memory
 
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
-GRUB = from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
+GRUB = DevicePath.from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_missing_resume_image_is_named(tmp_path: Path) -> None:
 
 
 def test_a_load_option_is_laid_out_as_specified() -> None:
-    option = LoadOption(1, "ab", from_text("\\c"), b"\xaa")
+    option = LoadOption(1, "ab", DevicePath.from_text("\\c"), b"\xaa")
     assert bytes(option).hex() == "010000000e0061006200000004040a005c00630000007fff0400aa"
     assert parse_load_option(bytes(option)) == option
 

@@ -9,7 +9,7 @@ import pytest
 
 from pykexec.abi import Struct, pack, unpack
 from pykexec.abi_devices import PxeFlag
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
 from pykexec.net.boot_server import nic_of, url_of, url_of_packets
 
 NIC = "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)"
@@ -31,7 +31,7 @@ HD = "HD(1,GPT,c12a7328-f81f-11d2-ba4b-00a0c93ec93b,0x800,0x64000)"
     ],
 )
 def test_a_device_path_names_nic_and_address(path: str, mac: bytes | None, url: str | None) -> None:
-    parsed = from_text(path)
+    parsed = DevicePath.from_text(path)
     found = url_of(parsed)
     assert (nic_of(parsed), found and str(found)) == (mac, url)
 

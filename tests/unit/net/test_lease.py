@@ -10,8 +10,8 @@ import pytest
 
 from pykexec import abi
 from pykexec.abi_devices import PxeFlag
-from pykexec.efi.device_path import DevicePath, Node
-from pykexec.efi.device_path_from_text import from_text
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.device_path_node import Node
 from pykexec.linux.interface import Interface
 from pykexec.net import dhcp6_message, record
 from pykexec.net.configure import write_resolv_conf
@@ -94,7 +94,7 @@ def test_packets_that_are_absent_or_broken_are_no_lease(flags: int, ack: bytes) 
 
 def test_the_path_of_http_boot_is_a_lease() -> None:
     http = "IPv4(0.0.0.0,0x0,DHCP,10.0.2.15,10.0.2.2,255.255.255.0)"
-    nodes = from_text(f"{NIC}/{http}").nodes
+    nodes = DevicePath.from_text(f"{NIC}/{http}").nodes
     assert lease_from_path(DevicePath((*nodes, DNS))) == Lease(
         source="the firmware's HTTP boot",
         addresses=(ADDRESS,),
@@ -113,7 +113,7 @@ def test_the_path_of_http_boot_is_a_lease() -> None:
     ],
 )
 def test_a_path_without_usable_address_is_no_lease(path: str) -> None:
-    assert lease_from_path(from_text(path)) is None
+    assert lease_from_path(DevicePath.from_text(path)) is None
 
 
 def test_what_was_noted_is_read_again(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from pykexec.efi.device_path import DevicePath, file_node
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.device_path_node import file_node
 from pykexec.efi.guid import named_guids
 from pykexec.efi.variables import LoadOption
 from pykexec.tpm.event_text import TYPES, describe, type_name

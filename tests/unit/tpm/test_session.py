@@ -20,7 +20,8 @@ from pykexec.tpm.loaded import flush, loaded_handles
 from pykexec.tpm.pcr import selection
 from pykexec.tpm.public import EccKey, SealedData
 from pykexec.tpm.response_code import ResponseError
-from pykexec.tpm.session import Use, start_session
+from pykexec.tpm.session import Use
+from pykexec.tpm.start_session import start_session
 from pykexec.tpm.templates import EK_KINDS
 from pykexec.tpm.wire import sized
 from pykexec.verify.credential import make_credential

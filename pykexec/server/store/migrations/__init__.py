@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
-from pykexec.server.store.records import SchemaError
+from pykexec.server.errors import SchemaError
 
 
 def newest() -> str:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError, UsageError
-from pykexec.server.store.records import Conflict, NotFound
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.web.admin import audit, machines, operators, settings
 from pykexec.server.web.admin.auth import actor_of, authenticate
 from pykexec.server.web.admin.operations import (

@@ -14,8 +14,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pykexec.errors import FormatError, UsageError
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.store.accounts import form_token
-from pykexec.server.store.records import Conflict, NotFound
 from pykexec.server.web.admin.operations import allows
 from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import actions, views

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import MasterKeyError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.masterkey import (
     LocalMasterKey,
     create_master_key,
     open_master_key,
 )
-from pykexec.server.store.records import MasterKeyError
 from pykexec.server.store.store import Store
 from tests import fake_vault
 from tests.fake_vault import Vault

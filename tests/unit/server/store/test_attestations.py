@@ -13,17 +13,16 @@ from threading import Event
 import pytest
 
 from pykexec.attest.verdict import Finding
-from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store.records import (
+from pykexec.server.errors import (
     AlreadyReleased,
-    AttestationRecord,
     Conflict,
     NotFound,
     NotReleasable,
     Replayed,
-    Settings,
     StoreError,
 )
+from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.store.records import AttestationRecord, Settings
 from pykexec.server.store.store import Store
 from pykexec.server.store.writer import Writer
 from tests.store_samples import (

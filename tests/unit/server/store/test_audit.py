@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from pykexec.attest.verdict import Finding
+from pykexec.server.errors import StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store.records import EkHash, Settings, StoreError, Tampered
+from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
 from tests.store_samples import (
     MASTER,

@@ -8,16 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import EnrolmentRefused, NotFound, StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import enrolment
-from pykexec.server.store.records import (
-    EkHash,
-    EnrolmentRefused,
-    NotFound,
-    Settings,
-    StoreError,
-    Tampered,
-)
+from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
 from tests.store_samples import MASTER, OPERATOR, ROOT, candidate, certificate, tamper
 

@@ -13,9 +13,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import SchemaError, StoreError
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import account_tables, migrations, tables
-from pykexec.server.store.records import SchemaError, StoreError
 from pykexec.server.store.store import Store
 from tests import postgresql
 from tests.store_samples import MASTER, OPERATOR, enrolled, tamper

@@ -10,11 +10,11 @@ import pytest
 
 from pykexec.attest import protocol
 from pykexec.errors import UsageError
+from pykexec.server.errors import Conflict, MasterKeyError, NotFound, Tampered
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import opening, secret_values
-from pykexec.server.store.records import Conflict, MasterKeyError, NotFound, Tampered
 from pykexec.server.store.secret_values import VALUE_MAX
 from pykexec.server.store.store import Store
 from tests.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret

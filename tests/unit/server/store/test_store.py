@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import UsageError
+from pykexec.server.errors import Conflict, NotFound, StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store.records import Conflict, NotFound, StoreError, Tampered
 from pykexec.server.store.store import Store
 from tests.store_samples import (
     BOOT,

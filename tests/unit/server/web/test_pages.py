@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.server.canonical import now
+from pykexec.server.errors import Tampered
 from pykexec.server.store import accounts
-from pykexec.server.store.column_types import now
-from pykexec.server.store.records import Candidate, Machine, Tampered
+from pykexec.server.store.records import Candidate, Machine
 from pykexec.server.web.limits import Rate
 from tests import attest_machine
 from tests.server_world import ACTOR, KEY, PASSWORD, UNLIMITED, World, world

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the agent ends where no payload takes over: which action is left, and taking it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pykexec.config.agent import AgentConfig
+from pykexec.errors import PykexecError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.log import describe
+
+
+def final_action(config: AgentConfig) -> str:
+    """The failure action when Linux itself is what is left: "agent" would bring it here again."""
+    return "boot-next" if config.failure_action == "agent" else config.failure_action
+
+
+def without_shell(config: AgentConfig) -> str:
+    """The failure action when nobody is to be let in."""
+    return "boot-next" if config.failure_action == "shell" else final_action(config)
+
+
+def leave_for(mailbox: Mailbox | None, action: str) -> None:
+    """Give the machine back; where the mailbox cannot, by the kernel's own reset."""
+    from pykexec._native import lib
+    from pykexec.abi import Action
+    from pykexec.firmware.wire import enum_member
+    from pykexec.kexec.leave import leave
+
+    if mailbox:
+        try:
+            leave(mailbox, Action(enum_member(Action, action)))
+        except PykexecError as error:
+            print(f"pykexec: {describe(error)}", file=sys.stderr)
+    os.sync()
+    lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)

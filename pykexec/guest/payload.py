@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the payload that is configured, once attested if so configured."""
+
+from __future__ import annotations
+
+import sys
+
+from pykexec.config.agent import AgentConfig, PayloadConfig
+from pykexec.errors import PykexecError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.guest.ends import leave_for
+from pykexec.log import describe
+
+
+def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
+    """Start the configured payload, once attested if so configured; False, with the reason
+    printed, if that fails.
+    """
+    from pykexec.abi import Action
+    from pykexec.firmware.wire import enum_member
+    from pykexec.kexec.execute import exec_payload
+
+    payload = config.payload
+    if not payload:
+        print("no payload is configured")
+        return False
+    attestation = None
+    if config.attest:
+        from pykexec.guest.attest import Attestation
+
+        attestation = Attestation(mailbox, config, config.attest)
+    try:
+        path = _absolute(mailbox, payload)
+        if attestation:
+            attestation.connect()
+        print(f"starting {path}", flush=True)
+        exec_payload(
+            mailbox,
+            path,
+            volume=payload.volume,
+            options=payload.options,
+            sha256=payload.sha256,
+            network=config.network,
+            failure_action=Action(enum_member(Action, config.failure_action)),
+            before=attestation.release if attestation else None,
+            report=lambda line: print(f"pykexec: {line}", flush=True),
+        )
+    except PykexecError as error:
+        print(f"pykexec: {describe(error)}", file=sys.stderr)
+    finally:
+        if attestation and not attestation.withdraw():
+            leave_for(mailbox, "reset")
+    return False
+
+
+def _absolute(mailbox: Mailbox, payload: PayloadConfig) -> str:
+    """The payload's path; an address relative to the image's own is made absolute."""
+    if not payload.is_remote:
+        return payload.path
+    from pykexec.net.boot_server import absolute_url
+
+    return str(absolute_url(mailbox, payload.path))
