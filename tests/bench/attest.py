@@ -10,10 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import postgresql
 from tests.bench import attest_server, attest_verify
 from tests.bench.attest_server import Running
 from tests.bench.attest_verify import Verification
+from tests.support import postgresql
 
 WORKERS = 2
 PROCESSES = 2

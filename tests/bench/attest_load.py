@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 
 from pykexec.attest import decode, protocol
-from tests.attest_machine import Machine
+from tests.support.attest_machine import Machine
 
 TIMEOUT_S = 60
 

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pykexec.server.keys.masterkey import create_master_key, open_master_key
 from pykexec.server.store.records import Candidate, Settings
 from pykexec.server.store.store import Store
-from tests import attest_ca
-from tests.attest_machine import Machine
 from tests.bench.attest_load import machine_name
+from tests.support import attest_ca
+from tests.support.attest_machine import Machine
 
 POLICY = 'version = 1\nname = "bench"\nallow_any_image = true\n'
 _ACTOR = "bench"

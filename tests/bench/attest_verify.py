@@ -20,8 +20,8 @@ from pykexec.errors import ToolError
 from pykexec.run import run
 from pykexec.tpm.eventlog import parse_event_log
 from pykexec.verify.verify import Expected, verify
-from tests import attest_ca
-from tests.attest_machine import Machine
+from tests.support import attest_ca
+from tests.support.attest_machine import Machine
 
 ROUNDS = 300
 GOAL_MS = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pykexec import abi
 from pykexec._native import ffi, lib
-from tests.samples import (
+from tests.support.samples import (
     END_NODE,
     INITRD_NODE,
     TEXT,
@@ -16,7 +16,7 @@ from tests.samples import (
     pe_file,
     request,
 )
-from tests.samples_event_log import AGILE_LOG, LAST, SHA1_LAST, SHA1_LOG
+from tests.support.samples_event_log import AGILE_LOG, LAST, SHA1_LAST, SHA1_LOG
 
 
 def seeds(driver: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from pykexec.vm.bootvars import UriEntry, boot_entry, write_boot_entries
 from pykexec.vm.grub import grub_image
 from pykexec.vm.machine import Machine, Nic
 from pykexec.vm.ovmf import firmware
-from tests.samples_tls import Certified, certified
+from tests.support.samples_tls import Certified, certified
 from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.faulty_server import faulty_server

@@ -23,11 +23,11 @@ from pykexec.errors import DeniedError, FormatError, NetworkError, TpmError, Usa
 from pykexec.tpm.client import Tpm
 from pykexec.tpm.loaded import loaded_handles
 from pykexec.verify.release import PlainSecret
-from tests.attest_judge import Judge, body, cut, edited, hang_up, status
-from tests.attest_log import encode_log
-from tests.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted, booted_tpm
-from tests.https_server import Answer, HttpsServer, https_server
-from tests.samples_tls import Certified, certified
+from tests.support.attest_judge import Judge, body, cut, edited, hang_up, status
+from tests.support.attest_log import encode_log
+from tests.support.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted, booted_tpm
+from tests.support.https_server import Answer, HttpsServer, https_server
+from tests.support.samples_tls import Certified, certified
 
 SECRETS = (
     PlainSecret("root", "luks-key", {"volume": "root"}, bytearray(b"\x00\xffkey")),

@@ -15,7 +15,7 @@ from pykexec.efi.efivarfs import StrPath
 from pykexec.efi.memory_overwrite import request_memory_overwrite
 from pykexec.efi.pe import authenticode_digest, parse
 from pykexec.efi.variables import Variable, VariableName
-from tests.samples import pe_file
+from tests.support.samples import pe_file
 
 MOR = "MemoryOverwriteRequestControl-e20939be-32d4-41be-a150-897f85d49829"
 

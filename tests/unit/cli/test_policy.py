@@ -15,8 +15,8 @@ from pykexec.attest.protocol import AttestRequest
 from pykexec.cli import main
 from pykexec.errors import ToolError
 from pykexec.run import run
-from tests import attest_ca, attest_log
-from tests.attest_machine import Boot, Machine
+from tests.support import attest_ca, attest_log
+from tests.support.attest_machine import Boot, Machine
 
 RULE = """
 [networks]

@@ -7,7 +7,7 @@ import pytest
 
 from pykexec._native import ffi, lib
 from pykexec.abi import BzimageFault
-from tests.samples import SETUP_SIZE, VERSION_OFFSET, bzimage_file, pe_file
+from tests.support.samples import SETUP_SIZE, VERSION_OFFSET, bzimage_file, pe_file
 
 
 def parse(file: bytes) -> BzimageFault:

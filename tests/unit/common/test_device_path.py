@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pykexec._native import ffi, lib
-from tests.samples import END_NODE, INITRD_NODE, device_node
+from tests.support.samples import END_NODE, INITRD_NODE, device_node
 
 DISK = device_node(1, 1, b"\x00\x1f")
 FILE_TYPE = (4, 4)

@@ -12,7 +12,7 @@ import pytest
 from pykexec import abi
 from pykexec._native import ffi, lib
 from pykexec.abi import MemoryAttribute, MemoryType
-from tests.samples import descriptor
+from tests.support.samples import descriptor
 
 if TYPE_CHECKING:
     from pykexec._native import CData

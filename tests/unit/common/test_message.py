@@ -10,7 +10,7 @@ import pytest
 
 from pykexec import abi
 from pykexec._native import ffi, lib
-from tests.samples import message, request
+from tests.support.samples import message, request
 
 if TYPE_CHECKING:
     from pykexec._native import CData

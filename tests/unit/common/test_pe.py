@@ -11,7 +11,7 @@ import pytest
 
 from pykexec._native import ffi, lib
 from pykexec.abi import PeFault
-from tests.samples import BSS, DATA, PE_OFFSET, PE_SECTION_TABLE, TEXT, PeSection, pe_file
+from tests.support.samples import BSS, DATA, PE_OFFSET, PE_SECTION_TABLE, TEXT, PeSection, pe_file
 
 TOP32 = 0xFFFFFFFF
 READ_ONLY = 0x40000040

@@ -16,7 +16,7 @@ from pykexec.image import assemble, initrd, measure
 from pykexec.image.reference import encode_reference, reference_values
 from pykexec.policy.offline import parse_reference, updated_policy
 from pykexec.policy.predict import Changes
-from tests.attest_machine import Machine
+from tests.support.attest_machine import Machine
 from tests.unit.image.inputs import kernel_bytes, pe_bytes
 
 SECTIONS = {

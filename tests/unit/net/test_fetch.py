@@ -18,7 +18,7 @@ from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.fetch import Fetched, fetch, fetch_bytes
 from pykexec.net.transfer import Limits
-from tests.samples_tls import Certified, certified
+from tests.support.samples_tls import Certified, certified
 
 DATA = bytes(range(256)) * 4096
 QUICK = Limits(size=1 << 20, timeout_s=0.5, total_s=1.5, attempts=1)

@@ -13,8 +13,8 @@ from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
-from tests.https_server import HANG_UP, Answer, https_server
-from tests.samples_tls import Certified, certified
+from tests.support.https_server import HANG_UP, Answer, https_server
+from tests.support.samples_tls import Certified, certified
 
 BODY = b'{"a":1}' * 100_000
 PROBLEM = {"Content-Type": "application/problem+json"}

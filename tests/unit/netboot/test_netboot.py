@@ -23,7 +23,7 @@ from pykexec.netboot.settings import Addresses, missing_capabilities, parse_addr
 from pykexec.netboot.web import parse_range
 from pykexec.run import run
 from pykexec.vm.lan import Lan
-from tests.samples_tls import certified
+from tests.support.samples_tls import certified
 
 LISTING = b"""[{"ifname": "tap0", "addr_info": [
 {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"},

@@ -18,9 +18,9 @@ from pykexec.policy.learn import LearnOptions, learn
 from pykexec.policy.offline import check, genuine_claims, updated_policy
 from pykexec.policy.predict import Changes, predict
 from pykexec.tpm.eventlog import parse_event_log, replay
-from tests import attest_log
-from tests.attest_machine import PAYLOAD, Boot, Machine, Measured
 from tests.lint.tree import ROOT
+from tests.support import attest_log
+from tests.support.attest_machine import PAYLOAD, Boot, Machine, Measured
 
 NOW = Context(datetime.now(UTC), "10.0.0.5")
 BOOT = Boot()

@@ -11,9 +11,9 @@ import pytest
 
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.store import Store
-from tests import postgresql
-from tests.postgresql import Server
-from tests.store_samples import MASTER
+from tests.support import postgresql
+from tests.support.postgresql import Server
+from tests.support.store_samples import MASTER
 
 
 @pytest.fixture(scope="session", name="postgresql_server")

@@ -19,9 +19,9 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.service import Service
 from pykexec.server.store.store import Store
 from pykexec.tpm.client import Tpm
-from tests.booted_tpm import Booted, booted_tpm
-from tests.https_server import HANG_UP, Answer, https_server
-from tests.samples_tls import certified
+from tests.support.booted_tpm import Booted, booted_tpm
+from tests.support.https_server import HANG_UP, Answer, https_server
+from tests.support.samples_tls import certified
 
 PEER = "192.0.2.7"
 KEY = b"the key of the volume"

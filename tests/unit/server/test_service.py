@@ -16,8 +16,8 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.service import Refused, Service
 from pykexec.server.store.records import Settings
 from pykexec.server.store.store import Store
-from tests import attest_ca
-from tests.attest_machine import Machine
+from tests.support import attest_ca
+from tests.support.attest_machine import Machine
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PEER = "192.0.2.7"

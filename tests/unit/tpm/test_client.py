@@ -15,7 +15,7 @@ from pykexec.tpm.loaded import loaded_handles
 from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.wire import sized
 from pykexec.verify.credential import make_credential
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 PCRS = (0, 4, 7, 16)
 NONCE = bytes(range(32))

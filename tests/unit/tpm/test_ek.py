@@ -19,8 +19,8 @@ from pykexec.tpm.public import EccKey, RsaKey
 from pykexec.tpm.templates import EK_PROFILES, EkProfile
 from pykexec.tpm.wire import WireError, sized
 from pykexec.vm.swtpm import provision
-from tests.attest_ca import manufacturer
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.attest_ca import manufacturer
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 L2, H2, H3, L1, H1 = EK_PROFILES
 KINDS = ("ecc-p256", "ecc-p384", "rsa2048")

@@ -15,7 +15,7 @@ from pykexec._native import ffi, lib
 from pykexec.errors import FormatError
 from pykexec.run import run
 from pykexec.tpm.eventlog import EventLogError, parse_event_log, replay, replayable_banks
-from tests.samples_event_log import (
+from tests.support.samples_event_log import (
     AGILE_LOG,
     ENTRIES,
     IPL,

@@ -20,7 +20,7 @@ from pykexec.tpm.seal import Sealed
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import WireError, sized
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 ROUNDS = 250
 

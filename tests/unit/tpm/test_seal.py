@@ -16,7 +16,7 @@ from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.seal import Sealed, parse_sealed
 from pykexec.tpm.templates import AK_TEMPLATE
 from pykexec.tpm.wire import Reader, WireError, sized
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 DATA = b"sealed data, for nobody to see"
 SRK_ATTRIBUTES = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"

@@ -25,7 +25,7 @@ from pykexec.tpm.start_session import start_session
 from pykexec.tpm.templates import EK_KINDS
 from pykexec.tpm.wire import sized
 from pykexec.verify.credential import make_credential
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 CREDENTIAL = b"the credential, of thirty-two by"
 DATA = b"sealed data, for nobody to see"

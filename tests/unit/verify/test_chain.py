@@ -16,10 +16,10 @@ from pykexec.errors import FormatError
 from pykexec.verify.chain import ek_roots
 from pykexec.verify.keys import check_ek
 from pykexec.verify.verify import verify
-from tests import attest_ca
-from tests.attest_ca import END, START, Authority, EkProfile, device_name
-from tests.attest_expected import EXPECTED, NOW, claims_of, codes
-from tests.attest_machine import Machine
+from tests.support import attest_ca
+from tests.support.attest_ca import END, START, Authority, EkProfile, device_name
+from tests.support.attest_expected import EXPECTED, NOW, claims_of, codes
+from tests.support.attest_machine import Machine
 
 PLATFORM = x509.ObjectIdentifier("2.23.133.8.2")
 

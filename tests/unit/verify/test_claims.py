@@ -12,8 +12,8 @@ import pytest
 
 from pykexec.efi.guid import named_guids
 from pykexec.verify.verify import verify
-from tests.attest_expected import EXPECTED, claims_of, codes
-from tests.attest_log import (
+from tests.support.attest_expected import EXPECTED, claims_of, codes
+from tests.support.attest_log import (
     ACTION,
     APPLICATION,
     CRTM_VERSION,
@@ -32,7 +32,7 @@ from tests.attest_log import (
     encode_log,
     variable,
 )
-from tests.attest_machine import Boot, Machine
+from tests.support.attest_machine import Boot, Machine
 
 GLOBAL = named_guids()["global_variable"]
 EVENT_TAG = 6

@@ -10,8 +10,8 @@ import pytest
 from pykexec.attest.fields import ProtocolError
 from pykexec.tpm.public import EccKey, Public, RsaKey, parse_public
 from pykexec.verify.credential import make_credential
-from tests import attest_tpm
-from tests.attest_machine import Machine
+from tests.support import attest_tpm
+from tests.support.attest_machine import Machine
 
 CREDENTIAL = bytes(range(32))
 NAME = b"\0\x0b" + b"n" * 32

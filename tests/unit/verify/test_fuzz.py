@@ -15,9 +15,9 @@ import pytest
 from pykexec.attest.protocol import Evidence
 from pykexec.verify.explain import explain
 from pykexec.verify.verify import Verified, verify
-from tests.attest_expected import EXPECTED, NONCE
-from tests.attest_log import NO_ACTION, Measured
-from tests.attest_machine import Boot, Machine
+from tests.support.attest_expected import EXPECTED, NONCE
+from tests.support.attest_log import NO_ACTION, Measured
+from tests.support.attest_machine import Boot, Machine
 
 KINDS = ("ecc-p256", "ecc-p384", "rsa2048")
 ROUNDS = 100

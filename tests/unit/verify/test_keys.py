@@ -13,10 +13,10 @@ from pykexec.tpm.constants import Attribute, Curve
 from pykexec.tpm.public import EccKey, RsaKey, parse_public
 from pykexec.tpm.templates import AK_TEMPLATE, EK_PROFILES
 from pykexec.verify.keys import check_ak, check_ek
-from tests import attest_tpm
-from tests.attest_expected import codes
-from tests.attest_machine import Machine
-from tests.attest_tpm import AK_ATTRIBUTES
+from tests.support import attest_tpm
+from tests.support.attest_expected import codes
+from tests.support.attest_machine import Machine
+from tests.support.attest_tpm import AK_ATTRIBUTES
 
 LOADED_FROM_OUTSIDE = Attribute.SIGN | Attribute.USER_WITH_AUTH
 REQUIRED = [

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pykexec.attest.protocol import QUOTED_PCRS, Evidence, Identity, qualifying_data
 from pykexec.tpm.client import Tpm
 from pykexec.vm.swtpm import provision
-from tests.attest_expected import NONCE, claims_of, codes
-from tests.attest_machine import Machine
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.attest_expected import NONCE, claims_of, codes
+from tests.support.attest_machine import Machine
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 
 @pytest.fixture(scope="module")

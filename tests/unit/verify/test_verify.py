@@ -15,11 +15,11 @@ from pykexec.tpm.public import parse_public
 from pykexec.verify.credential import make_credential
 from pykexec.verify.explain import explain
 from pykexec.verify.verify import Counters, verify
-from tests import attest_tpm
-from tests.attest_expected import EXPECTED, NONCE, claims_of, codes
-from tests.attest_log import encode_log
-from tests.attest_machine import PAYLOAD, Boot, Machine
-from tests.attest_tpm import Attest
+from tests.support import attest_tpm
+from tests.support.attest_expected import EXPECTED, NONCE, claims_of, codes
+from tests.support.attest_log import encode_log
+from tests.support.attest_machine import PAYLOAD, Boot, Machine
+from tests.support.attest_tpm import Attest
 
 OTHER_BOOT = Boot(sections=((".linux", b"another kernel"), (".cmdline", b"init=/bin/sh")))
 LESS = tuple(range(15))

@@ -21,9 +21,9 @@ from pykexec.server.keys.masterkey import (
     open_master_key,
 )
 from pykexec.server.store.store import Store
-from tests import fake_vault
-from tests.fake_vault import Vault
-from tests.store_samples import MASTER, OPERATOR, enrolled, with_secret
+from tests.support import fake_vault
+from tests.support.fake_vault import Vault
+from tests.support.store_samples import MASTER, OPERATOR, enrolled, with_secret
 
 KEY = LocalMasterKey(MASTER)
 

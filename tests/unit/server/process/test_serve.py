@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest import decode, protocol
 from pykexec.cli import main
-from tests import attest_ca
-from tests.attest_machine import Machine
-from tests.samples_tls import certified
-from tests.server_world import ANY_IMAGE, KEY, PASSWORD
+from tests.support import attest_ca
+from tests.support.attest_machine import Machine
+from tests.support.samples_tls import certified
+from tests.support.server_world import ANY_IMAGE, KEY, PASSWORD
 
 START_S = 30
 TOKEN_FILE = "token"

@@ -25,7 +25,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.records import AttestationRecord, Settings
 from pykexec.server.store.store import Store
 from pykexec.server.store.writer import Writer
-from tests.store_samples import (
+from tests.support.store_samples import (
     BOOT,
     MASTER,
     NOW,

@@ -15,7 +15,7 @@ from pykexec.server.errors import StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
-from tests.store_samples import (
+from tests.support.store_samples import (
     MASTER,
     OPERATOR,
     ROOT,

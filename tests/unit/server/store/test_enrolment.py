@@ -13,7 +13,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import enrolment
 from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
-from tests.store_samples import MASTER, OPERATOR, ROOT, candidate, certificate, tamper
+from tests.support.store_samples import MASTER, OPERATOR, ROOT, candidate, certificate, tamper
 
 NOTHING = Settings(certificate=False, hashes=False)
 FIRST_USE = Settings(first_use=True)

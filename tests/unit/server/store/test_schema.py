@@ -17,8 +17,8 @@ from pykexec.server.errors import SchemaError, StoreError
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import account_tables, migrations, tables
 from pykexec.server.store.store import Store
-from tests import postgresql
-from tests.store_samples import MASTER, OPERATOR, enrolled, tamper
+from tests.support import postgresql
+from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 
 # Importing it adds its tables.
 assert account_tables.operators.metadata is tables.metadata

@@ -17,7 +17,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import opening, secret_values
 from pykexec.server.store.secret_values import VALUE_MAX
 from pykexec.server.store.store import Store
-from tests.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
+from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
 
 OTHER_MASTER = bytes(range(1, 33))
 KEYRING = Keyring(LocalMasterKey(MASTER))

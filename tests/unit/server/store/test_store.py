@@ -13,7 +13,7 @@ from pykexec.errors import UsageError
 from pykexec.server.errors import Conflict, NotFound, StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.store import Store
-from tests.store_samples import (
+from tests.support.store_samples import (
     BOOT,
     MASTER,
     OPERATOR,

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.fields import base64url
 from pykexec.server.web.admin.routes import OPERATIONS
-from tests import attest_ca
-from tests.attest_machine import Machine
-from tests.server_world import ANY_IMAGE, KEY, World, world
-from tests.web_client import Answer
+from tests.support import attest_ca
+from tests.support.attest_machine import Machine
+from tests.support.server_world import ANY_IMAGE, KEY, World, world
+from tests.support.web_client import Answer
 
 V1 = "/admin/v1"
 NOBODY = "0" * 64

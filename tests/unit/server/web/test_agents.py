@@ -16,8 +16,8 @@ from pykexec.attest import decode
 from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, Evidence
 from pykexec.server.web.limits import Rate
 from pykexec.server.web.peer import parse_networks
-from tests.attest_machine import Machine
-from tests.server_world import ACTOR, KEY, UNLIMITED, World, world
+from tests.support.attest_machine import Machine
+from tests.support.server_world import ACTOR, KEY, UNLIMITED, World, world
 
 
 @pytest.fixture(name="server")

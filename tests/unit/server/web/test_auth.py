@@ -16,7 +16,7 @@ from pykexec.server.store.records import ROLES
 from pykexec.server.web.admin.operations import Operation
 from pykexec.server.web.admin.routes import OPERATIONS
 from pykexec.server.web.limits import Rate
-from tests.server_world import ACTOR, UNLIMITED, World, world
+from tests.support.server_world import ACTOR, UNLIMITED, World, world
 
 STATUS = "/admin/v1/status"
 

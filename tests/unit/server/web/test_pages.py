@@ -17,8 +17,8 @@ from pykexec.server.errors import Tampered
 from pykexec.server.store import accounts
 from pykexec.server.store.records import Candidate, Machine
 from pykexec.server.web.limits import Rate
-from tests import attest_machine
-from tests.server_world import ACTOR, KEY, PASSWORD, UNLIMITED, World, world
+from tests.support import attest_machine
+from tests.support.server_world import ACTOR, KEY, PASSWORD, UNLIMITED, World, world
 
 SESSION = "__Host-pykexec"
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from pykexec.server.web.admin.routes import OPERATIONS
 from pykexec.server.web.openapi import document
-from tests.attest_machine import Machine
-from tests.server_world import World, world
+from tests.support.attest_machine import Machine
+from tests.support.server_world import World, world
 
 NR_AGENTS_AND_PUBLIC = 6
 WITHOUT_INPUT = ("/healthz", "/readyz", "/openapi.json")

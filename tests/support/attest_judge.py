@@ -17,7 +17,7 @@ from pykexec.tpm.public import parse_public
 from pykexec.verify.credential import make_credential
 from pykexec.verify.release import PlainSecret, seal
 from pykexec.verify.verify import Expected, verify
-from tests.https_server import HANG_UP, Answer
+from tests.support.https_server import HANG_UP, Answer
 
 Fault = Callable[[Answer], Answer | None]
 

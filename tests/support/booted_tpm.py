@@ -12,8 +12,8 @@ from pykexec.attest.client import Facts
 from pykexec.attest.protocol import RELEASE_EVENT, RELEASE_PCR
 from pykexec.attest.spend import spend
 from pykexec.tpm.client import Tpm
-from tests.attest_log import IPL, Boot, Measured, boot_events, encode_log
-from tests.software_tpm import SoftwareTpm, software_tpm
+from tests.support.attest_log import IPL, Boot, Measured, boot_events, encode_log
+from tests.support.software_tpm import SoftwareTpm, software_tpm
 
 BANKS = ("sha256", "sha384")
 MACHINE = {"vendor": "QEMU", "uuid": "01234567-89ab-cdef-0123-456789abcdef"}

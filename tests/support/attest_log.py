@@ -18,8 +18,8 @@ from pykexec.efi.guid import Guid, named_guids
 from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LoadOption
 from pykexec.image.measure import SECTION_ORDER
-from tests import attest_ca
-from tests.samples_event_log import NAMES, spec_id
+from tests.support import attest_ca
+from tests.support.samples_event_log import NAMES, spec_id
 
 ALGORITHMS = {name: number for number, name in NAMES.items()}
 

@@ -19,7 +19,7 @@ try:
 except ImportError:  # cryptography < 47
     from cryptography.hazmat.primitives.ciphers.modes import CFB
 
-from tests.attest_log import ALGORITHMS
+from tests.support.attest_log import ALGORITHMS
 
 # TPM 2.0 Library Specification, Part 2.
 RSA, ECC, NULL, ECDSA, AES, CFB_MODE = 0x0001, 0x0023, 0x0010, 0x0018, 0x0006, 0x0043

@@ -33,9 +33,9 @@ from pykexec.attest.protocol import (
     Identity,
     Statement,
 )
-from tests import attest_ca, attest_tpm
-from tests.attest_log import IPL, Boot, Measured, boot_events, encode_log
-from tests.attest_tpm import Attest
+from tests.support import attest_ca, attest_tpm
+from tests.support.attest_log import IPL, Boot, Measured, boot_events, encode_log
+from tests.support.attest_tpm import Attest
 
 PAYLOAD = {
     "path": r"\EFI\debian\grubx64.efi",

@@ -9,7 +9,7 @@ from typing import Any
 
 from pykexec.attest.protocol import NONCE_SIZE, Evidence
 from pykexec.verify.verify import Expected, verify
-from tests import attest_ca
+from tests.support import attest_ca
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NONCE = bytes(NONCE_SIZE)

@@ -21,8 +21,8 @@ from pykexec.server.store.store import Store
 from pykexec.server.web.app import Application
 from pykexec.server.web.limits import Rate
 from pykexec.server.web.web import Web, WebOptions
-from tests import attest_ca, attest_machine
-from tests.web_client import Answer, Client
+from tests.support import attest_ca, attest_machine
+from tests.support.web_client import Answer, Client
 
 ACTOR = "operator:test"
 ANY_IMAGE = 'version = 1\nname = "any"\nallow_any_image = true\n'

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
-from tests.samples_tls import Certified
+from tests.support.samples_tls import Certified
 
 
 @dataclass(frozen=True, slots=True)
