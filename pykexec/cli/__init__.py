@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from pykexec import __version__
+from pykexec.about import REPORTS_TO
 from pykexec.errors import PykexecError
 from pykexec.log import describe
 
@@ -41,10 +42,12 @@ VERBS = (
 )
 
 DESCRIPTION = "Linux as a UEFI boot loader: start EFI applications and give the firmware back."
-EPILOG = """\
+EPILOG = f"""\
 exit codes: 0 done, 1 other failure, 2 wrong usage, 3 bad file or format, 4 a tool failed,
 5 kexec refused, 6 attestation denied, 7 TPM, 8 firmware (or not under live boot services),
 9 network
+
+reports of faults and of security holes: {REPORTS_TO}
 """
 
 
