@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands are `make demo` and `make test`; both install what they need on Debian 12.
-# `make demo` shows the whole chain; LOCAL=1 and NET=1 leave attestation out and start a payload from
-# a disk, or from the network.
+# `make` alone lists the targets: each has its words behind ##, beside it; ##@ starts a group.
+
+.DEFAULT_GOAL := help
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= 2
@@ -33,85 +34,91 @@ FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(me
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
-.PHONY: demo test test-all clocks lint unit golden fuzz-short vm fuzz bench image control payloads clean apt
+.PHONY: help demo test test-all clocks lint unit golden fuzz-short vm fuzz bench image control
+.PHONY: payloads clean apt
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
-demo: $(INSTALLED)
+##@ Show and test
+# LOCAL=1 and NET=1 leave attestation out.
+demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NET=1 by network
 	$(call FETCH,fetch_for_demo)
 	$(PY) -m pykexec demo $(if $(NET),--net) $(if $(LOCAL),--local)
 
-test: lint unit golden fuzz-short vm
+test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
-lint: $(INSTALLED)
+test-all: test clocks ## and those that take longer
+
+##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2)
+
+lint: $(INSTALLED) ## sources, style, types
 	$(PYTEST) tests/lint
 
-unit: $(INSTALLED)
+unit: $(INSTALLED) ## what needs no machine
 	$(PYTEST) -n $(JOBS) tests/unit
 
-# No test expires: the host's tests with the clock a day back, a year and eleven years ahead.
-clocks: $(INSTALLED)
+clocks: $(INSTALLED) ## what needs no machine, a day back, a year and eleven years ahead
 	$(PY) -m tests.clocks -n $(JOBS) $(PYTEST_ARGS) tests/unit tests/golden
 
-test-all: test clocks
-
-golden: $(INSTALLED)
+golden: $(INSTALLED) ## compare with kept output
 	$(PYTEST) tests/golden
 
-fuzz-short: $(INSTALLED)
+fuzz-short: $(INSTALLED) ## fuzz every parser for seconds
 	$(PYTEST) tests/fuzz
 
-# Hours are welcome: make fuzz FUZZ_SECONDS=36000
-fuzz: $(INSTALLED)
+fuzz: $(INSTALLED) ## fuzz every parser, FUZZ_SECONDS=600; hours are welcome
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
 
-vm: $(INSTALLED)
+vm: $(INSTALLED) ## what starts virtual machines
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/vm
 
-# Every payload started by the firmware directly: what the VM tests compare with.
-control: $(INSTALLED)
+control: $(INSTALLED) ## start every payload by the firmware alone, to compare with
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) -m control tests/vm
 
-# Every payload by the firmware and by us; then the table, into the README where it has one.
-payloads: $(INSTALLED)
+# The table goes into the README where it has one.
+payloads: $(INSTALLED) ## start every payload by the firmware and by us; make the table
 	$(call FETCH,fetch_for_tests)
 	rm -f build/payloads.json
 	$(PYTEST) -n $(JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
 		tests/vm/test_payloads.py
 	$(PY) -m tests.payload_table $(wildcard README.md)
 
-bench: $(INSTALLED)
+##@ Measure and build
+bench: $(INSTALLED) ## measure start, devices and attestation
 	$(call FETCH,fetch_for_tests)
 	$(PY) -m tests.bench --output build/bench.json
 
-image: $(INSTALLED)
+image: $(INSTALLED) ## build build/pykexec.efi of a packaged kernel, KERNEL=6.1-cloud
 	mkdir -p build
 	$(PY) -m pykexec build --output build/pykexec.efi $$($(PY) -c 'from pykexec.vm.kernels \
 	import kernel; k = kernel("$(KERNEL)"); print("--kernel", k.image, "--modules", k.modules)')
 
-# The kernel with kernel-patches/, kept in .cache/kernel: `make image KERNEL=6.12-pykexec` uses it.
-kernel: $(INSTALLED) apt-kernel
+##@ The series for Linux
+# It is kept in .cache/kernel: `make image KERNEL=6.12-pykexec` uses it.
+kernel: $(INSTALLED) apt-kernel ## build the kernel with kernel-patches/
 	$(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(message)s"); \
 	from pykexec.vm import kernel_build; print(kernel_build.build())'
 
-# The series alone: it applies, each patch compiles, the kernel's own tools find no fault.
-test-series: $(INSTALLED) apt-kernel
+test-series: $(INSTALLED) apt-kernel ## the series applies, each patch compiles, the kernel's tools find no fault
 	$(PYTEST) $(SERIES_TESTS)
 
-# And the kernel that it makes, in machines.
-# What continuous integration has time for: it applies, it compiles, it reads as the kernel's own.
-test-series-short: $(INSTALLED) apt-kernel
+test-series-short: $(INSTALLED) apt-kernel ## what continuous integration has time for of it
 	$(PYTEST) tests/kernel/test_series.py 'tests/kernel/test_build.py::test_the_series_compiles[modules]'
 
-test-kernel: test-series kernel
+test-kernel: test-series kernel ## the series, and the kernel that it makes in machines
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/kernel $(SERIES_TESTS:%=--ignore=%)
 
-bench-kernel: kernel
+bench-kernel: kernel ## measure what that kernel does natively
 	$(call FETCH,fetch_for_tests)
 	$(PY) -m tests.bench --kernel-only --output build/bench-kernel.json
+
+##@ This checkout
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 	$(PYTHON) -m venv $(VENV)
@@ -130,12 +137,12 @@ define APT_INSTALL
 	fi
 endef
 
-apt:
+apt: ## install the packages that the targets need
 	$(call APT_INSTALL,$(APT_PACKAGES))
 
-apt-kernel: apt
+apt-kernel: apt ## and those that the kernel targets need
 	$(call APT_INSTALL,$(KERNEL_APT_PACKAGES))
 
-clean:
+clean: ## remove what was built; .cache and .venv stay
 	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	rm -f $(INSTALLED)
