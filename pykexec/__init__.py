@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pykexec.memory import MemoryMap as MemoryMap
     from pykexec.memory import Range as Range
 
-__version__ = "0.1.0"
+    __version__: str
 
 # Module -> the names of it that are the API.
 _HOMES = {
@@ -91,6 +91,10 @@ _API = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from pykexec.about import version
+
+        return version()
     if name not in _API:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -10,11 +10,14 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cffi
 from setuptools.command.build_ext import build_ext as setuptools_build_ext
+from setuptools.command.sdist import sdist as setuptools_sdist
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -125,16 +128,47 @@ class build_ext(setuptools_build_ext):
         self._build_freestanding()
 
     def _build_freestanding(self) -> None:
-        # setuptools loads this file by its path: the package is not on sys.path yet.
-        sys.path.insert(0, str(ROOT))
-        try:
+        with _package_on_path():
             from pykexec._freestanding import build
-        finally:
-            sys.path.remove(str(ROOT))
         package = ROOT / "pykexec" if self.inplace else Path(self.build_lib) / "pykexec"
         data = package / "data"
         data.mkdir(parents=True, exist_ok=True)
         build(ROOT, data)
+        if not self.inplace:  # A checkout is asked each time.
+            _write_version(package)
+
+
+class sdist(setuptools_sdist):
+    """Writes down what version it is: git stays behind."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        _write_version(Path(base_dir, "pykexec"))
+
+
+def version() -> str:
+    """The version of these sources: pyproject.toml asks here."""
+    with _package_on_path():
+        from pykexec.about import version
+    return version()
+
+
+def _write_version(package: Path) -> None:
+    with _package_on_path():
+        from pykexec.about import VERSION_FILE
+    target = package / VERSION_FILE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(f"{version()}\n")
+
+
+@contextmanager
+def _package_on_path() -> Iterator[None]:
+    """setuptools loads this file by its path: the package is not on sys.path yet."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(ROOT))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
-from pykexec import __version__
-from pykexec.about import REPORTS_TO
+from pykexec.about import REPORTS_TO, version
 from pykexec.errors import PykexecError
 from pykexec.log import describe
 
@@ -84,7 +83,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"pykexec {__version__}")
+    # In a checkout git is asked: only when somebody wants to know.
+    own = version() if any(word.startswith("--vers") for word in words) else ""
+    parser.add_argument("--version", action="version", version=f"pykexec {own}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     verb = next((word for word in words if not word.startswith("-")), None)

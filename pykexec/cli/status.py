@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the status; 0 on any machine, resident or not."""
+    from pykexec.about import version
     from pykexec.cli.output import print_json
     from pykexec.errors import NotResidentError
     from pykexec.firmware.handoff import parse_handoff, read_handoff_bytes
@@ -31,9 +32,17 @@ def main(args: argparse.Namespace) -> int:
             info, raw = read_info(mailbox), read_handoff_bytes(mailbox)
     except NotResidentError as error:
         if args.json:
-            print_json({"resident": False, "reason": error.strerror, "kernel": kernel})
+            print_json(
+                {
+                    "resident": False,
+                    "reason": error.strerror,
+                    "pykexec": version(),
+                    "kernel": kernel,
+                }
+            )
         else:
             print(f"not under live boot services: {error.strerror}")
+            print(f"pykexec: {version()}")
         return 0
     handoff = parse_handoff(raw, "handoff")
     if args.save_handoff:
@@ -49,6 +58,7 @@ def main(args: argparse.Namespace) -> int:
         print_json(
             {
                 "resident": True,
+                "pykexec": version(),
                 "kernel": kernel,
                 "firmware": info,
                 "handoff": handoff,

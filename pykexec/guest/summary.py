@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pykexec.abi import TpmBank
+from pykexec.about import version
 from pykexec.errors import FirmwareError
 from pykexec.firmware.devices import (
     block_info_request,
@@ -44,6 +45,7 @@ def status_lines(
     arena = f"{handoff.arena}, {format_size(handoff.arena.size)}"
     yield "under live boot services"
     yield firmware_line(info)
+    yield f"pykexec: {version()}"
     yield f"kernel: {os.uname().release}"
     yield f"arena: {arena}, {format_size(info.arena_peak)} used by the kernel's start"
     window = f"{handoff.window}, {format_size(handoff.window.size)}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pykexec
+from pykexec.about import NUMBER, version
 from pykexec.config.agent import parse_config
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, UsageError
@@ -134,6 +134,7 @@ def _os_release(kernel: bzimage.Kernel) -> str:
     return (
         'NAME="pykexec"\n'
         "ID=pykexec\n"
-        f"VERSION_ID={pykexec.__version__}\n"
-        f'PRETTY_NAME="pykexec {pykexec.__version__} (Linux {kernel.version})"\n'
+        f'VERSION="{version()}"\n'
+        f"VERSION_ID={NUMBER}\n"
+        f'PRETTY_NAME="pykexec {version()} (Linux {kernel.version})"\n'
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import zstandard
 
+from pykexec.about import VERSION_FILE, version
 from pykexec.config.agent import EMBEDDED_PATH, MODULES_PATH
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import cpio, files, interpreter
@@ -88,6 +89,7 @@ def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: bytes) -> Itera
     yield cpio.file(EMBEDDED_PATH, config)
     yield cpio.file(interpreter.library_path("pykexec/data/resume.bin"), resume)
     yield cpio.file(interpreter.library_path("pykexec/data/ramdisk.efi"), ramdisk)
+    yield cpio.file(interpreter.library_path(f"pykexec/{VERSION_FILE}"), f"{version()}\n".encode())
     yield cpio.file("init", _script("pykexec.guest.init"), 0o755)
     yield cpio.file("usr/bin/pykexec", _script("pykexec.cli"), 0o755)
 

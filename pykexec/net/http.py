@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pykexec import __version__
+from pykexec.about import version
 from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
 from pykexec.net.transfer import Deadline, Limits, Sink, Transient, resolve
@@ -84,7 +84,7 @@ def _request(
         try:
             connection.putrequest(method, url.path, skip_host=True, skip_accept_encoding=True)
             connection.putheader("Host", _host(url))
-            connection.putheader("User-Agent", f"pykexec/{__version__}")
+            connection.putheader("User-Agent", f"pykexec/{version()}")
             connection.putheader("Accept-Encoding", "identity")
             connection.putheader("Connection", "close")
             if body is not None:

@@ -4,36 +4,73 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-import pykexec
+from pykexec.about import NUMBER
 from pykexec.run import run
+from tests.lint.tree import ROOT, relative, tracked
+from tests.support.samples_git import commit_all
 
-ROOT = Path(__file__).resolve().parents[2]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
-@pytest.fixture(scope="module", name="wheel")
-def wheel_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from what git would hand out."""
-    directory = tmp_path_factory.mktemp("wheel")
-    source = directory / "source"
-    source.mkdir()
-    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
-    listed = [name for name in names.decode().split("\0") if name and (ROOT / name).exists()]
-    archive = run(["tar", "-c", "-C", ROOT, "--", *listed])
+def build_backend(source: Path, call: str) -> str:
+    """What setuptools answers in source to the call of a build backend's hook (PEP 517)."""
+    script = f"from setuptools import build_meta; print(build_meta.{call})"
+    return run([sys.executable, "-c", script], cwd=source).decode().splitlines()[-1]
+
+
+@pytest.fixture(scope="module", name="source")
+def source_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What git would hand out, without git."""
+    source = tmp_path_factory.mktemp("source")
+    archive = run(["tar", "-c", "-C", ROOT, "--", *map(relative, tracked())])
     run(["tar", "-x", "-C", source], stdin=archive)
-    run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, source])
+    return source
+
+
+@pytest.fixture(scope="module", name="checkout")
+def checkout_fixture(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a git checkout."""
+    checkout = tmp_path_factory.mktemp("checkout") / "pykexec"
+    shutil.copytree(source, checkout)
+    commit_all(checkout)
+    return checkout
+
+
+@pytest.fixture(scope="module", name="version")
+def version_fixture(checkout: Path) -> str:
+    """What that checkout's packages are to be called."""
+    commit = run(["git", "rev-parse", "HEAD"], cwd=checkout).decode()[:12]
+    return f"{NUMBER}+g{commit}"
+
+
+@pytest.fixture(scope="module", name="wheel")
+def wheel_fixture(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from the source distribution that the checkout makes."""
+    directory = tmp_path_factory.mktemp("wheel")
+    sdist = directory / build_backend(checkout, f"build_sdist({str(directory)!r})")
+    run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, sdist])
     (wheel,) = directory.glob("*.whl")
     return wheel
 
 
-def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
-    assert wheel.name == f"pykexec-{pykexec.__version__}-cp311-abi3-linux_x86_64.whl"
+def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path, version: str) -> None:
+    assert wheel.name == f"pykexec-{version}-cp311-abi3-linux_x86_64.whl"
+
+
+@pytest.mark.parametrize("kind", ["source", "checkout"])
+def test_the_version_of_a_package_names_the_commit_where_there_is_one(
+    kind: str, request: pytest.FixtureRequest, version: str, tmp_path: Path
+) -> None:
+    directory: Path = request.getfixturevalue(kind)
+    metadata = build_backend(directory, f"prepare_metadata_for_build_wheel({str(tmp_path)!r})")
+    assert metadata == f"pykexec-{version if kind == 'checkout' else NUMBER}.dist-info"
 
 
 @pytest.mark.parametrize(
@@ -46,19 +83,23 @@ def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
         "pykexec/_crypto.abi3.so",
         "pykexec/vm/guest_os.sh",
         "pykexec/py.typed",
-        f"pykexec-{pykexec.__version__}.dist-info/licenses/LICENSE",
+        "pykexec-{version}.dist-info/licenses/LICENSE",
     ],
 )
-def test_the_wheel_holds(wheel: Path, name: str) -> None:
-    assert name in zipfile.ZipFile(wheel).namelist()
+def test_the_wheel_holds(wheel: Path, name: str, version: str) -> None:
+    assert name.format(version=version) in zipfile.ZipFile(wheel).namelist()
 
 
-def test_an_installed_wheel_works_without_a_compiler(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_works_without_compiler_and_git(
+    wheel: Path, version: str, tmp_path: Path
+) -> None:
     run([*PIP, "install", "--no-deps", "--target", tmp_path / "site", wheel])
     stub = tmp_path / "site" / "pykexec" / "data" / "stub.efi"
-    report = run(
-        [sys.executable, "-m", "pykexec", "inspect", "--json", stub],
-        cwd=tmp_path,
-        env={"PATH": "/nonexistent", "PYTHONPATH": str(tmp_path / "site")},
-    )
-    assert json.loads(report)["kind"]
+
+    def pykexec(*words: str | Path) -> str:
+        alone = {"PATH": "/nonexistent", "PYTHONPATH": str(tmp_path / "site")}
+        command = [sys.executable, "-m", "pykexec", *words]
+        return run(command, cwd=tmp_path, env=alone).decode()
+
+    assert json.loads(pykexec("inspect", "--json", stub))["kind"]
+    assert pykexec("--version") == f"pykexec {version}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from pykexec import __version__
+from pykexec.about import version
 from pykexec.attest import protocol
 from pykexec.server.web import agent_shapes, problems
 from pykexec.server.web.admin.operations import Operation
@@ -45,7 +45,7 @@ def document() -> JsonSchema:
         "openapi": "3.1.0",
         "info": {
             "title": "pykexec attestation server",
-            "version": __version__,
+            "version": version(),
             "description": "Integers are written without fraction and exponent; no key is "
             "unknown, and none occurs twice.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

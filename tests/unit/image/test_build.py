@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from pykexec.about import NUMBER
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, PykexecError, ToolError, UsageError
 from pykexec.image import Recipe, SigningKey, build, builder, files, initrd, interpreter, sign
@@ -111,6 +112,13 @@ def test_agent_and_verbs_can_be_imported_in_the_initramfs(root: Path) -> None:
 def test_command_line_works_in_the_initramfs(root: Path) -> None:
     shown = in_root(root, "/usr/bin/pykexec", "--help")
     assert "exec" in shown and "memmap" in shown
+
+
+def test_an_image_says_which_version_built_it(root: Path, images: list[Path]) -> None:
+    report = inspect(images[0].read_bytes(), "image")
+    shown = in_root(root, "/usr/bin/pykexec", "--version").strip()
+    assert report.uki and shown.startswith(f"pykexec {NUMBER}")
+    assert f'VERSION="{shown.removeprefix("pykexec ")}"' in report.uki.texts[".osrel"]
 
 
 def test_every_shipped_module_of_ours_can_be_imported(root: Path) -> None:

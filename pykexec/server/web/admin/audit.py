@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pykexec import __version__
+from pykexec.about import version
 from pykexec.errors import UsageError
 from pykexec.server.store.records import MACHINE_STATES
 from pykexec.server.web.admin.operations import Call, Lines, Operation
@@ -53,7 +53,7 @@ def _status(call: Call) -> object:
     counts = call.web.store.machine_counts()
     health = call.web.store.health()
     return {
-        "version": __version__,
+        "version": version(),
         "ready": health.ok,
         "faults": list(health.faults),
         "database": health.database,

@@ -12,7 +12,7 @@ from importlib.resources import files
 import jinja2
 from starlette.responses import HTMLResponse, Response
 
-from pykexec import __version__
+from pykexec.about import version
 from pykexec.server.store.accounts import Session
 from pykexec.server.web.admin.operations import allows
 from pykexec.server.web.problems import Problem
@@ -80,7 +80,7 @@ _environment.filters["brief"] = _brief
 def render(name: str, page: Page | None, status: int = 200, **values: object) -> Response:
     """The page by a template; page is None before the login."""
     template = _environment.get_template(name)
-    return HTMLResponse(template.render(page=page, version=__version__, **values), status)
+    return HTMLResponse(template.render(page=page, version=version(), **values), status)
 
 
 def asset(name: str) -> Response:
