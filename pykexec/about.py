@@ -12,6 +12,8 @@ NUMBER = "0.2.0.dev0"
 """The number of this version, or of the one to come; a commit with the tag v<NUMBER> is a release.
 """
 
+AUTHORS = "The pykexec authors"
+
 REPORTS_TO = "maintainers@pykexec.example"
 """Where reports go, those of security holes too. A placeholder: whoever publishes the project sets
 the address here, and lint names the files that say another one.

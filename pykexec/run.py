@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pykexec.errors import ToolError
@@ -22,11 +22,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     timeout_s: float | None = None,
+    success: Collection[int] = (0,),
 ) -> bytes:
     """Run command and return its standard output; ToolError if it fails, is missing or too slow.
 
-    env is added to the environment. The command line is logged so that it can be pasted into a
-    shell.
+    success are the exit statuses that are no failure. env is added to the environment. The command
+    line is logged so that it can be pasted into a shell.
     """
     words = [os.fspath(word) for word in command]
     line = shlex.join(words)
@@ -45,7 +46,7 @@ def run(
         raise ToolError(f"{words[0]}: not installed") from error
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{line}: no end after {timeout_s} s") from error
-    if done.returncode:
+    if done.returncode not in success:
         words_of_end = (done.stderr or done.stdout).decode(errors="replace").strip()
         raise ToolError(f"{line}: exit status {done.returncode}: {words_of_end[-2000:]}")
     return done.stdout

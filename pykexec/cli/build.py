@@ -53,6 +53,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--reference", type=Path, metavar="FILE",
         help="write what a verifier has to know of the image: digests and PCR values, as JSON",
     )  # fmt: skip
+    bill = parser.add_mutually_exclusive_group()
+    bill.add_argument(
+        "--sbom", type=Path, metavar="FILE",
+        help="the bill of materials, CycloneDX JSON (default: beside the image, IMAGE.cdx.json)",
+    )  # fmt: skip
+    bill.add_argument("--no-sbom", action="store_true", help="write no bill of materials")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -84,15 +90,20 @@ def main(args: argparse.Namespace) -> int:
         optional_modules=() if args.no_modules else BRIDGE_MODULES + NATIVE_MODULES,
         more_modules=tuple(args.module),
     )
-    check_writable(args.output)
-    if args.reference:
-        check_writable(args.reference)
+    bill = args.sbom or args.output.with_name(f"{args.output.name}.cdx.json")
+    for target in (args.output, args.reference, None if args.no_sbom else bill):
+        if target:
+            check_writable(target)
     built = build(recipe)
     write_atomically(args.output, built.data)
+    if not args.no_sbom:
+        write_atomically(bill, built.sbom)
     if args.reference:
         values = reference_values(built.data, str(args.output))
         write_atomically(args.reference, encode_reference(values))
     _print(args.output, built)
+    if not args.no_sbom:
+        print(f"  bill of materials {bill}")
     return 0
 
 

@@ -34,6 +34,8 @@ class Built:
     authenticode: bytes
     """SHA-256, as the signature database and PCR 4's events hold it."""
     signed: bool
+    sbom: bytes
+    """The bill of materials, CycloneDX in JSON."""
 
     @property
     def overhead_size(self) -> int:
@@ -43,6 +45,8 @@ class Built:
 
 def build(recipe: Recipe) -> Built:
     """Make the image that recipe describes; a PykexecError names the input that is at fault."""
+    from pykexec.image import sbom  # Slow, and who only looks at images does without.
+
     kernel_data = files.read(recipe.kernel)
     kernel = bzimage.parse(kernel_data, str(recipe.kernel))
     config = files.read(recipe.config) if recipe.config else b""
@@ -74,6 +78,14 @@ def build(recipe: Recipe) -> Built:
         pcr11=measure.predict_all(measure.measured_sections(data, image)),
         authenticode=pe.authenticode_digest(data, image),
         signed=recipe.signing is not None,
+        sbom=sbom.encode(
+            data,
+            kernel=kernel,
+            source=recipe.kernel,
+            linux=kernel_data,
+            stub=stub,
+            initrd=composed,
+        ),
     )
 
 
@@ -97,7 +109,7 @@ def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Ini
         config=config,
         resume=files.read(recipe.resume),
         ramdisk=_ramdisk(recipe),
-        busybox=files.read(recipe.busybox),
+        busybox=recipe.busybox,
         additions=recipe.initrd_add,
     )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from pykexec.errors import UsageError
 
@@ -27,11 +28,18 @@ class Entry:
     """Contents, or the target of a symbolic link."""
     device: tuple[int, int] = (0, 0)
     """Major and minor number of a device node."""
+    origin: Path | None = field(default=None, compare=False)
+    """The file of the build host that data comes from; None if we made it."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.mode)
 
 
-def file(path: str, data: bytes, permissions: int = 0o644) -> Entry:
+def file(path: str, data: bytes, permissions: int = 0o644, *, origin: Path | None = None) -> Entry:
     """A regular file."""
-    return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data)
+    return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data, origin=origin)
 
 
 def directory(path: str, permissions: int = 0o755) -> Entry:

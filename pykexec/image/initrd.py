@@ -36,6 +36,15 @@ _ARCHIVE_MAGICS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """An archive that the user has put behind ours; entries are its files if it was a directory."""
+
+    name: str
+    data: bytes
+    entries: tuple[cpio.Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Initrd:
     """An initramfs as the kernel gets it; unpacked_size is that of our archive before
     compression.
@@ -43,6 +52,11 @@ class Initrd:
 
     data: bytes
     unpacked_size: int
+    entries: tuple[cpio.Entry, ...]
+    """Of our archive."""
+    modules: Mapping[str, Module]
+    """Those of the entries that are kernel modules, by path."""
+    additions: tuple[Addition, ...]
 
 
 def compose(
@@ -53,7 +67,7 @@ def compose(
     config: bytes,
     resume: bytes,
     ramdisk: bytes,
-    busybox: bytes,
+    busybox: Path,
     additions: Sequence[Path] = (),
 ) -> Initrd:
     """The initramfs for one kernel.
@@ -62,17 +76,22 @@ def compose(
     others wait until somebody asks. additions are archives (put behind ours) or directories
     (packed).
     """
-    archive = cpio.archive(
-        [
-            *_base(config, resume, ramdisk, busybox),
-            *_modules(kernel_version, modules, at_boot),
-            *interpreter.entries(),
-        ]
+    by_path = {
+        f"lib/modules/{kernel_version}/{module.name}.ko": module
+        for order in modules.values()
+        for module in order
+    }
+    entries = (
+        *_base(config, resume, ramdisk, busybox),
+        *_modules(by_path, modules, at_boot),
+        *interpreter.entries(),
     )
-    parts = [compress(archive), *(_addition(path) for path in additions)]
+    archive = cpio.archive(entries)
+    added = tuple(_addition(path) for path in additions)
+    parts = [compress(archive), *(addition.data for addition in added)]
     # The kernel looks for the next archive at a multiple of 4 and skips zeros.
     data = b"".join(part + bytes(-len(part) % 4) for part in parts)
-    return Initrd(data, len(archive))
+    return Initrd(data, len(archive), entries, by_path, added)
 
 
 def compress(archive: bytes) -> bytes:
@@ -80,11 +99,11 @@ def compress(archive: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, threads=0, write_checksum=False).compress(archive)
 
 
-def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: bytes) -> Iterator[cpio.Entry]:
+def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: Path) -> Iterator[cpio.Entry]:
     for folder in ("dev", "proc", "sys", "run", "tmp", "root"):
         yield cpio.directory(folder)
     yield cpio.character_device("dev/console", 5, 1)
-    yield cpio.file("bin/busybox", busybox, 0o755)
+    yield cpio.file("bin/busybox", files.read(busybox), 0o755, origin=busybox)
     yield cpio.link("bin/sh", "busybox")
     yield cpio.file(EMBEDDED_PATH, config)
     yield cpio.file(interpreter.library_path("pykexec/data/resume.bin"), resume)
@@ -101,13 +120,14 @@ def _script(module: str) -> bytes:
 
 
 def _modules(
-    version: str, modules: Mapping[str, Sequence[Module]], at_boot: Collection[str]
+    by_path: Mapping[str, Module],
+    modules: Mapping[str, Sequence[Module]],
+    at_boot: Collection[str],
 ) -> Iterator[cpio.Entry]:
     """The modules' files, each once, and the list that linux/modules.py reads."""
-    files = {module.name: module for order in modules.values() for module in order}
-    paths = {name: f"/lib/modules/{version}/{name}.ko" for name in files}
-    for name in sorted(files):
-        yield cpio.file(paths[name], files[name].data)
+    for path, module in by_path.items():
+        yield cpio.file(path, module.data, origin=module.source)
+    paths = {module.name: f"/{path}" for path, module in by_path.items()}
     lines = [
         " ".join(["boot" if name in at_boot else "demand", name, *(paths[m.name] for m in order)])
         for name, order in modules.items()
@@ -115,13 +135,14 @@ def _modules(
     yield cpio.file(MODULES_PATH, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _addition(path: Path) -> bytes:
+def _addition(path: Path) -> Addition:
     if path.is_dir():
-        return compress(cpio.archive(_tree(path)))
+        entries = tuple(_tree(path))
+        return Addition(path.name, compress(cpio.archive(entries)), entries)
     data = files.read(path)
     if not data.startswith(_ARCHIVE_MAGICS):
         raise FormatError(f"{path}: neither a cpio archive nor a compressed one")
-    return data
+    return Addition(path.name, data)
 
 
 def _tree(root: Path) -> Iterator[cpio.Entry]:

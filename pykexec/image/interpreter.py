@@ -79,9 +79,9 @@ def entries() -> Iterator[cpio.Entry]:
         folder = posixpath.join(library, *name.split(".")[:-1])
         objects.append(elf.Object(path, posixpath.join(folder, path.name)))
     for target, data in _compiled(sources):
-        yield cpio.file(target, data)
+        yield cpio.file(f"{target}c", data, origin=sources[target])
     for target, path in elf.closure(objects, _LATE).items():
-        yield cpio.file(target, files.read(path), 0o755)
+        yield cpio.file(target, files.read(path), 0o755, origin=path)
 
 
 def library_path(relative: str) -> str:
@@ -133,5 +133,5 @@ def _compiled(sources: dict[str, Path]) -> Iterator[tuple[str, bytes]]:
     offset = 0
     for target, _ in ordered:
         end = offset + 8 + int.from_bytes(data[offset : offset + 8], "little")
-        yield target + "c", data[offset + 8 : end]
+        yield target, data[offset + 8 : end]
         offset = end

@@ -13,7 +13,7 @@ import lzma
 import os
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
@@ -28,11 +28,16 @@ _SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A kernel module as insmod takes it: ELF, not compressed; needs names others."""
+    """A kernel module as insmod takes it: ELF, not compressed; needs names others. Where it was
+    found, in source, makes no difference.
+    """
 
     name: str
     data: bytes
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...]
+    licence: str
+    """As MODULE_LICENSE() says it."""
+    source: Path = field(compare=False)
 
 
 def load(
@@ -55,10 +60,11 @@ def load(
         if name not in available:
             raise FormatError(f"{directory}: no kernel module {name}{needed_by}")
         data = _unpack(available[name])
-        needs = tuple(_dependencies(data, available[name]))
+        said = _modinfo(data, available[name])
+        needs = tuple(_canonical(other) for other in said.get("depends", "").split(",") if other)
         for dependency in needs:
             visit(dependency, f", which {name} needs")
-        found[name] = Module(name, data, needs)
+        found[name] = Module(name, data, needs, said.get("license", ""), available[name])
 
     wanted = [_canonical(name) for name in names]
     wanted += [name for name in map(_canonical, optional) if name in available or name in builtin]
@@ -117,15 +123,12 @@ def _unpack(path: Path) -> bytes:
     return data
 
 
-def _dependencies(data: bytes, path: Path) -> list[str]:
+def _modinfo(data: bytes, path: Path) -> dict[str, str]:
     try:
         section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
     except ELFError as error:
         raise FormatError(f"{path}: not a kernel module: {error}") from error
     if section is None:
         raise FormatError(f"{path}: not a kernel module: no .modinfo section")
-    for field in bytes(section.data()).split(b"\0"):
-        key, _, value = field.partition(b"=")
-        if key == b"depends":
-            return [_canonical(name) for name in value.decode().split(",") if name]
-    return []
+    pairs = (each.partition("=") for each in bytes(section.data()).decode("latin-1").split("\0"))
+    return {key: value for key, _, value in pairs}

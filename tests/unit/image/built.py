@@ -2,7 +2,8 @@
 """Run by tests in a process and environment of its own: builds an image of the inputs in a
 directory.
 
-Arguments: directory with kernel, modules, stub, resume, ramdisk; file to write.
+Arguments: directory with kernel, modules, stub, resume, ramdisk; file to write, with the bill
+of materials beside it.
 """
 
 from __future__ import annotations
@@ -26,4 +27,6 @@ def recipe(directory: Path) -> Recipe:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_bytes(build(recipe(Path(sys.argv[1]))).data)
+    built = build(recipe(Path(sys.argv[1])))
+    Path(sys.argv[2]).write_bytes(built.data)
+    Path(f"{sys.argv[2]}.cdx.json").write_bytes(built.sbom)

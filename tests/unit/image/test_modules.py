@@ -65,7 +65,8 @@ def test_built_in_module_needs_nothing(tree: Path) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_compressed_modules_are_unpacked(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"one{suffix}").write_bytes(FORMATS[suffix](module("")))
-    assert modules.load(tmp_path, ["one"]) == {"one": [modules.Module("one", module(""))]}
+    one = modules.Module("one", module(""), (), "GPL", tmp_path)
+    assert modules.load(tmp_path, ["one"]) == {"one": [one]}
 
 
 @pytest.mark.parametrize(
