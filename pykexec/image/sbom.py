@@ -55,7 +55,7 @@ def encode(
 
     UsageError if SOURCE_DATE_EPOCH is no time.
     """
-    files = [entry for entry in initrd.entries if entry.is_file]
+    files = [*{entry.path: entry for entry in initrd.entries if entry.is_file}.values()]
     origins = [entry.origin for entry in files if entry.origin and not _is_ours(entry)]
     known = owners([source, *origins])
     of_kernel = Component(

@@ -41,6 +41,7 @@ def test_stock_kernel_runs_under_live_boot_services(
 
     status = guest.json("pykexec status --json")
     assert status["resident"] and status["kernel"].startswith(kernel.partition("-")[0] + ".")
+    assert f"pykexec {status['pykexec']}" == guest.ok("pykexec --version")
     assert status["firmware"]["image_path"] == r"\EFI\pykexec\pykexec.efi"
     assert guest.ok("nproc") == "1"
     clock = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
