@@ -112,7 +112,9 @@ def generate(module: Module, target: Path) -> None:
 
 
 class build_ext(setuptools_build_ext):
-    """Generates the bindings, compiles them, and builds the freestanding images into data/."""
+    """Generates the bindings, compiles them, and builds the freestanding images into data/; writes
+    the manual page.
+    """
 
     def run(self) -> None:
         for extension in self.extensions:
@@ -126,6 +128,16 @@ class build_ext(setuptools_build_ext):
             extension.extra_link_args = list(LINK_FLAGS)
         super().run()
         self._build_freestanding()
+        self._write_manual()
+
+    def _write_manual(self) -> None:
+        with _package_on_path():
+            from pykexec.cli._manual import manual_page
+
+        page = Path(self.build_temp) / "pykexec.1"
+        page.write_text(manual_page())
+        # "install", which a wheel is made by, runs after this.
+        self.distribution.data_files = [("share/man/man1", [str(page)])]
 
     def _build_freestanding(self) -> None:
         with _package_on_path():

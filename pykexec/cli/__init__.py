@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: finds the verb, prints its errors, returns its exit code.
 
-A verb is a module beside this one with HELP, configure(parser) and main(args) -> int.
+A verb is a module beside this one with HELP, EXAMPLES, configure(parser) and main(args) -> int.
 Only the one that was asked for is imported.
 """
 
@@ -50,10 +50,14 @@ reports of faults and of security holes: {REPORTS_TO}
 """
 
 
+EXAMPLES_TITLE = "examples:\n"
+"""What stands before the examples in a verb's epilog; a line for each of them."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code, or that of the error, which is printed as one line."""
     words = sys.argv[1:] if argv is None else list(argv)
-    args = _parser(words).parse_args(words)
+    args = make_parser(words).parse_args(words)
     if args.verbose:
         from pykexec.log import configure
 
@@ -76,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for a command line: of the verb in it, or of all where there is none."""
     parser = argparse.ArgumentParser(
         prog="pykexec",
         description=DESCRIPTION,
@@ -111,6 +116,9 @@ def _add_verb(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
+    notes = f"{parser.epilog}\n" if parser.epilog else ""
+    examples = "".join(f"  {line}\n" for line in module.EXAMPLES.strip().splitlines())
+    parser.epilog = notes + EXAMPLES_TITLE + examples
     parser.set_defaults(main=module.main)
 
 

@@ -21,6 +21,10 @@ Nothing that the server releases is opened, but it counts as released: this boot
 more. Without --server and --ca those of the image's configuration count. On a machine that was
 booted normally Linux' own TPM and event log are used.
 """
+EXAMPLES = """\
+pykexec attest
+pykexec attest --server https://keys.example:8443 --ca ca.pem --save evidence.json
+"""
 _EVENT_LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
 _DEVICE = "/dev/tpmrm0"
 

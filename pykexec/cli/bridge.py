@@ -8,6 +8,11 @@ import argparse
 from pykexec.config.bridges import KINDS
 
 HELP = "start, stop or list the bridges that make the firmware's devices Linux' own"
+EXAMPLES = """\
+pykexec bridge status
+pykexec bridge start block tpm
+pykexec bridge stop net
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

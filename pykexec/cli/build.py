@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from pykexec.image.builder import Built
 
 HELP = "make a bootable image: stub, stock kernel and agent in one EFI application"
+EXAMPLES = """\
+pykexec build --kernel /boot/vmlinuz-6.1.0-50-cloud-amd64 --config agent.toml --output pykexec.efi
+pykexec build --kernel vmlinuz --modules lib/modules/6.12.0 --module xfs --output pykexec.efi
+pykexec build --kernel vmlinuz --sign-key db.key --sign-cert db.pem --output pykexec.efi
+pykexec build --kernel vmlinuz --reference image.json --output pykexec.efi
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

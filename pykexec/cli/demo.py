@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pykexec.vm.stages import Reached
 
 HELP = "show it in a virtual machine: network boot, attestation, released key, unlocked volume"
+EXAMPLES = """\
+pykexec demo
+pykexec demo --local --kernel 6.12-cloud
+pykexec demo --net --keep /tmp/demo
+"""
 DEFAULT_DIRECTORY = Path("build/demo")
 
 

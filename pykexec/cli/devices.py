@@ -6,6 +6,11 @@ from __future__ import annotations
 import argparse
 
 HELP = "list the firmware's devices: which they are in Linux, their device paths"
+EXAMPLES = """\
+pykexec devices
+pykexec devices --connect --all
+pykexec devices --linux
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pykexec.tpm.eventlog import Event, EventLog
 
 HELP = "show the firmware's event log, and compare what it explains with the TPM's PCRs"
+EXAMPLES = """\
+pykexec eventlog
+pykexec eventlog --output /tmp/event-log.bin
+"""
 
 # A digest's first digits tell events apart; --json has them all.
 _DIGITS = 16

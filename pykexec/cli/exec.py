@@ -25,6 +25,12 @@ Without --via, kexec is tried first; where the kernel refuses it (lockdown), the
 through the mailbox instead, and a line says so. On a machine that was booted normally only
 --via boot-next works: the file must lie on the ESP, and the machine reboots into it.
 """
+EXAMPLES = r"""
+pykexec exec '\EFI\debian\grubx64.efi'
+pykexec exec --volume ESP '\EFI\Linux\rescue.efi' --options "quiet"
+pykexec exec https://boot.example/os.efi --ca /tmp/ca.pem
+pykexec exec /boot/efi/EFI/BOOT/BOOTX64.EFI --via boot-next  # on a machine booted normally
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pykexec.image.inspection import HandoffReport, PeReport, Report, UkiReport
 
 HELP = "show what an image, a kernel, the resume image or a dump of the handoff holds"
+EXAMPLES = """\
+pykexec inspect pykexec.efi
+pykexec inspect /boot/vmlinuz-6.1.0-50-cloud-amd64 --json
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

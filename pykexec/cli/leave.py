@@ -8,6 +8,10 @@ import argparse
 from pykexec.config.agent import ACTIONS
 
 HELP = "end Linux and return to the firmware, without kexec"
+EXAMPLES = """\
+pykexec leave
+pykexec leave --action boot-next
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,10 @@ come back within five minutes is ended by the firmware's watchdog, with a reset.
 services, such as the loader of an operating system, ends Linux: start that with `pykexec exec`.
 Load drivers before `pykexec exec --load-only`, which has to be repeated otherwise.
 """
+EXAMPLES = r"""
+pykexec load-driver '\EFI\drivers\ext4_x64.efi'
+pykexec load-driver /tmp/tool.efi --options=-v --no-connect
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

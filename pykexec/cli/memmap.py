@@ -6,6 +6,10 @@ from __future__ import annotations
 import argparse
 
 HELP = "print the firmware's memory map, or with --linux what Linux was given of it"
+EXAMPLES = """\
+pykexec memmap
+pykexec memmap --linux
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

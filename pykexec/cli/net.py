@@ -6,6 +6,12 @@ from __future__ import annotations
 import argparse
 
 HELP = "show the firmware's network devices, or with up and down configure them"
+EXAMPLES = """\
+pykexec net
+pykexec net up
+pykexec net up efi0 --dhcp
+pykexec net down
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,11 @@ root. iPXE gets boot.ipxe, if DIR has it. Never let it loose in a network with a
 own: --proxy is for that; it adds where to boot from (PXE over IPv4) and gives no addresses.
 Without --interface, HTTP alone is served.
 """
+EXAMPLES = """\
+pykexec netboot serve build/netboot
+pykexec netboot serve build/netboot --interface eth1
+pykexec netboot serve build/netboot --interface eth1 --proxy --tls cert.pem key.pem
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,14 @@ EPILOG = """\
 EVIDENCE is what `pykexec attest --save` writes. A policy that is learnt allows the boot that it was
 learnt from: be sure that this was a good one.
 """
+EXAMPLES = """\
+pykexec policy learn evidence.json --image image.json -o policy.toml
+pykexec policy check evidence.json policy.toml --ek-root tpm-vendor.pem
+pykexec policy explain policy.toml
+pykexec policy explain policy.toml evidence.json
+pykexec policy predict evidence.json --name "dbx 2026-11" --append dbx=update.bin --policy old.toml
+pykexec policy predict evidence.json --image new-image.json --name "image 2" -o added.toml
+"""
 _SIGNATURES = "signature lists, or an update file with authentication"
 
 

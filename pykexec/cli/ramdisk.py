@@ -18,6 +18,12 @@ A RAM disk outlives this Linux: payloads read and boot from it. It is gone, and 
 when an operating system leaves boot services (unless it was added with --persist-to-os), when it
 is removed, and when the image returns to the firmware for good.
 """
+EXAMPLES = """\
+pykexec ramdisk add rescue.img
+pykexec ramdisk add installer.iso --type virtual-cd --persist-to-os
+pykexec ramdisk list
+pykexec ramdisk remove 1
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

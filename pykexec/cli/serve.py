@@ -15,6 +15,11 @@ init` makes the key file, the database and the first administrator.
 A database is sqlite:///PATH or postgresql://USER@HOST/NAME. SIGTERM ends gracefully, SIGHUP starts
 the workers anew, with the certificate as it is then.
 """
+EXAMPLES = """\
+pykexec serve --database sqlite:///store.db --master-key file:master.key
+pykexec serve --database postgresql:///pykexec --master-key vault:transit/pykexec --workers 2
+pykexec serve --database sqlite:///s.db --master-key env:KEY --tls-cert c.pem --tls-key k.pem
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,48 @@ init, migrate, rewrap and check-audit work on the database itself; all others as
 by --url and with the token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or
 $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or its name.
 """
+EXAMPLES = """\
+pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
+pykexec server migrate --database sqlite:///s.db --master-key file:master.key
+pykexec server rewrap --database sqlite:///s.db --master-key file:old.key --new-key file:new.key
+pykexec server check-audit --database sqlite:///s.db --master-key file:master.key
+pykexec server --url https://keys.example:8443 --ca ca.pem --token-file admin.token status
+pykexec server machines --state pending
+pykexec server show 3f2a
+pykexec server attestations web-1
+pykexec server evidence 17
+pykexec server add ek.pub --name web-1 --policy servers
+pykexec server approve 3f2a --policy servers
+pykexec server refuse 3f2a --reason "nobody knows it"
+pykexec server retire web-1 --reason sold --for-good
+pykexec server tags web-1 site=north rack=7
+pykexec server name 3f2a web-1
+pykexec server set-policy web-1 servers
+pykexec server forget-boots web-1 --reason "TPM cleared for repair"
+pykexec server secret list web-1
+pykexec server secret put web-1 disk --kind luks-key --file key.bin
+pykexec server secret revoke web-1 disk
+pykexec server policy list
+pykexec server policy show servers
+pykexec server policy put servers policy.toml --comment "new kernel"
+pykexec server enrolment hashes=true default_policy=servers
+pykexec server ek-hash list
+pykexec server ek-hash add hashes.txt --policy servers
+pykexec server ek-hash remove 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+pykexec server ek-root list
+pykexec server ek-root add tpm-vendor.pem
+pykexec server ek-root remove 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+pykexec server token list
+pykexec server token create monitoring --role viewer --days 365 --output monitoring.token
+pykexec server token revoke monitoring
+pykexec server operator list
+pykexec server operator create anna --role operator
+pykexec server operator password anna
+pykexec server operator remove anna
+pykexec server audit list --subject web-1
+pykexec server audit verify
+pykexec server audit export
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,11 @@ import argparse
 import os
 
 HELP = "say whether this Linux runs under live boot services, and whose (exit code 0 either way)"
+EXAMPLES = """\
+pykexec status
+pykexec status --json
+pykexec status --save-handoff /tmp/handoff.bin
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

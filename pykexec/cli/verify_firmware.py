@@ -6,6 +6,9 @@ from __future__ import annotations
 import argparse
 
 HELP = "compare the machine's state before, under and after Linux (exit code 8 if it differs)"
+EXAMPLES = """\
+pykexec verify-firmware
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

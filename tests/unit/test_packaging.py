@@ -83,6 +83,7 @@ def test_the_version_of_a_package_names_the_commit_where_there_is_one(
         "pykexec/_crypto.abi3.so",
         "pykexec/vm/guest_os.sh",
         "pykexec/py.typed",
+        "pykexec-{version}.data/data/share/man/man1/pykexec.1",
         "pykexec-{version}.dist-info/licenses/LICENSE",
     ],
 )
