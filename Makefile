@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 600
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
 	dosfstools e2fsprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
-	libclang-rt-14-dev libdevmapper1.02.1 libefivar1 libssl-dev lld llvm mtools ntfs-3g openssl \
+	libclang-rt-14-dev libdevmapper1.02.1 libefivar1 libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
@@ -35,7 +35,7 @@ SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 .PHONY: help demo test test-all clocks lint unit golden fuzz-short vm fuzz bench image control
-.PHONY: payloads clean apt
+.PHONY: payloads docs clean apt
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
@@ -51,7 +51,7 @@ test-all: test clocks ## and those that take longer
 
 ##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2)
 
-lint: $(INSTALLED) ## sources, style, types
+lint: $(INSTALLED) ## sources, style, types, documentation
 	$(PYTEST) tests/lint
 
 unit: $(INSTALLED) ## what needs no machine
@@ -77,13 +77,13 @@ control: $(INSTALLED) ## start every payload by the firmware alone, to compare w
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) -m control tests/vm
 
-# The table goes into the README where it has one.
+# The table goes into the page that has one.
 payloads: $(INSTALLED) ## start every payload by the firmware and by us; make the table
 	$(call FETCH,fetch_for_tests)
 	rm -f build/payloads.json
 	$(PYTEST) -n $(JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
 		tests/vm/test_payloads.py
-	$(PY) -m tests.payload_table $(wildcard README.md)
+	$(PY) -m tests.payload_table $(wildcard docs/payloads.md)
 
 ##@ Measure and build
 bench: $(INSTALLED) ## measure start, devices and attestation
@@ -94,6 +94,9 @@ image: $(INSTALLED) ## build build/pykexec.efi of a packaged kernel, KERNEL=6.1-
 	mkdir -p build
 	$(PY) -m pykexec build --output build/pykexec.efi $$($(PY) -c 'from pykexec.vm.kernels \
 	import kernel; k = kernel("$(KERNEL)"); print("--kernel", k.image, "--modules", k.modules)')
+
+docs: $(INSTALLED) ## build the documentation, build/docs/index.html; no network is needed
+	$(PY) -m sphinx --quiet --fresh-env --fail-on-warning -d build/doctrees docs build/docs
 
 ##@ The series for Linux
 # It is kept in .cache/kernel: `make image KERNEL=6.12-pykexec` uses it.
@@ -122,7 +125,7 @@ help: ## list the targets
 
 $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build,server]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build,server,docs]'
 	touch $@
 
 # No question may be asked: there may be nobody to answer.

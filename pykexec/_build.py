@@ -134,8 +134,9 @@ class build_ext(setuptools_build_ext):
         with _package_on_path():
             from pykexec.cli._manual import manual_page
 
+            text = manual_page()
         page = Path(self.build_temp) / "pykexec.1"
-        page.write_text(manual_page())
+        page.write_text(text)
         # "install", which a wheel is made by, runs after this.
         self.distribution.data_files = [("share/man/man1", [str(page)])]
 
