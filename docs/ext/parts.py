@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pykexec.attest.server import metrics
+from pykexec.server.web import metrics
 
 PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 

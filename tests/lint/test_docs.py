@@ -147,7 +147,7 @@ def test_an_example_of_agent_toml_is_one(text: str) -> None:
 
 @pytest.mark.parametrize("text", examples("policies.md"))
 def test_an_example_of_a_policy_is_one(text: str) -> None:
-    from pykexec.attest.verifier.policy import parse_policy
+    from pykexec.policy import parse_policy
 
     assert parse_policy(text.encode(), "page").name == tomllib.loads(text)["name"]
 
