@@ -25,10 +25,14 @@ autodoc_member_order = "bysource"
 python_display_short_literal_types = True
 maximum_signature_line_length = 88
 
-# Every reference within the site is checked. Types of others have no page here, and a private
-# module's types none either.
+# Every reference within the site is checked. Types of others have no place here, nor have private
+# ones and those that are variables.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!pykexec\.).*"), ("py:.*", r".*\b_\w+.*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!pykexec\.).*"),
+    ("py:.*", r".*\b_\w+.*"),
+    ("py:class", r"pykexec\..+\.[A-Z](_co)?"),
+]
 
 html_theme = "furo"
 html_title = f"pykexec {release}"

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from docs.ext import api, commands, parts
+from docs.ext import agent_toml, api, commands, parts
 
 PARTS: Mapping[str, Callable[[str], str]] = {
+    "agent_toml": agent_toml.reference,
     "commands": commands.commands,
     "exit_codes": commands.exit_codes,
     "diagram": parts.diagram,

@@ -31,7 +31,7 @@ _DEVICE = "/dev/tpmrm0"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from pykexec.config.attest import BANKS, EK_KINDS
+    from pykexec.config.keys import BANKS, EK_KINDS
 
     parser.epilog = EPILOG
     parser.add_argument("--server", metavar="URL", help="https://...")

@@ -7,7 +7,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from pykexec.config.agent import ACTIONS
+from pykexec.config.keys import ACTIONS
 from pykexec.errors import NotResidentError
 
 if TYPE_CHECKING:

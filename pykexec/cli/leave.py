@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from pykexec.config.agent import ACTIONS
+from pykexec.config.keys import ACTIONS
 
 HELP = "end Linux and return to the firmware, without kexec"
 EXAMPLES = """\

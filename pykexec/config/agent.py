@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pykexec.config import keys
 from pykexec.config.attest import AttestConfig, parse_attest
-from pykexec.config.table import Table
+from pykexec.config.table import Key, Table
 from pykexec.errors import ConfigError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
@@ -14,13 +15,6 @@ MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/linux/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
 NETWORK_NAME = "agent.toml"  # beside the image, on the server that it came from
-
-# What the agent bridges when a person is expected; "net" waits until something needs it, since
-# it takes the NICs away from the firmware.
-ATTENDED_BRIDGES = ("block", "tpm")
-
-# The names of enum pk_action that a configuration may use.
-ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +46,23 @@ class NetworkConfig:
     address: str = ""
     gateway: str = ""
     dns: tuple[str, ...] = ()
-    timeout_s: int = 10
-    total_s: int = 600
+    timeout_s: int = keys.SILENCE_S.default
+    total_s: int = keys.TOTAL_S.default
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """A whole agent.toml; the defaults are those of an empty file."""
 
-    locked: bool = False
+    locked: bool = keys.LOCKED.default
     payload: PayloadConfig | None = None
-    failure_action: str = "agent"
-    timeout_s: int = 0
-    shell: bool = True
-    bridges: tuple[str, ...] = ATTENDED_BRIDGES
+    failure_action: str = keys.ACTION.default
+    timeout_s: int = keys.MENU_TIMEOUT_S.default
+    shell: bool = keys.SHELL.default
+    bridges: tuple[str, ...] = keys.BRIDGES.default
     network: NetworkConfig = field(default_factory=NetworkConfig)
     attest: AttestConfig | None = None
-    native: bool = True  # False: leave what the kernel itself can do unused
+    native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
 
 
 def parse_config(data: bytes, source: str) -> AgentConfig:
@@ -84,56 +78,43 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{source}: not TOML: {error}") from None
     root = Table(source, "", document)
-    payload, failure, agent = root.table("payload"), root.table("failure"), root.table("agent")
-    network, attest = root.table("network"), root.table("attest")
-    attended = payload is None
+    unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
+    payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
+    agent, network = root.table(keys.AGENT), root.table(keys.NETWORK)
+    attest = root.table(keys.ATTEST)
     config = AgentConfig(
-        locked=root.flag("locked", False),
-        payload=None if payload is None else _payload(payload),
-        failure_action=_action(failure, "agent" if attended else "boot-next"),
-        timeout_s=agent.number("timeout_s", 0) if agent else 0,
-        shell=agent.flag("shell", attended) if agent else attended,
-        bridges=_bridges(agent, ATTENDED_BRIDGES if attended else ()),
-        network=_network(network) if network else NetworkConfig(),
-        attest=None if attest is None else parse_attest(attest),
-        native=agent.flag("native", True) if agent else True,
+        locked=root.take(keys.LOCKED),
+        payload=_payload(payload) if unattended else None,
+        failure_action=failure.take(keys.ACTION, "boot-next" if unattended else None),
+        timeout_s=agent.take(keys.MENU_TIMEOUT_S),
+        shell=agent.take(keys.SHELL, False if unattended else None),
+        # An unattended boot has no time to lose.
+        bridges=agent.take(keys.BRIDGES, () if unattended else None),
+        network=_network(network),
+        attest=parse_attest(attest) if attested else None,
+        native=agent.take(keys.NATIVE),
     )
     for table in (root, payload, failure, agent, network, attest):
-        if table:
-            table.refuse_rest()
+        table.refuse_rest()
     return config
 
 
 def _payload(table: Table) -> PayloadConfig:
-    path, url = table.text("path"), table.text("url")
+    path, url = table.take(keys.PATH), table.take(keys.URL)
     if path and url:
-        raise table.fault("url", "path and url exclude each other")
-    options = table.text("options") or ""
-    sha256 = (table.text("sha256") or "").lower()
+        raise table.fault(keys.URL.name, "path and url exclude each other")
+    options, sha256 = table.take(keys.OPTIONS), table.take(keys.SHA256).lower()
     if sha256 and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
-        raise table.fault("sha256", "must be 64 hexadecimal digits")
+        raise table.fault(keys.SHA256.name, "must be 64 hexadecimal digits")
     if url:
         _check_url(table, url)
         return PayloadConfig(url, None, options, True, sha256)
-    if path is None:
-        raise table.fault("path", "missing")
+    if not path:
+        raise table.fault(keys.PATH.name, "missing")
     if not path.startswith("\\") or "\0" in path:
-        raise table.fault(
-            "path", f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
-        )
-    return PayloadConfig(path, table.text("volume"), options, False, sha256)
-
-
-def _bridges(table: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
-    """agent.bridges: what is bridged at the start; an unattended boot has no time to lose."""
-    from pykexec.config.bridges import KINDS
-
-    if table is None or "bridges" not in table.values:
-        return default
-    kinds = table.texts("bridges")
-    if unknown := set(kinds) - set(KINDS):
-        raise table.fault("bridges", f"{min(unknown)!r} is not one of {', '.join(KINDS)}")
-    return kinds
+        fault = f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
+        raise table.fault(keys.PATH.name, fault)
+    return PayloadConfig(path, table.take(keys.VOLUME) or None, options, False, sha256)
 
 
 def _check_url(table: Table, url: str) -> None:
@@ -142,64 +123,60 @@ def _check_url(table: Table, url: str) -> None:
     try:
         parse_url("http://server/").join(url)
     except UsageError as error:
-        raise table.fault("url", str(error)) from None
+        raise table.fault(keys.URL.name, str(error)) from None
 
 
 def _network(table: Table) -> NetworkConfig:
-    default = NetworkConfig()
-    address, gateway, dns = table.text("address"), table.text("gateway"), table.texts("dns")
-    for key, text in (("gateway", gateway), *(("dns", server) for server in dns)):
-        _check_address(table, key, text or "")
+    address, gateway = table.take(keys.ADDRESS), table.take(keys.GATEWAY)
+    dns = table.take(keys.DNS)
+    _check_address(table, keys.GATEWAY, gateway)
+    for server in dns:
+        _check_address(table, keys.DNS, server)
     if address and "/" not in address:
-        raise table.fault("address", f"{address!r} has no prefix length, such as 10.0.0.5/24")
-    _check_address(table, "address", address or "")
+        fault = f"{address!r} has no prefix length, such as 10.0.0.5/24"
+        raise table.fault(keys.ADDRESS.name, fault)
+    _check_address(table, keys.ADDRESS, address)
     if (gateway or dns) and not address:
-        raise table.fault("gateway" if gateway else "dns", "needs an address; DHCP brings its own")
+        key = keys.GATEWAY if gateway else keys.DNS
+        raise table.fault(key.name, "needs an address; DHCP brings its own")
     return NetworkConfig(
         authorities=_authorities(table),
-        interface=table.text("interface") or "",
-        address=address or "",
-        gateway=gateway or "",
+        interface=table.take(keys.INTERFACE),
+        address=address,
+        gateway=gateway,
         dns=dns,
-        timeout_s=table.number("timeout_s", default.timeout_s),
-        total_s=table.number("total_s", default.total_s),
+        timeout_s=table.take(keys.SILENCE_S),
+        total_s=table.take(keys.TOTAL_S),
     )
 
 
 def _authorities(table: Table) -> str:
     """PEM, or the absolute path of a file of the initramfs that holds it."""
-    text = table.text("ca") or ""
+    text, name = table.take(keys.CA), keys.CA.name
     if not text.startswith("/"):
         if text and "-----BEGIN CERTIFICATE-----" not in text:
-            raise table.fault("ca", "neither PEM certificates nor a path that begins with '/'")
+            raise table.fault(name, "neither PEM certificates nor a path that begins with '/'")
         return text
     try:
         with open(text, encoding="ascii") as file:
             pem = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise table.fault("ca", f"{text}: {getattr(error, 'strerror', 'not PEM')}") from None
+        raise table.fault(name, f"{text}: {getattr(error, 'strerror', 'not PEM')}") from None
     if "-----BEGIN CERTIFICATE-----" not in pem:
-        raise table.fault("ca", f"{text}: not PEM")
+        raise table.fault(name, f"{text}: not PEM")
     return pem
 
 
-def _check_address(table: Table, key: str, text: str) -> None:
+def _check_address(table: Table, key: Key[object], text: str) -> None:
     import ipaddress
 
     try:
-        if text and key == "address":
+        if text and key is keys.ADDRESS:
             ipaddress.ip_interface(text)
         elif text:
             ipaddress.ip_address(text)
     except ValueError as error:
-        raise table.fault(key, str(error)) from None
-
-
-def _action(table: Table | None, default: str) -> str:
-    action = table.text("action") if table else None
-    if table and action and action not in ACTIONS:
-        raise table.fault("action", f"{action!r} is not one of {', '.join(ACTIONS)}")
-    return action or default
+        raise table.fault(key.name, str(error)) from None
 
 
 def read_embedded() -> bytes | None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pykexec.config import keys
 from pykexec.config.table import Table
 from pykexec.errors import UsageError
-
-EK_KINDS = ("auto", "rsa2048", "ecc-p256", "ecc-p384")
-"""Endorsement keys that may be asked for; "auto" is the best one that has a certificate."""
-BANKS = ("sha256", "sha384")
-"""PCR banks that may be quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +21,32 @@ class AttestConfig:
     """
 
     server: str
-    required: bool = True
-    timeout_s: int = 120
-    bank: str = ""
-    ek: str = "auto"
-    persist: bool = False
+    required: bool = keys.REQUIRED.default
+    timeout_s: int = keys.ATTEST_TIMEOUT_S.default
+    bank: str = keys.BANK.default
+    ek: str = keys.EK.default
+    persist: bool = keys.PERSIST.default
 
 
 def parse_attest(table: Table) -> AttestConfig:
     """Read the table; ConfigError names key and fault."""
-    server = table.text("server")
-    if server is None:
-        raise table.fault("server", "missing")
+    server = table.take(keys.SERVER)
+    if not server:
+        raise table.fault(keys.SERVER.name, "missing")
     try:
         check_server(server)
     except UsageError as error:
-        raise table.fault("server", str(error)) from None
-    default = AttestConfig(server)
-    timeout_s = table.number("timeout_s", default.timeout_s)
+        raise table.fault(keys.SERVER.name, str(error)) from None
+    timeout_s = table.take(keys.ATTEST_TIMEOUT_S)
     if not timeout_s:
-        raise table.fault("timeout_s", "must be 1 or more")
+        raise table.fault(keys.ATTEST_TIMEOUT_S.name, "must be 1 or more")
     return AttestConfig(
         server=server,
-        required=table.flag("required", default.required),
+        required=table.take(keys.REQUIRED),
         timeout_s=timeout_s,
-        bank=_one_of(table, "bank", BANKS, default.bank),
-        ek=_one_of(table, "ek", EK_KINDS, default.ek),
-        persist=table.flag("persist", default.persist),
+        bank=table.take(keys.BANK),
+        ek=table.take(keys.EK),
+        persist=table.take(keys.PERSIST),
     )
 
 
@@ -64,10 +59,3 @@ def check_server(address: str) -> None:
         raise UsageError(f"{address}: evidence and secrets go by https:// alone")
     if "?" in address:
         raise UsageError(f"{address}: paths are added to it, a query is of no use")
-
-
-def _one_of(table: Table, key: str, known: tuple[str, ...], default: str) -> str:
-    text = table.text(key)
-    if text is not None and text not in known:
-        raise table.fault(key, f"{text!r} is not one of {', '.join(known)}")
-    return text or default

@@ -1,9 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TOML tables of a configuration, taken apart key by key; every fault names source and key."""
+"""TOML tables of a configuration and the keys that they may have; a fault names source and key."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
 from pykexec.errors import ConfigError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T_co]):
+    """What values may be: in words, and as a function that gives None for what is none."""
+
+    name: str
+    read: Callable[[object], T_co | None]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        return None
+    return tuple(value)
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _number(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value
+
+
+TEXT = Kind("a string", _text)
+TEXTS = Kind("a list of strings", _texts)
+FLAG = Kind("true or false", _flag)
+NUMBER = Kind("a number, 0 or more", _number)
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T_co]):
+    """A key, for the parser and for who documents it.
+
+    default counts where the key is missing; unset says in words what does where that depends on
+    other keys. choices are all that a string, or each of a list, may be.
+    """
+
+    name: str
+    kind: Kind[T_co]
+    default: T_co
+    what: str
+    unset: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table: its name ("" is the document itself), what it is for, its keys."""
+
+    name: str
+    what: str
+    keys: tuple[Key[object], ...]
 
 
 class Table:
@@ -18,42 +84,33 @@ class Table:
         """The error for a key."""
         return ConfigError(f"{self.source}: {self.prefix}{key}: {fault}")
 
-    def table(self, key: str) -> Table | None:
-        """A table; None where there is none."""
-        value = self.values.pop(key, None)
-        if value is None:
-            return None
+    def has(self, section: Section) -> bool:
+        """Is there such a table, though it may be empty?"""
+        return section.name in self.values
+
+    def table(self, section: Section) -> Table:
+        """A table; an empty one where there is none."""
+        value = self.values.pop(section.name, {})
         if not isinstance(value, dict):
-            raise self.fault(key, "must be a table")
-        return Table(self.source, f"{self.prefix}{key}.", value)
+            raise self.fault(section.name, "must be a table")
+        return Table(self.source, f"{self.prefix}{section.name}.", value)
 
-    def text(self, key: str) -> str | None:
-        """A string; None where there is none, or an empty one."""
-        value = self.values.pop(key, None)
-        if value is not None and not isinstance(value, str):
-            raise self.fault(key, "must be a string")
-        return value or None
+    def take(self, key: Key[T], unset: T | None = None) -> T:
+        """The key's value; where it is missing, or an empty string, unset or else its default."""
+        found = None
+        if (value := self.values.pop(key.name, None)) is not None:
+            if (found := key.kind.read(value)) is None:
+                raise self.fault(key.name, f"must be {key.kind.name}")
+            self._check_choice(key, found)
+        if found is None or found == "":
+            return key.default if unset is None else unset
+        return found
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
-        value = self.values.pop(key, [])
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            raise self.fault(key, "must be a list of strings")
-        return tuple(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
-        value = self.values.pop(key, default)
-        if not isinstance(value, bool):
-            raise self.fault(key, "must be true or false")
-        return value
-
-    def number(self, key: str, default: int) -> int:
-        """An integer, 0 or more."""
-        value = self.values.pop(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fault(key, "must be a number, 0 or more")
-        return value
+    def _check_choice(self, key: Key[T], found: T) -> None:
+        words = found if isinstance(found, tuple) else (found,) if found else ()
+        for word in words if key.choices else ():
+            if word not in key.choices:
+                raise self.fault(key.name, f"{word!r} is not one of {', '.join(key.choices)}")
 
     def refuse_rest(self) -> None:
         """ConfigError for a key that was not taken."""

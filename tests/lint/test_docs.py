@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.config import parse_config
+from pykexec.config.agent import parse_config
 from tests.lint.tree import ROOT, relative, tracked
 
 DOCS = ROOT / "docs"

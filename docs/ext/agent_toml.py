@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference of agent.toml, from the tables that its parser reads by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pykexec.config import keys
+from pykexec.config.table import Key, Section
+
+
+def reference(_words: str) -> str:
+    """A part for each table: what it is for, then a row for each key."""
+    return "\n".join(line for section in keys.SECTIONS for line in _section(section))
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"\n## {section.name}\n\n{section.what}\n" if section.name else "\n## Above all tables\n"
+    yield "| key | value | without it | what |"
+    yield "|---|---|---|---|"
+    for key in section.keys:
+        yield f"| `{key.name}` | {_value(key)} | {key.unset or _word(key.default)} | {key.what} |"
+
+
+def _value(key: Key[object]) -> str:
+    kind = key.kind.name
+    return f"{kind}: {', '.join(f'`{word}`' for word in key.choices)}" if key.choices else kind
+
+
+def _word(value: object) -> str:
+    """A default as TOML has it; nothing for an empty string."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"`{value}`" if value else ""
+    return str(value)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every key of agent.toml: what it may be, what counts without it, what it is for."""
+
+from __future__ import annotations
+
+from pykexec.config.bridges import KINDS
+from pykexec.config.table import FLAG, NUMBER, TEXT, TEXTS, Key, Section
+
+ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
+"""The names of enum pk_action that a configuration may use."""
+EK_KINDS = ("auto", "rsa2048", "ecc-p256", "ecc-p384")
+"""Endorsement keys that may be asked for; "auto" is the best one that has a certificate."""
+BANKS = ("sha256", "sha384")
+"""PCR banks that may be quoted."""
+
+LOCKED = Key("locked", FLAG, False, "no other agent.toml takes the place of this one")
+ROOT = Section("", "", (LOCKED,))
+
+PATH = Key("path", TEXT, "", r"a file on a volume, from its root: `'\EFI\debian\grubx64.efi'`")
+URL = Key(
+    "url",
+    TEXT,
+    "",
+    "or its address: `http`, `https` or `tftp`; a relative one begins where the image came from",
+)
+VOLUME = Key(
+    "volume",
+    TEXT,
+    "",
+    "which volume: its GPT partition GUID, its label, or its device path",
+    unset="the image's own",
+)
+OPTIONS = Key("options", TEXT, "", "load options: a kernel's command line, say")
+SHA256 = Key("sha256", TEXT, "", "what the file must have, in hexadecimal digits", unset="any")
+PAYLOAD = Section(
+    "payload",
+    "What is started. With a payload the boot is unattended: nobody is asked, the failure action "
+    "is `boot-next`, and there is no shell unless `agent.shell` allows one.",
+    (PATH, URL, VOLUME, OPTIONS, SHA256),
+)
+
+ACTION = Key(
+    "action",
+    TEXT,
+    "agent",
+    "`agent`: Linux is started again from the image still in memory, and knows the payload's "
+    "fate. `shell`: the same, into the rescue shell. `firmware`: the boot manager's menu. "
+    "`boot-next`: the boot manager tries its next entry. `reset`: the machine is reset",
+    unset="`boot-next` with a payload, else `agent`",
+    choices=ACTIONS,
+)
+FAILURE = Section(
+    "failure",
+    "What happens when the firmware refuses the payload, when it returns, or when it cannot be "
+    "had at all.",
+    (ACTION,),
+)
+
+MENU_TIMEOUT_S = Key(
+    "timeout_s",
+    NUMBER,
+    0,
+    "seconds before the payload is started; so long a key opens the menu, if a shell is allowed",
+)
+SHELL = Key(
+    "shell",
+    FLAG,
+    True,
+    "a person at the console may have a shell and the menu",
+    unset="false with a payload, else true",
+)
+# "net" waits until something needs it, since it takes the NICs away from the firmware.
+BRIDGES = Key(
+    "bridges",
+    TEXTS,
+    ("block", "tpm"),
+    "what is bridged from the start; the rest when something asks for it",
+    unset="none with a payload, else `block` and `tpm`",
+    choices=KINDS,
+)
+NATIVE = Key(
+    "native",
+    FLAG,
+    True,
+    "use the kernel's own drivers and kexec where it has them (the kernel series)",
+)
+AGENT = Section("agent", "How the agent behaves.", (MENU_TIMEOUT_S, SHELL, BRIDGES, NATIVE))
+
+CA = Key(
+    "ca",
+    TEXT,
+    "",
+    "who alone may vouch for HTTPS servers: PEM, or the path of a file in the initramfs; in the "
+    "embedded configuration only",
+    unset="nobody: HTTPS is refused",
+)
+INTERFACE = Key(
+    "interface",
+    TEXT,
+    "",
+    "a NIC's MAC address or name",
+    unset="the one that the image came from, else any with a lease",
+)
+ADDRESS = Key(
+    "address", TEXT, "", "address with prefix length, `10.0.0.5/24`, instead of DHCP", unset="DHCP"
+)
+GATEWAY = Key("gateway", TEXT, "", "the router, with `address`", unset="none")
+DNS = Key("dns", TEXTS, (), "name servers, with `address`", unset="none")
+SILENCE_S = Key("timeout_s", NUMBER, 10, "seconds that a server may be silent")
+TOTAL_S = Key("total_s", NUMBER, 600, "seconds that a download may last")
+NETWORK = Section(
+    "network",
+    "How servers are reached, and whom to trust.",
+    (CA, INTERFACE, ADDRESS, GATEWAY, DNS, SILENCE_S, TOTAL_S),
+)
+
+SERVER = Key("server", TEXT, "", "the server's `https://` address; the protocol's paths are added")
+REQUIRED = Key(
+    "required",
+    FLAG,
+    True,
+    "without an accepted attestation the payload is not started: the failure action is taken",
+)
+ATTEST_TIMEOUT_S = Key("timeout_s", NUMBER, 120, "seconds for all attempts together, 1 or more")
+BANK = Key("bank", TEXT, "", "which PCR bank is quoted", unset="the server chooses", choices=BANKS)
+EK = Key(
+    "ek",
+    TEXT,
+    "auto",
+    "which endorsement key; `auto` is the best one that has a certificate",
+    choices=EK_KINDS,
+)
+PERSIST = Key(
+    "persist",
+    FLAG,
+    False,
+    "released secrets outlive boot services, for the payload's Linux, which has to wipe them",
+)
+ATTEST = Section(
+    "attest",
+    "Who judges the machine before its payload is started. The embedded configuration's is neither "
+    "replaced nor dropped by another one, and needs `network.ca`.",
+    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, BANK, EK, PERSIST),
+)
+
+SECTIONS = (ROOT, PAYLOAD, FAILURE, AGENT, NETWORK, ATTEST)
+"""All of the file."""
