@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns build/payloads.json into the README's table: python -m tests.payload_table [README.md].
+"""Turns build/payloads.json into a page's table: python -m tests.payload_table [PAGE].
 
-With a file it replaces the lines between the two marks there, else it prints them.
+With a page it replaces the lines between the two marks there, else it prints them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
+from pykexec.run import run
 from pykexec.vm.ovmf import VERSIONS
 from tests.vm.payloads import PAYLOADS
 from tests.vm.results import FILE, Result, read_results
@@ -40,6 +42,15 @@ def _word(passed: bool) -> str:
     return "✓" if passed else "✗"
 
 
+def stamp(file: Path, root: Path = Path(__file__).parents[1]) -> str:
+    """When the results in file were found and, in a git checkout, at which commit."""
+    when = f"Made on {date.fromtimestamp(file.stat().st_mtime)}"
+    if not (root / ".git").exists():
+        return f"{when}."
+    commit = run(["git", "rev-parse", "--short", "HEAD"], cwd=root).decode().strip()
+    return f"{when} at commit {commit}."
+
+
 def replaced(document: str, lines: Sequence[str]) -> str:
     """document with lines between its marks; ValueError if a mark is missing."""
     begin = document.index(BEGIN) + len(BEGIN)
@@ -49,12 +60,12 @@ def replaced(document: str, lines: Sequence[str]) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Print the table, or put it into the file that words names."""
-    lines = list(table(read_results(FILE)))
+    lines = [*table(read_results(FILE)), "", stamp(FILE)]
     if not words:
         print("\n".join(lines))
         return 0
-    readme = Path(words[0])
-    readme.write_text(replaced(readme.read_text(), lines))
+    page = Path(words[0])
+    page.write_text(replaced(page.read_text(), lines))
     return 0
 
 

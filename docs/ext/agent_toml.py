@@ -15,7 +15,8 @@ def reference(_words: str) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"\n## {section.name}\n\n{section.what}\n" if section.name else "\n## Above all tables\n"
+    yield f"\n## `[{section.name}]`\n" if section.name else "\n## Above all tables\n"
+    yield f"{section.what}\n"
     yield "| key | value | without it | what |"
     yield "|---|---|---|---|"
     for key in section.keys:
@@ -23,7 +24,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _value(key: Key[object]) -> str:
-    kind = key.kind.name
+    kind = key.kind.name.removeprefix("a ")
     return f"{kind}: {', '.join(f'`{word}`' for word in key.choices)}" if key.choices else kind
 
 

@@ -18,6 +18,7 @@ PARTS: Mapping[str, Callable[[str], str]] = {
     "diagram": parts.diagram,
     "metrics": parts.figures,
     "room": api.room,
+    "rooms": parts.rooms,
     "names": api.names,
 }
 """What may be generated: its name -> Markdown, made from the words behind the name."""

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small generated parts of pages: diagrams, the server's figures."""
+"""Small generated parts of pages: diagrams, the server's figures, the rooms of the package."""
 
 from __future__ import annotations
 
+import ast
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from pykexec.server.web import metrics
 
-PICTURES = Path(__file__).resolve().parents[1] / "pictures"
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "docs/pictures"
 
 
 def diagram(name: str) -> str:
@@ -21,3 +25,24 @@ def figures(_words: str) -> str:
     rows = {**metrics.COUNTERS, **metrics.HISTOGRAMS, **metrics.GAUGES}
     lines = [f"| `{name}` | {text} |" for name, text in rows.items()]
     return "\n".join(["| figure | what |", "|---|---|", *lines])
+
+
+def rooms(_words: str) -> str:
+    """The rooms of the package, each above what it may use, with what they say of themselves."""
+    lines = [f"| `{name}` | {_purpose(name)} |" for layer in layers() for name in layer]
+    return "\n".join(["| `pykexec/` | what |", "|---|---|", *lines])
+
+
+def layers() -> Iterator[tuple[str, ...]]:
+    """Names of the rooms that stand beside each other, from the top, as lint checks them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contract = settings["tool"]["importlinter"]["contracts"][0]
+    for layer in contract["layers"]:
+        yield tuple(name.strip() for name in layer.split("|"))
+
+
+def _purpose(name: str) -> str:
+    path = ROOT / "pykexec" / name
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(file.read_text())) or ""
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", r"\|")

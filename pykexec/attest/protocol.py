@@ -253,7 +253,7 @@ SECRET_KINDS = {
     "luks-passphrase": ("volume", "file"),
     "file": ("file",),
 }
-"""Kinds of secrets and the parameters that each may have, in the order of the README's table."""
+"""Kinds of secrets and the parameters that each may have."""
 
 
 def qualifying_data(statement: bytes) -> bytes:

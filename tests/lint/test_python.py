@@ -91,17 +91,6 @@ def test_the_initramfs_loads_nothing_of_the_build_host(path: Path) -> None:
     assert not {name for name in names if belongs_to(name, HOST_ONLY + BUILD_ONLY)}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in tracked(".py") if path.is_relative_to(PACKAGE)], ids=relative
-)
-def test_every_public_name_has_a_docstring(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree)
-    definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    public = [n for n in tree.body if isinstance(n, definitions) and not n.name.startswith("_")]
-    assert [node.name for node in public if not ast.get_docstring(node)] == []
-
-
 @pytest.mark.parametrize("path", INITRAMFS, ids=relative)
 def test_only_the_user_interfaces_print_and_exit(path: Path) -> None:
     if belongs_to(module_name(path), SPEAKS):

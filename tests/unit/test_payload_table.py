@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's table is what the payload tests found."""
+"""The page's table is what the payload tests found."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.payload_table import replaced, table
+from pykexec.run import run
+from tests.payload_table import replaced, stamp, table
 from tests.vm.results import read_results, recorded
 
 
@@ -34,6 +37,17 @@ def test_failure_replaces_an_earlier_success(tmp_path: Path) -> None:
     ):
         raise ValueError("lost")
     assert _row(file).endswith("| not run | ✗ from 6.12 |")
+
+
+def test_table_says_of_which_day_and_commit_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "payloads.json"
+    file.touch()
+    os.utime(file, (1_800_000_000, 1_800_000_000))
+    assert stamp(file, tmp_path) == "Made on 2027-01-15."
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "a"]):
+        run([*git, *words])
+    assert re.fullmatch(r"Made on 2027-01-15 at commit [0-9a-f]{7,}\.", stamp(file, tmp_path))
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:

@@ -22,7 +22,7 @@ OS_SHOWS = "stock Linux 6.1 writes its disk and an EFI variable, powers off"
 class Payload:
     r"""One application; files are made when needed, path is like \EFI\BOOT\BOOTX64.EFI.
 
-    title and shows are the README's words for it and for what it does. proof are regular
+    title and shows are the table's words for it and for what it does. proof are regular
     expressions for the serial console, in order. ends is what Vm.wait_exit() says then; None for
     one that never ends. The machine's second partition is guest_os.data_partition().
     """

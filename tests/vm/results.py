@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the payload tests found, for the README's table: build/payloads.json."""
+"""What the payload tests found, for the table on the page about them: build/payloads.json."""
 
 from __future__ import annotations
 
