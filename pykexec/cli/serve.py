@@ -13,7 +13,7 @@ vault:MOUNT/NAME (transit; VAULT_ADDR and VAULT_TOKEN as Vault's tools have them
 init` makes the key file, the database and the first administrator.
 
 A database is sqlite:///PATH or postgresql://USER@HOST/NAME. SIGTERM ends gracefully, SIGHUP starts
-the workers anew, with the certificate as it is then.
+two or more workers anew, with the certificate as it is then.
 """
 EXAMPLES = """\
 pykexec serve --database sqlite:///store.db --master-key file:master.key
