@@ -152,6 +152,21 @@ def test_an_example_of_a_policy_is_one(text: str) -> None:
     assert parse_policy(text.encode(), "page").name == tomllib.loads(text)["name"]
 
 
+@pytest.mark.parametrize("path", tracked(".md"), ids=relative)
+def test_files_that_are_named_are_there(path: Path) -> None:
+    assert missing_files(path.read_text()) == []
+
+
+def missing_files(text: str) -> list[str]:
+    """Paths from the project's root, in backticks, that lead to nothing."""
+    named = re.findall(r"`((?:csrc|docs|kernel-patches|pykexec|tests)/[\w./-]+)`", text)
+    return [name for name in named if not (ROOT / name).exists()]
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    assert missing_files("`csrc/stub` `tests/none.py` `pykexec/cli/`") == ["tests/none.py"]
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES_MAX
 
