@@ -7,12 +7,11 @@ from pathlib import Path
 # The extensions here and the package whose tables and docstrings they read.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pykexec import __version__
+from pykexec.about import AUTHORS, NUMBER
 
 project = "pykexec"
-author = "The pykexec authors"
-project_copyright = "The pykexec authors"
-version = release = __version__
+author = project_copyright = AUTHORS
+version = release = NUMBER
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "docs.ext.pages"]
 exclude_patterns = ["ext"]

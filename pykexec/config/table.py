@@ -44,7 +44,7 @@ def _number(value: object) -> int | None:
 TEXT = Kind("a string", _text)
 TEXTS = Kind("a list of strings", _texts)
 FLAG = Kind("true or false", _flag)
-NUMBER = Kind("a number, 0 or more", _number)
+INTEGER = Kind("a number, 0 or more", _number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tests.lint.tree import ROOT, relative, tracked
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 # setuptools calls it.
-HOOKS = {"build_ext.run"}
+HOOKS = {"build_ext.run", "sdist.make_release_tree"}
 ROOMS = re.findall(
     r"^<!-- generated: room (.+) -->$",
     "\n".join(path.read_text() for path in sorted((ROOT / "docs/api").glob("*.md"))),
