@@ -51,7 +51,7 @@ def _includes(csrc: Path) -> list[str]:
 def _write_offsets(csrc: Path, work: Path) -> None:
     """offsets.h for the assembler, from what the compiler says of offsets.c."""
     assembly = work / "offsets.s"
-    source = csrc / "stub" / "offsets.c"
+    source = csrc / "stub" / "gate" / "offsets.c"
     run([*compiler(), *_CFLAGS, *_includes(csrc), "-S", source, "-o", assembly])
     found = _OFFSET.findall(assembly.read_text())
     lines = [f"#define {name} {value}\n" for name, value in found]
@@ -72,11 +72,11 @@ def _link(
 
 
 def build_stub(csrc: Path, output: Path, defines: Sequence[str] = ()) -> None:
-    """Build stub.efi; defines select the negative controls of csrc/stub/test.h."""
+    """Build stub.efi; defines select the negative controls of csrc/stub/lib/test.h."""
     with TemporaryDirectory() as directory:
         work = Path(directory)
         _write_offsets(csrc, work)
-        sources = sorted((csrc / "stub").glob("*.[cS]")) + sorted((csrc / "common").glob("*.c"))
+        sources = sorted((csrc / "stub").glob("*/*.[cS]")) + sorted((csrc / "common").glob("*.c"))
         sources = [source for source in sources if source.name != "offsets.c"]
         elf = work / "stub.elf"
         _link(csrc, sources, csrc / "stub" / "stub.lds", elf, defines)
@@ -87,7 +87,7 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
     """Build the test application, or driver, csrc/payload/<name>.c."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
-        shared = ("payload/console.c", "payload/packets.c", "common/guids.c", "stub/mem.c")
+        shared = ("payload/console.c", "payload/packets.c", "common/guids.c", "stub/lib/mem.c")
         sources = [csrc / "payload" / f"{name}.c", *(csrc / path for path in shared)]
         _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, subsystem)
@@ -97,7 +97,7 @@ def build_ramdisk(csrc: Path, output: Path) -> None:
     """Build ramdisk.efi, the driver for firmware that has no RAM disks."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "ramdisk.elf"
-        shared = [csrc / "stub" / "mem.c", csrc / "common" / "guids.c"]
+        shared = [csrc / "stub" / "lib" / "mem.c", csrc / "common" / "guids.c"]
         sources = [*sorted((csrc / "ramdisk").glob("*.c")), *shared]
         _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, EFI_BOOT_SERVICE_DRIVER)
@@ -108,7 +108,7 @@ def build_resume(csrc: Path, output: Path) -> None:
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "resume.elf"
         names = ("guids.c", "handoff.c", "crc32.c", "page_table.c")
-        shared = [csrc / "stub" / "mem.c", *(csrc / "common" / name for name in names)]
+        shared = [csrc / "stub" / "lib" / "mem.c", *(csrc / "common" / name for name in names)]
         sources = [*sorted((csrc / "resume").glob("*.[cS]")), *shared]
         _link(csrc, sources, csrc / "resume" / "resume.lds", elf)
         run(["objcopy", "-O", "binary", elf, output])

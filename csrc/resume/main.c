@@ -10,7 +10,7 @@
 #include <common/page_table.h>
 #include <efi/guids.h>
 #include <efi/tables.h>
-#include <stub/io.h>
+#include <stub/lib/io.h>
 
 enum {
 	POOL_SIZE	= 16 * PK_PAGE_SIZE,

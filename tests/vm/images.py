@@ -36,7 +36,7 @@ _SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 
 
 def stub(defines: tuple[str, ...] = ()) -> Path:
-    """stub.efi; defines select the negative controls of csrc/stub/test.h."""
+    """stub.efi; defines select the negative controls of csrc/stub/lib/test.h."""
 
     def make(path: Path) -> None:
         _freestanding.build_stub(CSRC, path, defines)

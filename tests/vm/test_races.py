@@ -27,7 +27,7 @@ Start = Callable[..., Guest]
 
 @pytest.fixture(name="guest_with")
 def guest_with_fixture(boot: Boot, tmp_path: Path) -> Start:
-    """Boot an image whose stub was built with some macros of csrc/stub/test.h."""
+    """Boot an image whose stub was built with some macros of csrc/stub/lib/test.h."""
 
     def start(*defines: str) -> Guest:
         machine = machine_with(tmp_path, firmware(), image(defines=defines))

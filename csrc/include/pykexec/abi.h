@@ -337,7 +337,7 @@ enum pk_state_flags {
 	PK_STATE_VOLATILE	= 4,	/* moves by itself; reported, never compared */
 };
 
-/* One value of the machine's state (csrc/stub/state.c), four times. */
+/* One value of the machine's state (csrc/stub/gate/state.c), four times. */
 struct pk_state_entry {
 	u8 name[24];	/* ASCII, zero padded; "pci.command 00:1f.2" */
 	u32 flags;	/* enum pk_state_flags */

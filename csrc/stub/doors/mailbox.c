@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The mailbox: a message of requests in, a message of replies out. Runs in the firmware's world. */
+#include <stub/services/devices.h>
+#include <common/message.h>
+
+static u8 input[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
+static u8 output[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
+
+u8 *const pk_mailbox_input = input;
+u8 *const pk_mailbox_output = output;
+u64 pk_mailbox_output_size;
+
+void pk_mailbox_init(void)
+{
+	struct pk_message_writer writer;
+
+	/* A mailbox that was never written reads as an answer to nothing. */
+	pk_message_begin(&writer, output, sizeof(output), 0);
+	pk_mailbox_output_size = pk_message_finish(&writer);
+}
+
+void pk_mailbox_wipe(void)
+{
+	memset(input, 0, sizeof(input));
+	memset(output, 0, sizeof(output));
+	pk_mailbox_init();
+}
+
+/*
+ * While the firmware's timer runs, its terminal driver reads the serial port, and
+ * what was typed for Linux is lost: not for requests that are made every second.
+ */
+bool pk_service_needs_timers(u16 op, const void *body, u64 body_size)
+{
+	const struct pk_handle_request *named = body;
+
+	switch (op) {
+	case PK_OP_INFO:
+	case PK_OP_HANDOFF:
+	case PK_OP_HANDLES:
+	case PK_OP_MEMORY_MAP:
+	case PK_OP_BOOT_PATH:
+	case PK_OP_NET_INFO:
+	case PK_OP_NET_STATISTICS:
+	case PK_OP_NET_PXE:
+	case PK_OP_TPM_INFO:
+	case PK_OP_TPM_EVENT_LOG:
+	case PK_OP_TPM_EVENT:
+	case PK_OP_RAMDISK_LIST:
+	case PK_OP_SECRETS:
+		return false;
+	case PK_OP_BLOCK_INFO:
+		return body_size < sizeof(*named) || !pk_handle_is_known_to_poll(named->handle);
+	default:
+		return true;
+	}
+}
+
+bool pk_mailbox_needs_timers(u64 size)
+{
+	const struct pk_request *request;
+	struct pk_message_reader reader;
+	efi_status_t status;
+	u64 body_size;
+
+	if (EFI_ERROR(pk_message_open(input, size, &reader)))
+		return false;
+	while ((request = pk_message_next(&reader, &body_size, &status)))
+		if (request->flags & PK_REQUEST_TIMERS ||
+		    pk_service_needs_timers(request->op, request + 1, body_size))
+			return true;
+	return false;
+}
+
+efi_status_t pk_mailbox_serve(u64 size)
+{
+	const struct pk_message *message = (const void *)input;
+	const struct pk_request *request;
+	struct pk_message_reader reader;
+	struct pk_message_writer writer;
+	efi_status_t status;
+	u64 body_size;
+
+	status = pk_message_open(input, size, &reader);
+	if (EFI_ERROR(status))
+		return status;
+
+	pk_message_begin(&writer, output, sizeof(output), message->sequence);
+	while ((request = pk_message_next(&reader, &body_size, &status))) {
+		u64 capacity, reply_size = 0;
+		void *body = pk_message_body(&writer, &capacity);
+
+		/* No room for another header: what was served stays answered, the client asks again. */
+		if (!body)
+			break;
+		if (pk_payload_refuses(request->op, request + 1, body_size))
+			status = EFI_ACCESS_DENIED;
+		else
+			status = pk_service(request->op, request + 1, body_size, body, capacity, &reply_size);
+		pk_message_append(&writer, request, status, EFI_ERROR(status) ? 0 : reply_size);
+		status = EFI_SUCCESS;
+		if (pk_leave.requested)
+			break;
+	}
+	pk_mailbox_output_size = pk_message_finish(&writer);
+	if (pk_secrets_announced())
+		memset(input, 0, size);
+	return status;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The few string functions that the stub needs. */
+#include <stub/lib/stub.h>
+
+u64 pk_strlen(const char *text)
+{
+	u64 n = 0;
+
+	while (text[n])
+		n++;
+	return n;
+}
+
+const char *pk_option(const char *command_line, const char *name)
+{
+	u64 length = pk_strlen(name);
+
+	for (const char *p = command_line; *p; p++)
+		if ((p == command_line || p[-1] == ' ') && pk_strlen(p) > length && !memcmp(p, name, length) &&
+		    p[length] == '=')
+			return p + length + 1;
+	return NULL;
+}
+
+u64 pk_parse_decimal(const char *text)
+{
+	u64 value = 0;
+
+	for (; *text >= '0' && *text <= '9' && value < 1000000000; text++)
+		value = value * 10 + (u64)(*text - '0');
+	return value;
+}
+
+bool pk_guid_equal(const void *a, const efi_guid_t *b)
+{
+	return !memcmp(a, b, sizeof(*b));
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Negative controls: builds of the stub for tests, in which a protection is
+ * missing or a race window is held open (tests/vm/test_races.py,
+ * test_variables.py). In the product none of the PK_TEST_ macros is defined and
+ * this file is nothing.
+ */
+#ifndef PK_STUB_TEST_H
+#define PK_STUB_TEST_H
+
+/* A build that must fail where the product passes: nothing is drained on the way back to the firmware. */
+#ifdef PK_TEST_NO_DRAIN
+#define pk_test_drain(statement) ((void)sizeof(statement))
+#else
+#define pk_test_drain(statement) (statement)
+#endif
+
+/* Likewise: the gate drains before it masks the source, not after. */
+#ifdef PK_TEST_DRAIN_FIRST
+#define pk_test_drain_before_mask(statement) (statement)
+#define pk_test_drain_after_mask(statement) ((void)sizeof(statement))
+#else
+#define pk_test_drain_before_mask(statement) ((void)sizeof(statement))
+#define pk_test_drain_after_mask(statement) (statement)
+#endif
+
+/* Likewise: what only boot services may see and change is not hidden from Linux. */
+#ifdef PK_TEST_NO_VARIABLE_FILTER
+#define pk_test_visible(visible) ((void)(visible), true)
+#define pk_test_may_set(status) ((void)(status), EFI_SUCCESS)
+#else
+#define pk_test_visible(visible) (visible)
+#define pk_test_may_set(status) (status)
+#endif
+
+/* Likewise: root may say that its payload comes out of the firmware. */
+#ifdef PK_TEST_NO_ORIGIN_CHECK
+#define pk_test_origin(status) ((void)(status), EFI_SUCCESS)
+#else
+#define pk_test_origin(status) (status)
+#endif
+
+/* Likewise: TPM2_Shutdown, TPM2_Startup and the platform hierarchy reach the firmware's TPM. */
+#ifdef PK_TEST_NO_TPM_FILTER
+#define pk_test_tpm_filter(answered) ((void)(answered), false)
+#else
+#define pk_test_tpm_filter(answered) (answered)
+#endif
+
+/* Likewise: what Linux' memory held stays there when Linux ends. */
+#ifdef PK_TEST_NO_SECRETS_WIPE
+#define pk_test_secrets_wipe(statement) ((void)sizeof(statement))
+#else
+#define pk_test_secrets_wipe(statement) (statement)
+#endif
+
+/* Likewise: requests of Linux' kernel may name memory that is the firmware's. */
+#ifdef PK_TEST_NO_MEMORY_CHECK
+#define pk_test_memory_check(inside) ((void)(inside), true)
+#else
+#define pk_test_memory_check(inside) (inside)
+#endif
+
+/* Likewise: root of a locked-down Linux has the firmware run what nobody verified. */
+#ifdef PK_TEST_NO_PAYLOAD_LOCK
+#define pk_test_payload_lock(locked) ((void)(locked), false)
+#else
+#define pk_test_payload_lock(locked) (locked)
+#endif
+
+/* Hold the windows open in which a tick of Linux may come, so that it does. */
+#ifdef PK_TEST_WINDOW_TSC
+#include <stub/lib/io.h>
+
+static inline void pk_test_window(void)
+{
+	u64 start = pk_rdtsc();
+
+	while (pk_rdtsc() - start < PK_TEST_WINDOW_TSC)
+		;
+}
+#else
+#define pk_test_window() ((void)0)
+#endif
+
+#endif

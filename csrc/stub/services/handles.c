@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The firmware's handles under numbers of ours: no address ever crosses the mailbox. */
+#include <stub/lib/stub.h>
+#include <common/device_path.h>
+
+/* handles[n - 1] is handle number n; entries are never reused, so a number always means the same handle. */
+static efi_handle_t handles[PK_HANDLE_MAX];
+static u32 nr_handles;
+
+u32 pk_handle_number(efi_handle_t handle)
+{
+	if (!handle)
+		return 0;
+	for (u32 i = 0; i < nr_handles; i++)
+		if (handles[i] == handle)
+			return i + 1;
+	if (nr_handles == PK_HANDLE_MAX)
+		return 0;
+	handles[nr_handles++] = handle;
+	return nr_handles;
+}
+
+efi_handle_t pk_handle_of(u32 number)
+{
+	return number && number <= nr_handles ? handles[number - 1] : NULL;
+}
+
+efi_status_t pk_handle_lookup(u32 number, const efi_guid_t *protocol, void **ret)
+{
+	efi_status_t status = EFI_NOT_FOUND;
+	efi_handle_t *present;
+	u64 nr_present;
+
+	if (!number || number > nr_handles)
+		return EFI_NOT_FOUND;
+	/* Firmware may follow a stale pointer: ask only about handles that it lists now. */
+	if (EFI_ERROR(pk_bs->locate_handle_buffer(EFI_BY_PROTOCOL, protocol, NULL, &nr_present, &present)))
+		return EFI_NOT_FOUND;
+	for (u64 i = 0; i < nr_present; i++) {
+		if (present[i] != handles[number - 1])
+			continue;
+		status = pk_bs->handle_protocol(present[i], protocol, ret);
+		break;
+	}
+	pk_bs->free_pool(present);
+	return status;
+}
+
+u32 pk_handles_count(void)
+{
+	efi_handle_t *present;
+	u64 nr_present;
+
+	if (EFI_ERROR(pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_present, &present)))
+		return 0;
+	pk_bs->free_pool(present);
+	return (u32)nr_present;
+}
+
+/* One entry at out; *ret_size is 0 when it does not fit. */
+static void put_entry(efi_handle_t handle, u8 *out, u64 capacity, u64 *ret_size)
+{
+	struct pk_handle_entry entry = { .handle = pk_handle_number(handle) };
+	void *path = NULL;
+	u64 size, nr_guids = 0;
+	efi_guid_t **guids = NULL;
+
+	if (EFI_ERROR(pk_bs->protocols_per_handle(handle, &guids, &nr_guids)))
+		nr_guids = 0;
+	if (!EFI_ERROR(pk_bs->handle_protocol(handle, &efi_guid_device_path, &path)))
+		entry.device_path_size = (u16)pk_device_path_size(path, PK_DEVICE_PATH_MAX);
+	entry.nr_protocols = (u16)nr_guids;
+	size = sizeof(entry) + nr_guids * sizeof(efi_guid_t) + entry.device_path_size;
+	entry.size = (u32)((size + 7) & ~7ULL);
+
+	*ret_size = 0;
+	if (entry.size <= capacity) {
+		memset(out, 0, entry.size);
+		memcpy(out, &entry, sizeof(entry));
+		out += sizeof(entry);
+		for (u64 i = 0; i < nr_guids; i++, out += sizeof(efi_guid_t))
+			memcpy(out, guids[i], sizeof(efi_guid_t));
+		memcpy(out, path, entry.device_path_size);
+		*ret_size = entry.size;
+	}
+	if (guids)
+		pk_bs->free_pool(guids);
+}
+
+efi_status_t pk_handles_list(u32 first, void *out, u64 capacity, u64 *ret_size)
+{
+	struct pk_handles_reply *reply = out;
+	efi_handle_t *present;
+	efi_status_t status;
+	u64 nr_present, used = sizeof(*reply);
+
+	if (capacity < sizeof(*reply))
+		return EFI_BUFFER_TOO_SMALL;
+	status = pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_present, &present);
+	if (EFI_ERROR(status))
+		return status;
+	reply->nr_handles = (u32)nr_present;
+	reply->nr_entries = 0;
+	for (u64 i = first; i < nr_present; i++) {
+		u64 size;
+
+		put_entry(present[i], (u8 *)out + used, capacity - used, &size);
+		if (!size)
+			break;
+		used += size;
+		reply->nr_entries++;
+	}
+	pk_bs->free_pool(present);
+	*ret_size = used;
+	return EFI_SUCCESS;
+}

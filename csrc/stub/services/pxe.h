@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the firmware's own network boot left in its PXE base code, kept while Linux has the NIC. */
+#ifndef PK_STUB_PXE_H
+#define PK_STUB_PXE_H
+
+#include <stub/lib/stub.h>
+
+/* Do the size bytes of a device path begin with the nodes of prefix? */
+bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path *prefix);
+/* Keep what is started now behind the NIC that nic_path leads to, instead of what was kept of it; NULL: all NICs. */
+void pk_pxe_save(const struct efi_device_path *nic_path);
+/* The NIC's drivers are connected anew: bring their base code to where it was. */
+void pk_pxe_restore(const struct efi_device_path *nic_path);
+
+#endif

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RAM disks that Linux fills and the firmware serves, through EFI_RAM_DISK_PROTOCOL (UEFI 2.10, 13.17). */
+#include <stub/services/devices.h>
+#include <common/device_path.h>
+
+enum {
+	RAMDISKS_MAX	= 16,
+	BLOCK_SIZE	= 512,
+	PATH_SIZE	= 64,		/* one RAM disk node (10.3.5.9) and an end node take 42 */
+	/* The firmware must go on without what a disk took, and load a payload. */
+	RESERVE_PAGES	= 32 * 1024 * 1024 / PK_PAGE_SIZE,
+};
+
+#define SIZE_MAX_BYTES (1ULL << 46)
+
+struct ramdisk {
+	u32 number;	/* 0: free */
+	u32 flags;	/* enum pk_ramdisk_flags */
+	u64 start;
+	u64 size;
+	efi_guid_t type;
+	u8 path[PATH_SIZE] __attribute__((aligned(8)));
+};
+
+static struct ramdisk ramdisks[RAMDISKS_MAX];
+static u32 last_number;		/* never given out twice */
+static efi_event_t exit_event;
+
+static u64 nr_pages(const struct ramdisk *disk)
+{
+	return (disk->size + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE;
+}
+
+static void wipe(const struct ramdisk *disk)
+{
+	memset((void *)disk->start, 0, nr_pages(disk) * PK_PAGE_SIZE);
+}
+
+/* What the payload's operating system must not see it does not find in free memory either. */
+static void EFIAPI wipe_at_exit(efi_event_t event, void *context)
+{
+	(void)event;
+	(void)context;
+	for (u32 i = 0; i < RAMDISKS_MAX; i++)
+		if (ramdisks[i].number && !(ramdisks[i].flags & PK_RAMDISK_PERSIST))
+			wipe(&ramdisks[i]);
+}
+
+static struct ramdisk *find(u32 number)
+{
+	for (u32 i = 0; number && i < RAMDISKS_MAX; i++)
+		if (ramdisks[i].number == number)
+			return &ramdisks[i];
+	return NULL;
+}
+
+static struct ramdisk *find_free(void)
+{
+	for (u32 i = 0; i < RAMDISKS_MAX; i++)
+		if (!ramdisks[i].number)
+			return &ramdisks[i];
+	return NULL;
+}
+
+/* The firmware's handle for the disk, NULL when it has none. */
+static efi_handle_t handle_of(const struct ramdisk *disk)
+{
+	struct efi_device_path *rest = (void *)disk->path;
+	efi_handle_t handle;
+
+	if (!(disk->flags & PK_RAMDISK_REGISTERED) ||
+	    EFI_ERROR(pk_bs->locate_device_path(&efi_guid_block_io, &rest, &handle)))
+		return NULL;
+	/* The firmware returns the longest match: only a whole one is the disk. */
+	return rest->type == EFI_DP_END ? handle : NULL;
+}
+
+static void describe(const struct ramdisk *disk, struct pk_ramdisk_entry *ret)
+{
+	*ret = (struct pk_ramdisk_entry){
+		.ramdisk = disk->number,
+		.handle = pk_handle_number(handle_of(disk)),
+		.size = disk->size,
+		.flags = disk->flags,
+	};
+	memcpy(ret->type, &disk->type, sizeof(ret->type));
+}
+
+static efi_status_t put(const struct ramdisk *disk, void *out, u64 capacity, u64 *ret_size)
+{
+	if (capacity < sizeof(struct pk_ramdisk_entry))
+		return EFI_BUFFER_TOO_SMALL;
+	describe(disk, out);
+	*ret_size = sizeof(struct pk_ramdisk_entry);
+	return EFI_SUCCESS;
+}
+
+static bool type_known(const void *type)
+{
+	return pk_guid_equal(type, &efi_guid_virtual_disk) || pk_guid_equal(type, &efi_guid_virtual_cd) ||
+	       pk_guid_equal(type, &efi_guid_persistent_virtual_disk) ||
+	       pk_guid_equal(type, &efi_guid_persistent_virtual_cd);
+}
+
+static efi_status_t allocate(u32 memory_type, u64 pages, u64 *ret)
+{
+	u64 start, reserve;
+	efi_status_t status;
+
+	status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, memory_type, pages, &start);
+	if (EFI_ERROR(status))
+		return status;
+	status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_DATA, RESERVE_PAGES, &reserve);
+	if (EFI_ERROR(status)) {
+		pk_bs->free_pages(start, pages);
+		return status;
+	}
+	pk_bs->free_pages(reserve, RESERVE_PAGES);
+	*ret = start;
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_ramdisk_create(const struct pk_ramdisk_request *request, void *out, u64 capacity, u64 *ret_size)
+{
+	struct ramdisk *disk = find_free();
+	struct ramdisk candidate;
+	efi_status_t status;
+
+	if (!request->size || request->size % BLOCK_SIZE || request->flags & ~(u32)PK_RAMDISK_PERSIST ||
+	    !type_known(request->type))
+		return EFI_INVALID_PARAMETER;
+	if (!disk || request->size > SIZE_MAX_BYTES)
+		return EFI_OUT_OF_RESOURCES;
+	if (capacity < sizeof(struct pk_ramdisk_entry))
+		return EFI_BUFFER_TOO_SMALL;
+	if (!exit_event) {
+		status = pk_bs->create_event(EFI_EVT_SIGNAL_EXIT_BOOT_SERVICES, EFI_TPL_CALLBACK, wipe_at_exit, NULL,
+					     &exit_event);
+		if (EFI_ERROR(status))
+			return status;
+	}
+	candidate = (struct ramdisk){ .flags = request->flags, .size = request->size };
+	memcpy(&candidate.type, request->type, sizeof(candidate.type));
+	/* An operating system takes boot services' memory for its own; reserved memory it leaves alone. */
+	status = allocate(request->flags & PK_RAMDISK_PERSIST ? EFI_RESERVED_MEMORY_TYPE : EFI_BOOT_SERVICES_DATA,
+			  nr_pages(&candidate), &candidate.start);
+	if (EFI_ERROR(status))
+		return status;
+	/* What the firmware had there before is nothing for root. */
+	wipe(&candidate);
+	candidate.number = ++last_number;
+	*disk = candidate;
+	return put(disk, out, capacity, ret_size);
+}
+
+efi_status_t pk_ramdisk_data(const void *body, u64 size)
+{
+	const struct pk_ramdisk_data *chunk = body;
+	const struct ramdisk *disk;
+
+	if (size < sizeof(*chunk))
+		return EFI_INVALID_PARAMETER;
+	size -= sizeof(*chunk);
+	disk = find(chunk->ramdisk);
+	if (!disk)
+		return EFI_NOT_FOUND;
+	/* The firmware may have read it by now: who wants to change a disk writes to the disk. */
+	if (disk->flags & PK_RAMDISK_REGISTERED)
+		return EFI_ACCESS_DENIED;
+	if (chunk->offset > disk->size || size > disk->size - chunk->offset)
+		return EFI_INVALID_PARAMETER;
+	memcpy((void *)(disk->start + chunk->offset), chunk + 1, size);
+	/* It may be a key: the mailbox outlives the disk. */
+	memset((void *)(chunk + 1), 0, size);
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_ramdisk_register(u32 ramdisk, void *out, u64 capacity, u64 *ret_size)
+{
+	struct ramdisk *disk = find(ramdisk);
+	struct efi_device_path *path = NULL;
+	struct efi_ram_disk *protocol;
+	efi_status_t status;
+	u64 path_size;
+
+	if (!disk)
+		return EFI_NOT_FOUND;
+	if (disk->flags & PK_RAMDISK_REGISTERED)
+		return EFI_ALREADY_STARTED;
+	if (capacity < sizeof(struct pk_ramdisk_entry))
+		return EFI_BUFFER_TOO_SMALL;
+	if (EFI_ERROR(pk_bs->locate_protocol(&efi_guid_ram_disk, NULL, (void **)&protocol)))
+		return EFI_UNSUPPORTED;
+	status = protocol->register_disk(disk->start, disk->size, &disk->type, NULL, &path);
+	if (EFI_ERROR(status))
+		return status;
+	path_size = pk_device_path_size(path, sizeof(disk->path));
+	if (!path_size)
+		status = EFI_DEVICE_ERROR;
+	else if (disk->flags & PK_RAMDISK_PERSIST && !pk_nfit_announces(disk->start, disk->size))
+		status = EFI_UNSUPPORTED;
+	if (EFI_ERROR(status)) {
+		protocol->unregister(path);
+		return status;
+	}
+	memcpy(disk->path, path, path_size);
+	disk->flags |= PK_RAMDISK_REGISTERED;
+	return put(disk, out, capacity, ret_size);
+}
+
+/* Does a driver still hold the disk, as one that refuses to stop does? */
+static bool is_driven(efi_handle_t handle)
+{
+	struct efi_open_protocol_information *openers;
+	bool driven = false;
+	u64 nr_openers;
+
+	if (EFI_ERROR(pk_bs->open_protocol_information(handle, &efi_guid_block_io, (void **)&openers, &nr_openers)))
+		return false;
+	for (u64 i = 0; i < nr_openers; i++)
+		if (openers[i].attributes & (EFI_OPEN_PROTOCOL_BY_DRIVER | EFI_OPEN_PROTOCOL_EXCLUSIVE))
+			driven = true;
+	pk_bs->free_pool(openers);
+	return driven;
+}
+
+/* Whoever registered the disk knows it; there may be several who offer to. */
+static efi_status_t unregister(struct ramdisk *disk)
+{
+	efi_status_t status = EFI_NOT_FOUND;
+	struct efi_ram_disk *protocol;
+	efi_handle_t *handles;
+	u64 nr_handles;
+
+	if (EFI_ERROR(pk_bs->locate_handle_buffer(EFI_BY_PROTOCOL, &efi_guid_ram_disk, NULL, &nr_handles, &handles)))
+		return EFI_UNSUPPORTED;
+	for (u64 i = 0; i < nr_handles && EFI_ERROR(status); i++)
+		if (!EFI_ERROR(pk_bs->handle_protocol(handles[i], &efi_guid_ram_disk, (void **)&protocol)))
+			status = protocol->unregister((void *)disk->path);
+	pk_bs->free_pool(handles);
+	return status;
+}
+
+/* EDK II's Unregister frees what a driver that will not let go still uses: nobody may, before it is called. */
+static efi_status_t withdraw(struct ramdisk *disk)
+{
+	efi_handle_t handle = handle_of(disk);
+	efi_status_t status;
+
+	if (!handle)
+		return EFI_SUCCESS;
+	pk_bs->disconnect_controller(handle, NULL, NULL);
+	status = is_driven(handle) ? EFI_ACCESS_DENIED : unregister(disk);
+	if (!EFI_ERROR(status) && handle_of(disk))
+		status = EFI_DEVICE_ERROR;
+	if (EFI_ERROR(status))
+		pk_bs->connect_controller(handle, NULL, NULL, true);
+	return status;
+}
+
+efi_status_t pk_ramdisk_remove(u32 ramdisk)
+{
+	struct ramdisk *disk = find(ramdisk);
+	efi_status_t status;
+
+	if (!disk)
+		return EFI_NOT_FOUND;
+	status = withdraw(disk);
+	if (EFI_ERROR(status))
+		return status;
+	wipe(disk);
+	pk_bs->free_pages(disk->start, nr_pages(disk));
+	*disk = (struct ramdisk){ 0 };
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_ramdisk_list(void *out, u64 capacity, u64 *ret_size)
+{
+	struct pk_ramdisk_entry *entries = out;
+	u32 n = 0;
+
+	if (capacity < RAMDISKS_MAX * sizeof(*entries))
+		return EFI_BUFFER_TOO_SMALL;
+	for (u32 i = 0; i < RAMDISKS_MAX; i++)
+		if (ramdisks[i].number)
+			describe(&ramdisks[i], &entries[n++]);
+	*ret_size = n * sizeof(*entries);
+	return EFI_SUCCESS;
+}
+
+void pk_ramdisk_release(void)
+{
+	for (u32 i = 0; i < RAMDISKS_MAX; i++)
+		if (ramdisks[i].number)
+			pk_ramdisk_remove(ramdisks[i].number);
+	if (exit_event)
+		pk_bs->close_event(exit_event);
+	exit_event = NULL;
+}

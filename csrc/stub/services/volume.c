@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Files on the firmware's volumes, read only. */
+#include <stub/services/volume.h>
+#include <stub/lib/stub.h>
+
+enum { INFO_CAPACITY = 2048 };
+
+static u8 info_buffer[INFO_CAPACITY] __attribute__((aligned(8)));
+
+static efi_status_t open_root(u32 handle, struct efi_file **ret)
+{
+	struct efi_simple_file_system *volume;
+	efi_status_t status;
+
+	status = pk_handle_lookup(handle, &efi_guid_simple_file_system, (void **)&volume);
+	if (EFI_ERROR(status))
+		return status;
+	return volume->open_volume(volume, ret);
+}
+
+efi_status_t pk_volume_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
+{
+	const struct efi_file_system_info *info = (const void *)info_buffer;
+	struct pk_volume_info *reply = out;
+	u64 size = sizeof(info_buffer) - 2;
+	struct efi_file *root;
+	efi_status_t status;
+
+	if (capacity < sizeof(*reply))
+		return EFI_BUFFER_TOO_SMALL;
+	status = open_root(handle, &root);
+	if (EFI_ERROR(status))
+		return status;
+	memset(info_buffer, 0, sizeof(info_buffer));
+	status = root->get_info(root, &efi_guid_file_system_info, &size, info_buffer);
+	root->close(root);
+	if (EFI_ERROR(status))
+		return status;
+	*reply = (struct pk_volume_info){
+		.size = info->volume_size,
+		.free_space = info->free_space,
+		.block_size = info->block_size,
+		.read_only = info->read_only,
+	};
+	for (u32 i = 0; i < 63 && info->volume_label[i]; i++)
+		reply->label[i] = info->volume_label[i];
+	*ret_size = sizeof(*reply);
+	return EFI_SUCCESS;
+}
+
+static efi_status_t read_open_file(struct efi_file *file, u64 offset, u64 wanted, struct pk_file_reply *reply,
+				   u64 capacity, u64 *ret_size)
+{
+	const struct efi_file_info *info = (const void *)info_buffer;
+	u64 size = sizeof(info_buffer);
+	efi_status_t status;
+
+	status = file->get_info(file, &efi_guid_file_info, &size, info_buffer);
+	if (EFI_ERROR(status))
+		return status;
+	reply->file_size = info->file_size;
+	reply->attributes = info->attribute;
+
+	/* A directory is read from its start, record by record, whatever the offset (13.5). */
+	if (info->attribute & EFI_FILE_DIRECTORY) {
+		*ret_size = sizeof(*reply);
+		while (capacity - *ret_size >= INFO_CAPACITY) {
+			size = capacity - *ret_size;
+			status = file->read(file, &size, (u8 *)reply + *ret_size);
+			if (EFI_ERROR(status) || !size)
+				return status;
+			*ret_size += (size + 7) & ~7ULL;
+		}
+		return EFI_SUCCESS;
+	}
+	if (offset >= info->file_size) {
+		*ret_size = sizeof(*reply);
+		return EFI_SUCCESS;
+	}
+	size = capacity - sizeof(*reply);
+	if (wanted < size)
+		size = wanted;
+	status = file->set_position(file, offset);
+	if (EFI_ERROR(status))
+		return status;
+	status = file->read(file, &size, reply + 1);
+	if (!EFI_ERROR(status))
+		*ret_size = sizeof(*reply) + size;
+	return status;
+}
+
+efi_status_t pk_file_read(const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size)
+{
+	const struct pk_file_request *request = body;
+	u16 *path = (u16 *)(request + 1);
+	struct efi_file *root, *file;
+	efi_status_t status;
+
+	if (request->path_size < 2 || request->path_size % 2 || request->path_size > PK_PATH_MAX ||
+	    request->path_size > body_size - sizeof(*request) || path[request->path_size / 2 - 1])
+		return EFI_INVALID_PARAMETER;
+	if (capacity < sizeof(struct pk_file_reply))
+		return EFI_BUFFER_TOO_SMALL;
+	status = open_root(request->handle, &root);
+	if (EFI_ERROR(status))
+		return status;
+	status = root->open(root, &file, path, EFI_FILE_MODE_READ, 0);
+	if (!EFI_ERROR(status)) {
+		status = read_open_file(file, request->offset, request->size, out, capacity, ret_size);
+		file->close(file);
+	}
+	root->close(root);
+	return status;
+}
+
+void pk_image_path(u16 *out, u64 capacity)
+{
+	const struct efi_device_path *node = pk_loaded_image->file_path;
+	u64 room = capacity / 2 - 1;
+	u64 n = 0;
+
+	out[0] = 0;
+	/* The firmware's own path, of any number of file nodes (10.3.5.4). */
+	for (u32 i = 0; node && i < 16 && node->type != EFI_DP_END; i++) {
+		u64 length = node->length[0] | (u64)node->length[1] << 8;
+		const u8 *name = (const u8 *)(node + 1);
+
+		if (length < sizeof(*node))
+			return;
+		if (node->type == EFI_DP_MEDIA && node->subtype == EFI_DP_MEDIA_FILE) {
+			if (n && n < room && out[n - 1] != '\\')
+				out[n++] = '\\';
+			for (u64 k = 0; k + 1 < length - sizeof(*node) && n < room; k += 2) {
+				u16 c = (u16)(name[k] | name[k + 1] << 8);
+
+				if (!c)
+					break;
+				out[n++] = c;
+			}
+			out[n] = 0;
+		}
+		node = (const void *)((const u8 *)node + length);
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The stub: started by the firmware as the first part of a unified kernel
+ * image, it runs Linux inside an arena with boot services alive, and stays
+ * resident to start what Linux leaves behind.
+ */
+#include <stub/services/devices.h>
+#include <stub/gate/hardware.h>
+#include <stub/gate/state.h>
+
+enum {
+	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
+	COMMAND_LINE_HEAD = 4096,
+};
+
+struct efi_system_table *pk_st;
+struct efi_boot_services *pk_bs;
+efi_handle_t pk_image;
+struct efi_loaded_image *pk_loaded_image;
+struct pk_handoff pk_handoff __attribute__((aligned(PK_PAGE_SIZE)));
+bool pk_measured;
+
+extern u8 __image_start[], __resident_end[];
+
+static u64 wanted_arena_mib(void)
+{
+	static char line[COMMAND_LINE_HEAD];
+	u64 size = pk_sections.command_line.size;
+	const char *value;
+
+	if (size >= sizeof(line))
+		size = sizeof(line) - 1;
+	memcpy(line, (void *)pk_sections.command_line.start, size);
+	line[size] = 0;
+	value = pk_option(line, "pykexec.arena");
+	return value ? pk_parse_decimal(value) : ARENA_DEFAULT_MIB;
+}
+
+/* Everything that is done once, before the first Linux. */
+static efi_status_t prepare(void)
+{
+	efi_status_t status;
+
+	status = pk_stage(PK_STAGE_SECTIONS, pk_sections_find());
+	if (EFI_ERROR(status))
+		return status;
+	status = pk_stage(PK_STAGE_MEASURE, pk_measure_sections(&pk_measured));
+	if (EFI_ERROR(status))
+		return status;
+
+	pk_handoff.stub = (struct pk_range){ (u64)__image_start, (u64)(__resident_end - __image_start) };
+	pk_handoff.resume_entry = (u64)pk_resume_entry;
+	pk_handoff.tsc_khz = pk_tsc_khz();
+	status = pk_stage(PK_STAGE_ARENA, pk_arena_allocate(wanted_arena_mib()));
+	if (EFI_ERROR(status))
+		return status;
+	pk_window_allocate();
+	pk_print("pykexec: arena [%x, %x), resident [%x, %x)\n", pk_handoff.arena.start,
+		 pk_handoff.arena.start + pk_handoff.arena.size, pk_handoff.stub.start,
+		 pk_handoff.stub.start + pk_handoff.stub.size);
+	pk_boot_device_init();
+	pk_net_init();
+	pk_state_save();
+	pk_services_init();
+	pk_mailbox_init();
+	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
+}
+
+/* One life of Linux, from its entry to what it left to be done. */
+static efi_status_t run_linux(enum pk_action *ret_action)
+{
+	efi_status_t status;
+
+	pk_leave = (struct pk_leave){ 0 };
+	pk_payload_unlock();
+	status = pk_stage(PK_STAGE_KERNEL, pk_linux_prepare());
+	if (EFI_ERROR(status))
+		return status;
+	pk_linux_run();
+	pk_secrets_wipe_registers();
+
+	/* From here on the processor is the firmware's again, its devices not yet. */
+	pk_trace(PK_STAGE_RESUME, pk_handoff.boot_params ? EFI_SUCCESS : EFI_ABORTED);
+	pk_handoff.tsc_resume = pk_handoff.trace[(pk_handoff.nr_trace - 1) % PK_TRACE_MAX].tsc;
+	pk_state_restore();
+	__asm__ volatile("sti");
+	pk_stage(PK_STAGE_FIRMWARE, EFI_SUCCESS);
+	/* What kexec brought lies in Linux' memory and is loaded first; nothing else is needed from there. */
+	if (pk_leave.requested)
+		pk_secrets_wipe();
+	/* The payload gets the devices as Linux found them. */
+	pk_window_wipe();
+	pk_net_release();
+	pk_block_refresh();
+	*ret_action = pk_payload_run();
+	return EFI_SUCCESS;
+}
+
+EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system_table)
+{
+	enum pk_action action;
+	efi_status_t status;
+
+	pk_st = system_table;
+	pk_bs = system_table->boot;
+	pk_image = image;
+	status = pk_bs->handle_protocol(image, &efi_guid_loaded_image, (void **)&pk_loaded_image);
+	if (EFI_ERROR(status))
+		return status;
+	/* Its time would stand still with the firmware's, and end the machine once Linux is gone. */
+	pk_bs->set_watchdog_timer(0, 0, 0, NULL);
+	pk_stage(PK_STAGE_START, EFI_SUCCESS);
+
+	status = prepare();
+	if (!EFI_ERROR(status)) {
+		do
+			status = run_linux(&action);
+		while (!EFI_ERROR(status) && (action == PK_ACTION_AGENT || action == PK_ACTION_SHELL));
+	}
+	if (EFI_ERROR(status)) {
+		action = PK_ACTION_BOOT_NEXT;
+		pk_print("pykexec: cannot start Linux (%x), back to the firmware\n", status);
+	} else {
+		status = action == PK_ACTION_FIRMWARE ? EFI_SUCCESS : EFI_ABORTED;
+	}
+	pk_stage(PK_STAGE_ACTION, action);
+	pk_ramdisk_release();
+	if (action == PK_ACTION_RESET)
+		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
+	pk_window_release();
+	pk_arena_release();
+	return status;
+}
