@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -58,29 +58,40 @@ def _write_offsets(csrc: Path, work: Path) -> None:
     (work / "offsets.h").write_text("".join(lines))
 
 
-def _link(
-    csrc: Path, sources: Sequence[Path], script: Path, elf: Path, defines: Sequence[str] = ()
-) -> None:
-    work = elf.parent
-    objects = []
-    for source in sources:
-        target = work / f"{elf.stem}-{source.parent.name}-{source.name}.o"
-        options = [*_CFLAGS, *_includes(csrc), f"-I{work}", *(f"-D{name}" for name in defines)]
-        run([*compiler(), *options, "-c", source, "-o", target])
-        objects.append(target)
+def compile_file(csrc: Path, source: Path, work: Path, defines: Sequence[str] = ()) -> Path:
+    """The object of one source, in work, where offsets.h is looked for too."""
+    target = work / f"{source.parent.name}-{source.name}.o"
+    options = [*_CFLAGS, *_includes(csrc), f"-I{work}", *(f"-D{name}" for name in defines)]
+    run([*compiler(), *options, "-c", source, "-o", target])
+    return target
+
+
+def _link(objects: Iterable[Path], script: Path, elf: Path) -> None:
     run([*compiler(), *_LDFLAGS, f"-Wl,-T,{script}", "-o", elf, *objects])
+
+
+def compile_stub(csrc: Path, work: Path, defines: Sequence[str] = ()) -> dict[Path, Path]:
+    """The objects in work that the stub is made of, by their sources."""
+    _write_offsets(csrc, work)
+    sources = sorted((csrc / "stub").glob("*/*.[cS]")) + sorted((csrc / "common").glob("*.c"))
+    return {
+        source: compile_file(csrc, source, work, defines)
+        for source in sources
+        if source.name != "offsets.c"
+    }
 
 
 def build_stub(csrc: Path, output: Path, defines: Sequence[str] = ()) -> None:
     """Build stub.efi; defines select the negative controls of csrc/stub/lib/test.h."""
     with TemporaryDirectory() as directory:
         work = Path(directory)
-        _write_offsets(csrc, work)
-        sources = sorted((csrc / "stub").glob("*/*.[cS]")) + sorted((csrc / "common").glob("*.c"))
-        sources = [source for source in sources if source.name != "offsets.c"]
         elf = work / "stub.elf"
-        _link(csrc, sources, csrc / "stub" / "stub.lds", elf, defines)
+        _link(compile_stub(csrc, work, defines).values(), csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output)
+
+
+def _build(csrc: Path, sources: Iterable[Path], script: Path, elf: Path) -> None:
+    _link([compile_file(csrc, source, elf.parent) for source in sources], script, elf)
 
 
 def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPLICATION) -> None:
@@ -89,7 +100,7 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
         elf = Path(directory) / "payload.elf"
         shared = ("payload/console.c", "payload/packets.c", "common/guids.c", "stub/lib/mem.c")
         sources = [csrc / "payload" / f"{name}.c", *(csrc / path for path in shared)]
-        _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
+        _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, subsystem)
 
 
@@ -99,7 +110,7 @@ def build_ramdisk(csrc: Path, output: Path) -> None:
         elf = Path(directory) / "ramdisk.elf"
         shared = [csrc / "stub" / "lib" / "mem.c", csrc / "common" / "guids.c"]
         sources = [*sorted((csrc / "ramdisk").glob("*.c")), *shared]
-        _link(csrc, sources, csrc / "stub" / "stub.lds", elf)
+        _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, EFI_BOOT_SERVICE_DRIVER)
 
 
@@ -110,7 +121,7 @@ def build_resume(csrc: Path, output: Path) -> None:
         names = ("guids.c", "handoff.c", "crc32.c", "page_table.c")
         shared = [csrc / "stub" / "lib" / "mem.c", *(csrc / "common" / name for name in names)]
         sources = [*sorted((csrc / "resume").glob("*.[cS]")), *shared]
-        _link(csrc, sources, csrc / "resume" / "resume.lds", elf)
+        _build(csrc, sources, csrc / "resume" / "resume.lds", elf)
         run(["objcopy", "-O", "binary", elf, output])
 
 

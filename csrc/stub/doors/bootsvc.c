@@ -3,10 +3,19 @@
  * The native way in: a Linux that knows the table calls with an array of
  * requests, whose data lie in its own memory and are used where they are.
  */
-#include <stub/doors/bootsvc.h>
-#include <stub/services/devices.h>
-#include <stub/lib/test.h>
 #include <common/crc32.h>
+#include <pykexec/bootsvc.h>
+#include <stub/doors/bootsvc.h>
+#include <stub/doors/mailbox.h>
+#include <stub/end/secrets.h>
+#include <stub/end/staged.h>
+#include <stub/gate/gate.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/lib/test.h>
+#include <stub/services/services.h>
+#include <stub/services/timers.h>
+#include <stub/services/transfer.h>
 
 /* Of what services answer; lists are asked for piece by piece. */
 enum { ANSWER_SIZE = 64 * 1024 };

@@ -3,7 +3,7 @@
 #ifndef PK_STUB_BOOTSVC_H
 #define PK_STUB_BOOTSVC_H
 
-#include <stub/lib/stub.h>
+#include <efi/types.h>
 #include <pykexec/bootsvc.h>
 
 /* struct pk_bootsvc_table, as it is for the Linux that is about to start. */

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The mailbox: a message of requests in, a message of replies out. Runs in the firmware's world. */
-#include <stub/services/devices.h>
 #include <common/message.h>
+#include <pykexec/abi.h>
+#include <stub/doors/mailbox.h>
+#include <stub/end/leave.h>
+#include <stub/end/secrets.h>
+#include <stub/end/staged.h>
+#include <stub/lib/string.h>
+#include <stub/services/services.h>
+#include <stub/services/timers.h>
 
 static u8 input[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
 static u8 output[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));

@@ -3,9 +3,15 @@
  * The runtime services that Linux sees: each passes through the gate, copying
  * what the caller's page tables alone can reach. Linux serialises these calls.
  */
-#include <stub/services/devices.h>
-#include <stub/lib/test.h>
 #include <common/variable_filter.h>
+#include <stub/doors/mailbox.h>
+#include <stub/doors/runtime.h>
+#include <stub/doors/window.h>
+#include <stub/end/leave.h>
+#include <stub/gate/gate.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 
 enum {
 	NAME_MAX = 1024,		/* UCS-2 characters, Linux' own limit */
@@ -339,15 +345,7 @@ static void EFIAPI reset_system(u32 type, efi_status_t status, u64 size, void *d
 	(void)status;
 	(void)size;
 	(void)data;
-	if (!pk_leave.requested) {
-		bool staged = type != EFI_RESET_SHUTDOWN && pk_payload_ready();
-
-		pk_leave = (struct pk_leave){
-			.requested = true,
-			.action = staged ? PK_ACTION_PAYLOAD : PK_ACTION_RESET,
-			.reset_type = type,
-		};
-	}
+	pk_leave_reset(type);
 	pk_resume_entry(&pk_handoff, 0);
 }
 

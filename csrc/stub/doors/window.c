@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The window: descriptors that Linux' user space posts in shared memory, served when the bell rings. */
-#include <stub/services/devices.h>
+#include <stub/doors/window.h>
+#include <stub/gate/gate.h>
+#include <stub/lib/console.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/timers.h>
+#include <stub/services/transfer.h>
 
 enum { NR_WATCHED = 2 };
 

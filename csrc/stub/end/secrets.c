@@ -4,8 +4,10 @@
  * back; when it ends, by whatever way, all that it could write to is wiped before
  * anything else gets to run: another image, a reset that leaves memory as it is.
  */
-#include <stub/services/devices.h>
+#include <stub/end/secrets.h>
 #include <stub/lib/io.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
 #include <stub/lib/test.h>
 
 enum {
@@ -17,8 +19,16 @@ enum {
 	MXCSR_DEFAULT = 0x1f80,
 };
 
+static void (*const *wipes)(void);
+static u32 nr_wipes;
 static bool announced;
 static efi_event_t exit_event;
+
+void pk_secrets_init(void (*const *places)(void), u32 nr_places)
+{
+	wipes = places;
+	nr_wipes = nr_places;
+}
 
 /*
  * Plain stores that bypass the caches: as fast as memory on a processor. For QEMU's emulation
@@ -43,10 +53,8 @@ static bool wipe_all(void)
 {
 	wipe(&pk_handoff.arena);
 	wipe(&pk_handoff.low);
-	pk_window_wipe_all();
-	pk_mailbox_wipe();
-	pk_block_wipe();
-	pk_gate_wipe();
+	for (u32 i = 0; i < nr_wipes; i++)
+		wipes[i]();
 	return true;
 }
 

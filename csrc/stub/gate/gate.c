@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The gate: one function call in the firmware's world, made from Linux'. */
-#include <stub/lib/stub.h>
-#include <stub/lib/io.h>
+#include <stub/gate/gate.h>
 #include <stub/gate/state.h>
+#include <stub/lib/io.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
 
 enum {
 	/* An image that Linux has started finds the 128 KiB of UEFI 2.10, 2.3.4 beside what we use. */

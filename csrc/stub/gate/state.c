@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Saving, restoring, switching and reporting the machine's state, as the table in state_items.c says. */
-#include <stub/gate/state.h>
+#include <pykexec/abi.h>
 #include <stub/gate/hardware.h>
-#include <stub/lib/io.h>
+#include <stub/gate/state.h>
 #include <stub/gate/state_items.h>
+#include <stub/lib/io.h>
 #include <stub/lib/test.h>
 
 enum {

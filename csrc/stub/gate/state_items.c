@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of machine state that Linux may have changed; adding an item is one line at its end. */
-#include <stub/gate/state_items.h>
+#include <pykexec/abi.h>
 #include <stub/gate/hardware.h>
+#include <stub/gate/state_items.h>
 #include <stub/lib/io.h>
 
 enum {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where our image came from, by device path: the handle changes when its driver is connected anew. */
-#include <stub/lib/stub.h>
 #include <common/device_path.h>
+#include <stub/lib/boot_device.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
 
 enum { END_SIZE = sizeof(struct efi_device_path) };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Words for the person at the console, stage markers for programs, both kept in the handoff's trace. */
-#include <stub/lib/stub.h>
+#include <stub/lib/console.h>
 #include <stub/lib/io.h>
+#include <stub/lib/stub.h>
 
 static void put(u16 c)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The few string functions that the stub needs. */
-#include <stub/lib/stub.h>
+#include <efi/guids.h>
+#include <stub/lib/string.h>
 
 u64 pk_strlen(const char *text)
 {

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Block I/O for Linux: what a disk is, reads, writes, flushes; and the firmware told of what was written. */
-#include <stub/services/devices.h>
+#include <stub/gate/gate.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/block.h>
+#include <stub/services/handles.h>
+#include <stub/services/timers.h>
 
 enum { BOUNCE_SIZE = 256 * 1024 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The firmware's handles under numbers of ours: no address ever crosses the mailbox. */
-#include <stub/lib/stub.h>
 #include <common/device_path.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/handles.h>
 
 /* handles[n - 1] is handle number n; entries are never reused, so a number always means the same handle. */
 static efi_handle_t handles[PK_HANDLE_MAX];

@@ -9,8 +9,12 @@
  * heard of again. One that calls it and comes back leaves neither a firmware to
  * go on with nor a Linux that could do without, so that a reset is all there is.
  */
-#include <stub/services/devices.h>
 #include <stub/end/payload.h>
+#include <stub/end/staged.h>
+#include <stub/lib/console.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/image.h>
 
 static bool boot_services_gone;
 

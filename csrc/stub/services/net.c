@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Simple Network for Linux: NICs taken from the firmware, frames exchanged in batches, NICs given back. */
-#include <stub/services/devices.h>
-#include <stub/services/pxe.h>
 #include <common/device_path.h>
+#include <stub/gate/gate.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/handles.h>
+#include <stub/services/net.h>
+#include <stub/services/pxe.h>
 
 enum {
 	NR_NICS = 8,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Has the firmware announced a RAM disk to the operating system? EDK II's driver does not say when it could not. */
-#include <stub/services/devices.h>
 #include <common/nfit.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/nfit.h>
 
 enum {
 	RSDP_XSDT	= 24,	/* ACPI 6.5, 5.2.5.3 */

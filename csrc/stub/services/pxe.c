@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The firmware's PXE base code: its packets for Linux, and its state again for the payload behind it. */
-#include <stub/services/devices.h>
-#include <stub/services/pxe.h>
 #include <common/device_path.h>
+#include <stub/lib/console.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/handles.h>
+#include <stub/services/pxe.h>
 
 enum {
 	NR_SAVED = 16,	/* NICs times IPv4 and IPv6 */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* RAM disks that Linux fills and the firmware serves, through EFI_RAM_DISK_PROTOCOL (UEFI 2.10, 13.17). */
-#include <stub/services/devices.h>
 #include <common/device_path.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/handles.h>
+#include <stub/services/nfit.h>
+#include <stub/services/ramdisk.h>
 
 enum {
 	RAMDISKS_MAX	= 16,

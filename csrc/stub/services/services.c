@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the mailbox serves. Bodies are copies that Linux cannot change any more; every size is checked here. */
-#include <stub/services/devices.h>
+#include <stub/end/leave.h>
+#include <stub/end/secrets.h>
+#include <stub/end/staged.h>
+#include <stub/gate/gate.h>
 #include <stub/gate/state.h>
+#include <stub/lib/boot_device.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/block.h>
+#include <stub/services/handles.h>
+#include <stub/services/image.h>
+#include <stub/services/memory_map.h>
+#include <stub/services/net.h>
+#include <stub/services/pxe.h>
+#include <stub/services/ramdisk.h>
+#include <stub/services/services.h>
+#include <stub/services/tcg2.h>
+#include <stub/services/tpm.h>
+#include <stub/services/transfer.h>
 #include <stub/services/volume.h>
 
 enum { SELF_TEST_MAX_US = 10000000 };
@@ -19,7 +36,7 @@ static efi_status_t put(const void *reply, u64 size, void *out, u64 capacity, u6
 /* What stays as it is until the machine is reset, and takes milliseconds to ask for. */
 static u32 firmware_flags;
 
-void pk_services_init(void)
+void pk_services_init(bool measured)
 {
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
@@ -31,6 +48,8 @@ void pk_services_init(void)
 		firmware_flags |= PK_INFO_SECURE_BOOT;
 	if (!EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
 		firmware_flags |= PK_INFO_TPM;
+	if (measured)
+		firmware_flags |= PK_INFO_MEASURED;
 }
 
 static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
@@ -49,37 +68,12 @@ static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
 		.outcome = pk_handoff.outcome,
 	};
 	reply.flags |= firmware_flags;
-	if (pk_measured)
-		reply.flags |= PK_INFO_MEASURED;
 	if (pk_handoff.outcome.nr_runs && pk_handoff.outcome.action == PK_ACTION_SHELL)
 		reply.flags |= PK_INFO_SHELL;
 	for (u32 i = 0; i < 63 && pk_st->firmware_vendor && pk_st->firmware_vendor[i]; i++)
 		reply.vendor[i] = pk_st->firmware_vendor[i];
 	pk_image_path(reply.image_path, sizeof(reply.image_path));
 	return put(&reply, sizeof(reply), out, capacity, ret_size);
-}
-
-static efi_status_t memory_map(u32 kind, void *out, u64 capacity, u64 *ret_size)
-{
-	struct pk_memory_map_reply *reply = out;
-	u64 size, step, key;
-	efi_status_t status;
-	u32 version;
-
-	if (capacity < sizeof(*reply))
-		return EFI_BUFFER_TOO_SMALL;
-	size = capacity - sizeof(*reply);
-	if (kind == PK_MEMORY_MAP_LINUX)
-		status = pk_linux_memory_map(reply + 1, size, &size, &step, &version);
-	else if (kind == PK_MEMORY_MAP_FIRMWARE)
-		status = pk_bs->get_memory_map(&size, reply + 1, &key, &step, &version);
-	else
-		status = EFI_INVALID_PARAMETER;
-	if (EFI_ERROR(status))
-		return status;
-	*reply = (struct pk_memory_map_reply){ (u32)step, (u32)(size / step) };
-	*ret_size = sizeof(*reply) + size;
-	return EFI_SUCCESS;
 }
 
 static volatile u64 nr_ticks;
@@ -158,20 +152,6 @@ static efi_status_t transfer(const struct pk_descriptor *request, u64 body_size,
 	pk_transfer(&descriptor, out + sizeof(descriptor));
 	memcpy(out, &descriptor, sizeof(descriptor));
 	*ret_size = sizeof(descriptor) + (descriptor.op == PK_OP_BLOCK_WRITE ? 0 : room);
-	return EFI_SUCCESS;
-}
-
-static efi_status_t leave(const struct pk_leave_request *request)
-{
-	if (request->action > PK_ACTION_PAYLOAD)
-		return EFI_INVALID_PARAMETER;
-	if (request->action == PK_ACTION_PAYLOAD && !pk_payload_ready())
-		return EFI_NOT_READY;
-	pk_leave = (struct pk_leave){
-		.requested = true,
-		.action = request->action,
-		.reset_type = EFI_RESET_COLD,
-	};
 	return EFI_SUCCESS;
 }
 
@@ -259,7 +239,7 @@ efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 
 	case PK_OP_HANDLES:
 		return pk_handles_list(((const struct pk_handles_request *)body)->first, out, capacity, ret_size);
 	case PK_OP_MEMORY_MAP:
-		return memory_map(((const struct pk_memory_map_request *)body)->kind, out, capacity, ret_size);
+		return pk_memory_map(((const struct pk_memory_map_request *)body)->kind, out, capacity, ret_size);
 	case PK_OP_STATE:
 		return pk_state_report(out, capacity, ret_size);
 	case PK_OP_SELF_TEST:
@@ -283,7 +263,7 @@ efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 
 	case PK_OP_PAYLOAD_DATA:
 		return pk_payload_data(body, body_size);
 	case PK_OP_LEAVE:
-		return leave(body);
+		return pk_leave_request(((const struct pk_leave_request *)body)->action);
 	case PK_OP_IMAGE_START:
 		return pk_image_start(out, capacity, ret_size);
 	default:

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The TPM for Linux, through EFI_TCG2_PROTOCOL: what it is, commands, the event log. */
-#include <stub/services/devices.h>
-#include <stub/lib/test.h>
 #include <common/event_log.h>
 #include <common/tpm_filter.h>
+#include <efi/protocols.h>
+#include <pykexec/abi.h>
+#include <stub/lib/string.h>
+#include <stub/lib/test.h>
+#include <stub/services/tcg2.h>
+#include <stub/services/tpm.h>
 
 /* Copies of the stub's own: Linux may change the window at any time. */
 static u8 command[PK_TPM_BUFFER_SIZE];

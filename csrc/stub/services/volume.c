@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Files on the firmware's volumes, read only. */
-#include <stub/services/volume.h>
+#include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/services/handles.h>
+#include <stub/services/volume.h>
 
 enum { INFO_CAPACITY = 2048 };
 

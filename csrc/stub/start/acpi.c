@@ -5,9 +5,10 @@
  * Linux then leaves PIT, HPET, 8259, IOAPIC and the other processors as the
  * firmware has them (ACPI 6.5, 5.2).
  */
-#include <stub/lib/stub.h>
 #include <stub/gate/hardware.h>
 #include <stub/lib/io.h>
+#include <stub/lib/string.h>
+#include <stub/start/acpi.h>
 
 struct acpi_header {
 	char signature[4];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How fast the TSC runs: Linux is told, since it finds no PIT, HPET or PM timer to ask. */
-#include <stub/lib/stub.h>
 #include <stub/lib/io.h>
+#include <stub/lib/stub.h>
+#include <stub/start/clock.h>
 
 enum { CALIBRATION_US = 100000, CALIBRATION_RUNS = 3 };
 

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Lay the unmodified kernel out in the arena and enter it as an EFI application. */
-#include <stub/lib/stub.h>
-#include <stub/lib/io.h>
-#include <stub/gate/state.h>
 #include <common/handoff.h>
 #include <common/pe.h>
+#include <stub/end/leave.h>
+#include <stub/gate/gate.h>
+#include <stub/gate/state.h>
+#include <stub/lib/boot_device.h>
+#include <stub/lib/console.h>
+#include <stub/lib/io.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/start/linux.h>
+#include <stub/start/memory.h>
+#include <stub/start/sections.h>
+#include <stub/start/tables.h>
 
 enum {
 	COMMAND_LINE_MAX = 4096,
@@ -137,6 +146,6 @@ void pk_linux_run(void)
 
 	/* Only Linux' EFI stub comes this way, before ExitBootServices. */
 	pk_stage(PK_STAGE_LINUX, EFI_ERROR(status) ? status : EFI_ABORTED);
-	pk_leave = (struct pk_leave){ .requested = true, .action = PK_ACTION_BOOT_NEXT };
+	pk_leave_give_up();
 	pk_state_quiesce();
 }

@@ -4,23 +4,37 @@
  * image, it runs Linux inside an arena with boot services alive, and stays
  * resident to start what Linux leaves behind.
  */
-#include <stub/services/devices.h>
-#include <stub/gate/hardware.h>
+#include <stub/doors/mailbox.h>
+#include <stub/doors/window.h>
+#include <stub/end/leave.h>
+#include <stub/end/payload.h>
+#include <stub/end/secrets.h>
+#include <stub/end/staged.h>
+#include <stub/gate/gate.h>
 #include <stub/gate/state.h>
+#include <stub/lib/boot_device.h>
+#include <stub/lib/console.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/services/block.h>
+#include <stub/services/net.h>
+#include <stub/services/ramdisk.h>
+#include <stub/services/services.h>
+#include <stub/start/clock.h>
+#include <stub/start/linux.h>
+#include <stub/start/measure.h>
+#include <stub/start/memory.h>
+#include <stub/start/sections.h>
 
 enum {
 	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
 	COMMAND_LINE_HEAD = 4096,
 };
 
-struct efi_system_table *pk_st;
-struct efi_boot_services *pk_bs;
-efi_handle_t pk_image;
-struct efi_loaded_image *pk_loaded_image;
-struct pk_handoff pk_handoff __attribute__((aligned(PK_PAGE_SIZE)));
-bool pk_measured;
-
 extern u8 __image_start[], __resident_end[];
+
+/* Where secrets pass beside Linux' memory; the gate's stack, on which all of them may run, last. */
+static void (*const wipes[])(void) = { pk_window_wipe_all, pk_mailbox_wipe, pk_block_wipe, pk_gate_wipe };
 
 static u64 wanted_arena_mib(void)
 {
@@ -40,11 +54,12 @@ static u64 wanted_arena_mib(void)
 static efi_status_t prepare(void)
 {
 	efi_status_t status;
+	bool measured;
 
 	status = pk_stage(PK_STAGE_SECTIONS, pk_sections_find());
 	if (EFI_ERROR(status))
 		return status;
-	status = pk_stage(PK_STAGE_MEASURE, pk_measure_sections(&pk_measured));
+	status = pk_stage(PK_STAGE_MEASURE, pk_measure_sections(&measured));
 	if (EFI_ERROR(status))
 		return status;
 
@@ -61,8 +76,9 @@ static efi_status_t prepare(void)
 	pk_boot_device_init();
 	pk_net_init();
 	pk_state_save();
-	pk_services_init();
+	pk_services_init(measured);
 	pk_mailbox_init();
+	pk_secrets_init(wipes, sizeof(wipes) / sizeof(wipes[0]));
 	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
 }
 
@@ -71,7 +87,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 {
 	efi_status_t status;
 
-	pk_leave = (struct pk_leave){ 0 };
+	pk_leave_init();
 	pk_payload_unlock();
 	status = pk_stage(PK_STAGE_KERNEL, pk_linux_prepare());
 	if (EFI_ERROR(status))

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Linux' memory: one arena taken from the firmware, and the services that hand it out. */
+#include <common/arena.h>
+#include <stub/lib/console.h>
 #include <stub/lib/stub.h>
-#include <stub/gate/hardware.h>
-#include <common/memory_map.h>
+#include <stub/services/memory_map.h>
+#include <stub/start/memory.h>
 
 enum {
 	MIB = 1024 * 1024,
@@ -13,12 +15,9 @@ enum {
 	LOW_PAGES = 32,
 	LOW_PAGES_MIN = 24,
 	LOW_LIMIT = 0x9efff,
-	MAP_CAPACITY = 128 * 1024,
 	POOL_HEADER = 64,		/* keeps the caller's 8-byte alignment, and a cache line */
 };
 
-static struct pk_arena arena;
-static u8 firmware_map[MAP_CAPACITY] __attribute__((aligned(8)));
 /* What the arena took from the firmware, alignment slack included. */
 static struct pk_range taken, taken_low;
 
@@ -96,52 +95,19 @@ void pk_arena_release(void)
 
 void pk_arena_reset(void)
 {
-	pk_arena_init(&arena);
-	pk_arena_add(&arena, pk_handoff.low.start, pk_handoff.low.size / PK_PAGE_SIZE);
-	pk_arena_add(&arena, pk_handoff.arena.start, pk_handoff.arena.size / PK_PAGE_SIZE);
-}
-
-u64 pk_arena_peak(void)
-{
-	return arena.peak_pages * PK_PAGE_SIZE;
+	pk_arena_init(&pk_linux_arena);
+	pk_arena_add(&pk_linux_arena, pk_handoff.low.start, pk_handoff.low.size / PK_PAGE_SIZE);
+	pk_arena_add(&pk_linux_arena, pk_handoff.arena.start, pk_handoff.arena.size / PK_PAGE_SIZE);
 }
 
 u64 pk_arena_map_key(void)
 {
-	return arena.generation;
+	return pk_linux_arena.generation;
 }
 
 efi_status_t pk_arena_pages(u32 type, u64 nr_pages, u64 *ret_start)
 {
-	return pk_arena_alloc(&arena, type, nr_pages, ~0ULL, ret_start);
-}
-
-u64 pk_linux_memory_behind(u64 start)
-{
-	const struct pk_range *ranges[] = { &pk_handoff.arena, &pk_handoff.low };
-
-	for (u32 i = 0; i < 2; i++)
-		if (start >= ranges[i]->start && start - ranges[i]->start < ranges[i]->size)
-			return ranges[i]->size - (start - ranges[i]->start);
-	return 0;
-}
-
-efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *ret_step, u32 *ret_version)
-{
-	struct pk_map_view view = {
-		.arena = &arena,
-		.stub = pk_handoff.stub,
-		.window = pk_handoff.window,
-		/* The gate reaches them from Linux' side. */
-		.mmio = { { PK_IOAPIC_BASE, PK_PAGE_SIZE }, { PK_LAPIC_BASE, PK_PAGE_SIZE } },
-	};
-	u64 size = sizeof(firmware_map), key;
-	efi_status_t status;
-
-	status = pk_bs->get_memory_map(&size, firmware_map, &key, ret_step, ret_version);
-	if (EFI_ERROR(status))
-		return status;
-	return pk_memory_map_reduce(firmware_map, size, *ret_step, &view, out, capacity, ret_size);
+	return pk_arena_alloc(&pk_linux_arena, type, nr_pages, ~0ULL, ret_start);
 }
 
 static efi_status_t EFIAPI get_memory_map(u64 *size, void *map, u64 *key, u64 *step, u32 *version)
@@ -153,7 +119,7 @@ static efi_status_t EFIAPI get_memory_map(u64 *size, void *map, u64 *key, u64 *s
 	if (!EFI_ERROR(status) || status == EFI_BUFFER_TOO_SMALL)
 		*size = used;
 	if (key)
-		*key = arena.generation;
+		*key = pk_linux_arena.generation;
 	return status;
 }
 
@@ -161,11 +127,11 @@ static efi_status_t EFIAPI allocate_pages(u32 type, u32 memory_type, u64 nr_page
 {
 	switch (type) {
 	case EFI_ALLOCATE_ANY_PAGES:
-		return pk_arena_alloc(&arena, memory_type, nr_pages, ~0ULL, address);
+		return pk_arena_alloc(&pk_linux_arena, memory_type, nr_pages, ~0ULL, address);
 	case EFI_ALLOCATE_MAX_ADDRESS:
-		return pk_arena_alloc(&arena, memory_type, nr_pages, *address, address);
+		return pk_arena_alloc(&pk_linux_arena, memory_type, nr_pages, *address, address);
 	case EFI_ALLOCATE_ADDRESS:
-		return pk_arena_alloc_at(&arena, memory_type, *address, nr_pages);
+		return pk_arena_alloc_at(&pk_linux_arena, memory_type, *address, nr_pages);
 	default:
 		return EFI_INVALID_PARAMETER;
 	}
@@ -174,8 +140,8 @@ static efi_status_t EFIAPI allocate_pages(u32 type, u32 memory_type, u64 nr_page
 /* Memory that the firmware gave to Linux (handle buffers, say) goes back to the firmware. */
 static efi_status_t EFIAPI free_pages(u64 address, u64 nr_pages)
 {
-	if (pk_arena_contains(&arena, address))
-		return pk_arena_free(&arena, address, nr_pages);
+	if (pk_arena_contains(&pk_linux_arena, address))
+		return pk_arena_free(&pk_linux_arena, address, nr_pages);
 	return pk_bs->free_pages(address, nr_pages);
 }
 
@@ -187,7 +153,7 @@ static efi_status_t EFIAPI allocate_pool(u32 memory_type, u64 size, void **buffe
 	if (size > taken.size)
 		return EFI_OUT_OF_RESOURCES;
 	nr_pages = (size + POOL_HEADER + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE;
-	status = pk_arena_alloc(&arena, memory_type, nr_pages, ~0ULL, &address);
+	status = pk_arena_alloc(&pk_linux_arena, memory_type, nr_pages, ~0ULL, &address);
 	if (EFI_ERROR(status))
 		return status;
 	*(u64 *)address = nr_pages;
@@ -199,9 +165,9 @@ static efi_status_t EFIAPI free_pool(void *buffer)
 {
 	u64 address = (u64)buffer - POOL_HEADER;
 
-	if (!pk_arena_contains(&arena, (u64)buffer))
+	if (!pk_arena_contains(&pk_linux_arena, (u64)buffer))
 		return pk_bs->free_pool(buffer);
-	return pk_arena_free(&arena, address, *(u64 *)address);
+	return pk_arena_free(&pk_linux_arena, address, *(u64 *)address);
 }
 
 void pk_arena_hook(struct efi_boot_services *services)

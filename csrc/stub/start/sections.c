@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The stub's own sections: kernel, initrd, command line (systemd's UKI section names). */
-#include <stub/lib/stub.h>
 #include <common/pe.h>
+#include <stub/lib/console.h>
+#include <stub/lib/stub.h>
+#include <stub/start/sections.h>
 
 struct pk_sections pk_sections;
 

@@ -3,11 +3,21 @@
  * The private system table: Linux sees the firmware through it, the firmware's
  * own tables, handles and memory stay untouched.
  */
-#include <stub/lib/stub.h>
-#include <stub/doors/bootsvc.h>
-#include <stub/gate/state.h>
 #include <common/device_path.h>
 #include <common/exit_boot_services.h>
+#include <pykexec/bootsvc.h>
+#include <stub/doors/bootsvc.h>
+#include <stub/doors/runtime.h>
+#include <stub/end/leave.h>
+#include <stub/gate/gate.h>
+#include <stub/gate/state.h>
+#include <stub/lib/console.h>
+#include <stub/lib/string.h>
+#include <stub/lib/stub.h>
+#include <stub/start/acpi.h>
+#include <stub/start/memory.h>
+#include <stub/start/sections.h>
+#include <stub/start/tables.h>
 
 enum { TABLES_MAX = 128 };
 
@@ -130,7 +140,7 @@ static efi_status_t EFIAPI exit_image(efi_handle_t image, efi_status_t status, u
 	if (image != pk_linux_handle())
 		return EFI_INVALID_PARAMETER;
 	pk_stage(PK_STAGE_LINUX, EFI_ERROR(status) ? status : EFI_ABORTED);
-	pk_leave = (struct pk_leave){ .requested = true, .action = PK_ACTION_BOOT_NEXT };
+	pk_leave_give_up();
 	pk_state_quiesce();
 	pk_resume_entry(&pk_handoff, 0);
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How this Linux ends: who ends it tells us, and a Linux of which nothing was told has used kexec. */
+#include <efi/protocols.h>
+#include <stub/end/leave.h>
+#include <stub/end/staged.h>
+
+struct pk_leave pk_leave;
+
+void pk_leave_init(void)
+{
+	pk_leave = (struct pk_leave){ 0 };
+}
+
+efi_status_t pk_leave_request(u32 action)
+{
+	if (action > PK_ACTION_PAYLOAD)
+		return EFI_INVALID_PARAMETER;
+	if (action == PK_ACTION_PAYLOAD && !pk_payload_ready())
+		return EFI_NOT_READY;
+	pk_leave = (struct pk_leave){
+		.requested = true,
+		.action = action,
+		.reset_type = EFI_RESET_COLD,
+	};
+	return EFI_SUCCESS;
+}
+
+void pk_leave_reset(u32 type)
+{
+	bool staged = type != EFI_RESET_SHUTDOWN && pk_payload_ready();
+
+	if (pk_leave.requested)
+		return;
+	pk_leave = (struct pk_leave){
+		.requested = true,
+		.action = staged ? PK_ACTION_PAYLOAD : PK_ACTION_RESET,
+		.reset_type = type,
+	};
+}
+
+void pk_leave_give_up(void)
+{
+	pk_leave = (struct pk_leave){ .requested = true, .action = PK_ACTION_BOOT_NEXT };
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How this Linux ends: who ends it tells us, and a Linux of which nothing was told has used kexec. */
+#ifndef PK_STUB_LEAVE_H
+#define PK_STUB_LEAVE_H
+
+#include <efi/types.h>
+#include <pykexec/abi.h>
+
+struct pk_leave {
+	bool requested;		/* by the mailbox or ResetSystem; else kexec */
+	u32 action;		/* enum pk_action */
+	u32 reset_type;		/* for PK_ACTION_RESET */
+};
+extern struct pk_leave pk_leave;
+
+/* Another Linux is about to start. */
+void pk_leave_init(void);
+/* The agent asks for action. */
+efi_status_t pk_leave_request(u32 action);
+/* ResetSystem was called: a payload that was staged, or the reset. What was asked for before counts. */
+void pk_leave_reset(u32 type);
+/* Linux has not come up: its EFI stub gave up. */
+void pk_leave_give_up(void);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The few string functions that the stub needs. */
+#ifndef PK_STUB_STRING_H
+#define PK_STUB_STRING_H
+
+#include <common/mem.h>
+#include <efi/types.h>
+
+void *memmove(void *destination, const void *source, size_t size);
+u64 pk_strlen(const char *text);
+/* The value behind "name=" in a space-separated command line, or NULL. */
+const char *pk_option(const char *command_line, const char *name);
+u64 pk_parse_decimal(const char *text);
+bool pk_guid_equal(const void *a, const efi_guid_t *b);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images that the running Linux has the firmware start. */
+#ifndef PK_STUB_IMAGE_H
+#define PK_STUB_IMAGE_H
+
+#include <efi/types.h>
+
+/* Load and start what PAYLOAD_STAGE and PAYLOAD_DATA brought, with Linux waiting. */
+efi_status_t pk_image_start(void *out, u64 capacity, u64 *ret_size);
+
+#endif
