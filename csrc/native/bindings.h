@@ -23,6 +23,7 @@
 #include <common/memory_map.h>
 #include <common/message.h>
 #include <common/nfit.h>
+#include <common/operations.h>
 #include <common/page_table.h>
 #include <common/pe.h>
 #include <common/tpm_filter.h>

@@ -32,10 +32,11 @@ def declared(class_name: str, stub: Path = STUB) -> dict[str, int]:
 
 def compiled(module: ModuleType = _native) -> dict[str, int]:
     """Functions of the extension, with the number of their arguments."""
+    values = {name: getattr(module.lib, name) for name in dir(module.lib)}
     types = {
-        name: module.ffi.typeof(getattr(module.lib, name))
-        for name in dir(module.lib)
-        if name.startswith("pk_")
+        name: module.ffi.typeof(value)
+        for name, value in values.items()
+        if name.startswith("pk_") and not isinstance(value, int)  # a variable, read already
     }
     return {name: len(ctype.args) for name, ctype in types.items() if ctype.kind == "function"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pykexec.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
-C_SUFFIXES = (".c", ".h", ".S", ".lds")
+C_SUFFIXES = (".c", ".h", ".S", ".lds", ".def")
 
 
 @cache

@@ -8,7 +8,7 @@ from enum import IntEnum, IntFlag
 
 import pytest
 
-from pykexec import _build, abi, abi_devices
+from pykexec import _build, abi, abi_devices, abi_operations
 from pykexec._native import ffi
 from pykexec.errors import FormatError
 
@@ -33,6 +33,9 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_nbd_end": abi_devices.NbdEnd,
     "pk_ramdisk_flags": abi_devices.RamdiskFlag,
     "pk_tpm_event_constants": abi_devices.TpmEventConstant,
+    "pk_carrier": abi_operations.Carrier,
+    "pk_timers": abi_operations.Timers,
+    "pk_lock": abi_operations.Lock,
     "efi_memory_type": abi.MemoryType,
     "pk_handoff_fault": abi.HandoffFault,
     "pk_pe_fault": abi.PeFault,

@@ -194,49 +194,8 @@ struct pk_message {
 PK_ABI_ASSERT(pk_message, 16)
 
 enum pk_op {
-	PK_OP_INFO		= 1,	/* -> pk_info */
-	PK_OP_HANDOFF		= 2,	/* -> pk_handoff */
-	PK_OP_HANDLES		= 3,	/* pk_handles_request -> pk_handles_reply, pk_handle_entry ... */
-	PK_OP_MEMORY_MAP	= 4,	/* pk_memory_map_request -> pk_memory_map_reply, descriptors */
-	PK_OP_STATE		= 5,	/* -> pk_state_entry ... */
-	PK_OP_SELF_TEST		= 6,	/* pk_self_test_request -> pk_self_test_reply */
-	PK_OP_CONNECT		= 7,	/* ConnectController on every handle */
-	PK_OP_CONSOLE		= 8,	/* UCS-2 text, terminated -> firmware's ConOut */
-	PK_OP_VOLUME_INFO	= 9,	/* pk_handle_request -> pk_volume_info */
-	PK_OP_FILE_READ		= 10,	/* pk_file_request, UCS-2 path -> pk_file_reply, data */
-	PK_OP_BOOT_PATH		= 11,	/* -> device path that our image was loaded from, file path included */
-	PK_OP_TRANSFER		= 12,	/* pk_descriptor, data -> pk_descriptor, data: where there is no window */
-	PK_OP_SECRETS		= 13,	/* Linux' memory will hold secrets: it is wiped when Linux ends, for good */
-
-	PK_OP_BLOCK_INFO	= 16,	/* pk_handle_request -> pk_block_info */
-	PK_OP_BLOCK_READ	= 17,	/* pk_block_request -> data */
-	PK_OP_BLOCK_WRITE	= 18,	/* descriptors only */
-	PK_OP_BLOCK_FLUSH	= 19,	/* descriptors only */
-	PK_OP_BLOCK_REFRESH	= 20,	/* reconnect what was written to: firmware reads its partitions anew */
-
-	PK_OP_NET_INFO		= 32,	/* pk_handle_request -> pk_net_info */
-	PK_OP_NET_OPEN		= 33,	/* pk_handle_request -> pk_net_info; takes the NIC from the firmware */
-	PK_OP_NET_CLOSE		= 34,	/* pk_handle_request; gives it back */
-	PK_OP_NET_EXCHANGE	= 35,	/* descriptors only; data is struct pk_net_exchange and its frames */
-	PK_OP_NET_STATISTICS	= 36,	/* pk_handle_request -> pk_net_statistics */
-	PK_OP_NET_PXE		= 37,	/* pk_handle_request -> pk_net_pxe, as found before Linux started */
-
-	PK_OP_TPM_INFO		= 48,	/* -> pk_tpm_info */
-	PK_OP_TPM_COMMAND	= 49,	/* descriptors only; data is the command, then the response */
-	PK_OP_TPM_EVENT_LOG	= 50,	/* pk_event_log_request -> pk_event_log_reply, bytes of the log */
-	PK_OP_TPM_EVENT		= 51,	/* pk_tpm_event, bytes: extend a PCR by their digest and log them */
-
-	PK_OP_RAMDISK_CREATE	= 64,	/* pk_ramdisk_request -> pk_ramdisk_entry; memory alone */
-	PK_OP_RAMDISK_DATA	= 65,	/* pk_ramdisk_data, bytes */
-	PK_OP_RAMDISK_REGISTER	= 66,	/* pk_ramdisk_number -> pk_ramdisk_entry; now it is a disk */
-	PK_OP_RAMDISK_REMOVE	= 67,	/* pk_ramdisk_number; its memory is wiped and given back */
-	PK_OP_RAMDISK_LIST	= 68,	/* -> pk_ramdisk_entry ... */
-
-	PK_OP_PAYLOAD_STAGE	= 80,	/* pk_payload_request, device path, options */
-	PK_OP_PAYLOAD_DATA	= 81,	/* pk_payload_data, bytes; for leave only, kexec brings its own */
-	PK_OP_LEAVE		= 82,	/* pk_leave_request; does not come back to Linux */
-	PK_OP_IMAGE_START	= 83,	/* -> pk_image_reply; load and start what was staged, then come back */
-	PK_OP_IMAGE_LOCK	= 84,	/* native calls only: for this Linux' life the mailbox brings no images */
+#define OP(number, name, body, handler, timers, carriers, lock) PK_OP_##name = number,
+#include <pykexec/operations.def>
 };
 
 struct pk_request {

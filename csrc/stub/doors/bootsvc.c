@@ -7,15 +7,12 @@
 #include <pykexec/bootsvc.h>
 #include <stub/doors/bootsvc.h>
 #include <stub/doors/mailbox.h>
+#include <stub/doors/operations.h>
 #include <stub/end/secrets.h>
-#include <stub/end/staged.h>
 #include <stub/gate/gate.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/lib/test.h>
-#include <stub/services/services.h>
-#include <stub/services/timers.h>
-#include <stub/services/transfer.h>
 
 /* Of what services answer; lists are asked for piece by piece. */
 enum { ANSWER_SIZE = 64 * 1024 };
@@ -37,56 +34,43 @@ static bool is_linux_memory(u64 start, u64 size)
 	return pk_test_memory_check(size <= pk_linux_memory_behind(start));
 }
 
-static bool is_transfer(u16 op)
+static bool is_in_place(const struct pk_descriptor *request)
 {
-	switch (op) {
-	case PK_OP_BLOCK_READ:
-	case PK_OP_BLOCK_WRITE:
-	case PK_OP_BLOCK_FLUSH:
-	case PK_OP_NET_EXCHANGE:
-	case PK_OP_TPM_COMMAND:
-		return true;
-	default:
-		return false;
-	}
+	const struct pk_operation *operation = pk_operation_find(request->op, PK_CARRIER_NATIVE);
+
+	return operation && pk_operation_takes_descriptors(operation);
 }
 
 static bool needs_timers(const struct pk_descriptor *request)
 {
-	if (request->flags & PK_REQUEST_TIMERS)
-		return true;
-	if (is_transfer(request->op))
-		return pk_handle_needs_timers(request->handle);
-	return pk_service_needs_timers(request->op, (const void *)request->offset, request->size);
+	if (is_in_place(request))
+		return pk_descriptor_needs_timers(PK_CARRIER_NATIVE, request);
+	return request->flags & PK_REQUEST_TIMERS ||
+	       pk_request_needs_timers(PK_CARRIER_NATIVE, request->op, (const void *)request->offset, request->size);
 }
 
 static void serve(struct pk_descriptor *request)
 {
+	struct pk_call call = {
+		.body = pk_mailbox_input,
+		.size = request->size,
+		.answer = answer,
+		.capacity = request->capacity < ANSWER_SIZE ? request->capacity : ANSWER_SIZE,
+	};
+
+	if (is_in_place(request)) {
+		pk_descriptor_serve(PK_CARRIER_NATIVE, request, (u8 *)request->offset);
+		return;
+	}
 	request->result = 0;
-	/* Its answer would have to be read by a Linux that is gone; a TRANSFER is what this is. */
-	if (request->op == PK_OP_LEAVE || request->op == PK_OP_TRANSFER) {
-		request->status = EFI_UNSUPPORTED;
-		return;
-	}
-	if (request->op == PK_OP_IMAGE_LOCK) {
-		pk_payload_lock();
-		request->status = EFI_SUCCESS;
-		return;
-	}
-	if (is_transfer(request->op)) {
-		pk_transfer(request, (u8 *)request->offset);
-		return;
-	}
 	if (request->size > PK_MESSAGE_MAX) {
 		request->status = EFI_BAD_BUFFER_SIZE;
 		return;
 	}
 	memcpy(pk_mailbox_input, (const void *)request->offset, request->size);
-	request->status = pk_service(request->op, pk_mailbox_input, request->size, answer,
-				     request->capacity < ANSWER_SIZE ? request->capacity : ANSWER_SIZE,
-				     &request->result);
-	if (EFI_ERROR(request->status))
-		request->result = 0;
+	request->status = pk_request_serve(PK_CARRIER_NATIVE, request->op, &call);
+	if (!EFI_ERROR(request->status))
+		request->result = call.answered;
 	memcpy((void *)request->offset, answer, request->result);
 	if (pk_secrets_announced())
 		memset(pk_mailbox_input, 0, request->size);

@@ -3,12 +3,10 @@
 #include <common/message.h>
 #include <pykexec/abi.h>
 #include <stub/doors/mailbox.h>
+#include <stub/doors/operations.h>
 #include <stub/end/leave.h>
 #include <stub/end/secrets.h>
-#include <stub/end/staged.h>
 #include <stub/lib/string.h>
-#include <stub/services/services.h>
-#include <stub/services/timers.h>
 
 static u8 input[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
 static u8 output[PK_MESSAGE_MAX] __attribute__((aligned(PK_PAGE_SIZE)));
@@ -33,36 +31,6 @@ void pk_mailbox_wipe(void)
 	pk_mailbox_init();
 }
 
-/*
- * While the firmware's timer runs, its terminal driver reads the serial port, and
- * what was typed for Linux is lost: not for requests that are made every second.
- */
-bool pk_service_needs_timers(u16 op, const void *body, u64 body_size)
-{
-	const struct pk_handle_request *named = body;
-
-	switch (op) {
-	case PK_OP_INFO:
-	case PK_OP_HANDOFF:
-	case PK_OP_HANDLES:
-	case PK_OP_MEMORY_MAP:
-	case PK_OP_BOOT_PATH:
-	case PK_OP_NET_INFO:
-	case PK_OP_NET_STATISTICS:
-	case PK_OP_NET_PXE:
-	case PK_OP_TPM_INFO:
-	case PK_OP_TPM_EVENT_LOG:
-	case PK_OP_TPM_EVENT:
-	case PK_OP_RAMDISK_LIST:
-	case PK_OP_SECRETS:
-		return false;
-	case PK_OP_BLOCK_INFO:
-		return body_size < sizeof(*named) || !pk_handle_is_known_to_poll(named->handle);
-	default:
-		return true;
-	}
-}
-
 bool pk_mailbox_needs_timers(u64 size)
 {
 	const struct pk_request *request;
@@ -74,7 +42,7 @@ bool pk_mailbox_needs_timers(u64 size)
 		return false;
 	while ((request = pk_message_next(&reader, &body_size, &status)))
 		if (request->flags & PK_REQUEST_TIMERS ||
-		    pk_service_needs_timers(request->op, request + 1, body_size))
+		    pk_request_needs_timers(PK_CARRIER_MAILBOX, request->op, request + 1, body_size))
 			return true;
 	return false;
 }
@@ -94,17 +62,14 @@ efi_status_t pk_mailbox_serve(u64 size)
 
 	pk_message_begin(&writer, output, sizeof(output), message->sequence);
 	while ((request = pk_message_next(&reader, &body_size, &status))) {
-		u64 capacity, reply_size = 0;
-		void *body = pk_message_body(&writer, &capacity);
+		struct pk_call call = { .body = request + 1, .size = body_size };
 
+		call.answer = pk_message_body(&writer, &call.capacity);
 		/* No room for another header: what was served stays answered, the client asks again. */
-		if (!body)
+		if (!call.answer)
 			break;
-		if (pk_payload_refuses(request->op, request + 1, body_size))
-			status = EFI_ACCESS_DENIED;
-		else
-			status = pk_service(request->op, request + 1, body_size, body, capacity, &reply_size);
-		pk_message_append(&writer, request, status, EFI_ERROR(status) ? 0 : reply_size);
+		status = pk_request_serve(PK_CARRIER_MAILBOX, request->op, &call);
+		pk_message_append(&writer, request, status, EFI_ERROR(status) ? 0 : call.answered);
 		status = EFI_SUCCESS;
 		if (pk_leave.requested)
 			break;

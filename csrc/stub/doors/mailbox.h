@@ -8,8 +8,6 @@
 void pk_mailbox_init(void);
 /* Before the switch: does the message ask for something that must not find the firmware's timer standing? */
 bool pk_mailbox_needs_timers(u64 size);
-/* The same of one request's body, which is looked at only for what it names. */
-bool pk_service_needs_timers(u16 op, const void *body, u64 body_size);
 /* In the firmware's world: answer the message of size bytes in pk_mailbox_input. */
 efi_status_t pk_mailbox_serve(u64 size);
 /* PK_MESSAGE_MAX bytes each; the input is also the bounce buffer of variables. */

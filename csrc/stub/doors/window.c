@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The window: descriptors that Linux' user space posts in shared memory, served when the bell rings. */
+#include <stub/doors/operations.h>
 #include <stub/doors/window.h>
 #include <stub/gate/gate.h>
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
-#include <stub/services/timers.h>
-#include <stub/services/transfer.h>
 
 enum { NR_WATCHED = 2 };
 
@@ -124,7 +123,7 @@ static bool serve(struct pk_descriptor *shared)
 {
 	struct pk_descriptor descriptor = *(volatile struct pk_descriptor *)shared;
 
-	if (descriptor.flags & PK_REQUEST_TIMERS || pk_handle_needs_timers(descriptor.handle)) {
+	if (pk_descriptor_needs_timers(PK_CARRIER_WINDOW, &descriptor)) {
 		if (!round.have_timers)
 			return false;
 		round.needed_timers = true;
@@ -132,7 +131,8 @@ static bool serve(struct pk_descriptor *shared)
 	if (data_is_inside(&descriptor)) {
 		if (end_of(&descriptor) > used_end)
 			used_end = end_of(&descriptor);
-		pk_transfer(&descriptor, (u8 *)pk_handoff.window.start + descriptor.offset);
+		pk_descriptor_serve(PK_CARRIER_WINDOW, &descriptor,
+				    (u8 *)pk_handoff.window.start + descriptor.offset);
 	} else {
 		descriptor.status = EFI_INVALID_PARAMETER;
 		descriptor.result = 0;

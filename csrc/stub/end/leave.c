@@ -11,15 +11,17 @@ void pk_leave_init(void)
 	pk_leave = (struct pk_leave){ 0 };
 }
 
-efi_status_t pk_leave_request(u32 action)
+efi_status_t pk_leave_request(struct pk_call *call)
 {
-	if (action > PK_ACTION_PAYLOAD)
+	const struct pk_leave_request *request = call->body;
+
+	if (request->action > PK_ACTION_PAYLOAD)
 		return EFI_INVALID_PARAMETER;
-	if (action == PK_ACTION_PAYLOAD && !pk_payload_ready())
+	if (request->action == PK_ACTION_PAYLOAD && !pk_payload_ready())
 		return EFI_NOT_READY;
 	pk_leave = (struct pk_leave){
 		.requested = true,
-		.action = action,
+		.action = request->action,
 		.reset_type = EFI_RESET_COLD,
 	};
 	return EFI_SUCCESS;

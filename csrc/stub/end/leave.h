@@ -3,8 +3,8 @@
 #ifndef PK_STUB_LEAVE_H
 #define PK_STUB_LEAVE_H
 
-#include <efi/types.h>
 #include <pykexec/abi.h>
+#include <stub/lib/call.h>
 
 struct pk_leave {
 	bool requested;		/* by the mailbox or ResetSystem; else kexec */
@@ -15,8 +15,8 @@ extern struct pk_leave pk_leave;
 
 /* Another Linux is about to start. */
 void pk_leave_init(void);
-/* The agent asks for action. */
-efi_status_t pk_leave_request(u32 action);
+/* The agent asks for it. */
+efi_status_t pk_leave_request(struct pk_call *call);
 /* ResetSystem was called: a payload that was staged, or the reset. What was asked for before counts. */
 void pk_leave_reset(u32 type);
 /* Linux has not come up: its EFI stub gave up. */

@@ -68,8 +68,9 @@ static void EFIAPI wipe_at_exit(efi_event_t event, void *context)
 	announced = false;
 }
 
-efi_status_t pk_secrets_announce(void)
+efi_status_t pk_secrets_announce(struct pk_call *call)
 {
+	(void)call;
 	announced = true;
 	if (exit_event)
 		return EFI_SUCCESS;

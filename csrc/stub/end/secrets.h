@@ -3,12 +3,12 @@
 #ifndef PK_STUB_SECRETS_H
 #define PK_STUB_SECRETS_H
 
-#include <efi/types.h>
+#include <stub/lib/call.h>
 
 /* What empties the places outside of Linux' memory through which its secrets pass; the array stays ours. */
 void pk_secrets_init(void (*const *wipes)(void), u32 nr_wipes);
 /* From now on Linux' memory counts as secret, until it is wiped. */
-efi_status_t pk_secrets_announce(void);
+efi_status_t pk_secrets_announce(struct pk_call *call);
 bool pk_secrets_announced(void);
 /* Linux has just ended: nothing of it stays in vector registers, which the firmware's handlers put on its stack. */
 void pk_secrets_wipe_registers(void);

@@ -6,7 +6,6 @@
 #include <stub/end/staged.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
-#include <stub/lib/test.h>
 
 /* What PAYLOAD_STAGE brought. */
 static struct {
@@ -25,17 +24,15 @@ static void release_pages(void)
 	staged.received = 0;
 }
 
-efi_status_t pk_payload_stage(const void *body, u64 size)
+efi_status_t pk_payload_stage(struct pk_call *call)
 {
 	static u8 candidate[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
-	const struct pk_payload_request *request = body;
+	const struct pk_payload_request *request = call->body;
+	u64 size = call->size - sizeof(*request);
 	const u8 *path, *options;
 	u64 pages = 0;
 	efi_status_t status;
 
-	if (size < sizeof(*request))
-		return EFI_INVALID_PARAMETER;
-	size -= sizeof(*request);
 	path = (const u8 *)(request + 1);
 	if (!request->token || request->failure_action >= PK_ACTION_PAYLOAD ||
 	    request->device_path_size > PK_DEVICE_PATH_MAX || request->options_size > PK_OPTIONS_MAX ||
@@ -69,15 +66,13 @@ efi_status_t pk_payload_stage(const void *body, u64 size)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_payload_data(const void *body, u64 size)
+efi_status_t pk_payload_data(struct pk_call *call)
 {
-	const struct pk_payload_data *chunk = body;
+	const struct pk_payload_data *chunk = call->body;
+	u64 size = call->size - sizeof(*chunk);
 
 	if (!staged.pages)
 		return EFI_NOT_READY;
-	if (size < sizeof(*chunk))
-		return EFI_INVALID_PARAMETER;
-	size -= sizeof(*chunk);
 	/* In order and without holes, so that received says it all. */
 	if (chunk->offset != staged.received || size > staged.request.payload_size - staged.received)
 		return EFI_INVALID_PARAMETER;
@@ -94,33 +89,22 @@ void pk_payload_forget(void)
 
 static bool locked;
 
-void pk_payload_lock(void)
+efi_status_t pk_payload_lock(struct pk_call *call)
 {
+	(void)call;
 	pk_payload_forget();
 	locked = true;
+	return EFI_SUCCESS;
+}
+
+bool pk_payload_locked(void)
+{
+	return locked;
 }
 
 void pk_payload_unlock(void)
 {
 	locked = false;
-}
-
-bool pk_payload_refuses(u16 op, const void *body, u64 size)
-{
-	const struct pk_payload_request *request = body;
-
-	if (!pk_test_payload_lock(locked))
-		return false;
-	switch (op) {
-	case PK_OP_PAYLOAD_DATA:
-	case PK_OP_IMAGE_START:
-		return true;
-	case PK_OP_PAYLOAD_STAGE:
-		/* What kexec brings, the kernel has verified. */
-		return size >= sizeof(*request) && request->payload_size;
-	default:
-		return false;
-	}
 }
 
 bool pk_payload_ready(void)

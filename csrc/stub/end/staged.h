@@ -3,7 +3,7 @@
 #ifndef PK_STUB_STAGED_H
 #define PK_STUB_STAGED_H
 
-#include <efi/types.h>
+#include <stub/lib/call.h>
 
 struct pk_payload {
 	u64 data;
@@ -15,8 +15,8 @@ struct pk_payload {
 	u32 failure_action;
 };
 
-efi_status_t pk_payload_stage(const void *body, u64 size);
-efi_status_t pk_payload_data(const void *body, u64 size);
+efi_status_t pk_payload_stage(struct pk_call *call);
+efi_status_t pk_payload_data(struct pk_call *call);
 bool pk_payload_ready(void);
 /* What PAYLOAD_STAGE and PAYLOAD_DATA brought; false: nothing, or not all of it. */
 bool pk_payload_of_mailbox(struct pk_payload *ret);
@@ -26,9 +26,9 @@ bool pk_payload_of_kexec(struct pk_payload *ret);
 void pk_payload_forget(void);
 
 /* Linux is locked down: its kernel, which verifies images, is the only one to bring any. */
-void pk_payload_lock(void);
+efi_status_t pk_payload_lock(struct pk_call *call);
+bool pk_payload_locked(void);
+/* Another Linux starts, which has said nothing yet. */
 void pk_payload_unlock(void);
-/* Is this request of the mailbox one that a locked-down Linux' root must not make? */
-bool pk_payload_refuses(u16 op, const void *body, u64 size);
 
 #endif

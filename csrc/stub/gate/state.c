@@ -241,15 +241,15 @@ static void put_name(u8 *out, const struct pk_state_item *item, u32 index)
 	}
 }
 
-efi_status_t pk_state_report(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_state_report(struct pk_call *call)
 {
-	struct pk_state_entry *entry = out;
+	struct pk_state_entry *entry = call->answer;
 	u64 nr_values = 0;
 	u32 slot = 0;
 
 	for (u32 i = 0; i < pk_nr_state_items; i++)
 		nr_values += counts[i];
-	if (nr_values * sizeof(*entry) > capacity)
+	if (nr_values * sizeof(*entry) > call->capacity)
 		return EFI_BUFFER_TOO_SMALL;
 
 	read_values(&during, 0);
@@ -268,6 +268,6 @@ efi_status_t pk_state_report(void *out, u64 capacity, u64 *ret_size)
 			put_name(entry->name, item, index);
 		}
 	}
-	*ret_size = nr_values * sizeof(*entry);
+	call->answered = nr_values * sizeof(*entry);
 	return EFI_SUCCESS;
 }

@@ -3,8 +3,7 @@
 #ifndef PK_STUB_STATE_H
 #define PK_STUB_STATE_H
 
-#include <efi/types.h>
-#include <pykexec/abi.h>
+#include <stub/lib/call.h>
 
 /* Read everything, as the firmware has it. */
 void pk_state_save(void);
@@ -36,6 +35,6 @@ void pk_state_enter_lean(void);
 void pk_state_leave_lean(void);
 
 /* struct pk_state_entry for every value; in the firmware's world. EFI_BUFFER_TOO_SMALL if they do not fit. */
-efi_status_t pk_state_report(void *out, u64 capacity, u64 *ret_size);
+efi_status_t pk_state_report(struct pk_call *call);
 
 #endif

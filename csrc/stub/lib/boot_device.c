@@ -40,16 +40,16 @@ efi_handle_t pk_boot_device(void)
 	return rest->type == EFI_DP_END ? handle : NULL;
 }
 
-efi_status_t pk_boot_path(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_boot_path(struct pk_call *call)
 {
 	u64 head = file_size && device_size ? device_size - END_SIZE : device_size;
 
 	if (!head && !file_size)
 		return EFI_NOT_FOUND;
-	if (head + file_size > capacity)
+	if (head + file_size > call->capacity)
 		return EFI_BUFFER_TOO_SMALL;
-	memcpy(out, device, head);
-	memcpy((u8 *)out + head, file, file_size);
-	*ret_size = head + file_size;
+	memcpy(call->answer, device, head);
+	memcpy((u8 *)call->answer + head, file, file_size);
+	call->answered = head + file_size;
 	return EFI_SUCCESS;
 }

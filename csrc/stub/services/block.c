@@ -46,19 +46,20 @@ static efi_status_t lookup(u32 handle, struct efi_block_io **ret)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_block_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_block_info(struct pk_call *call)
 {
+	const struct pk_handle_request *request = call->body;
 	struct efi_block_io *block;
 	struct pk_block_info reply;
 	efi_status_t status;
 
-	if (capacity < sizeof(reply))
+	if (call->capacity < sizeof(reply))
 		return EFI_BUFFER_TOO_SMALL;
-	status = lookup(handle, &block);
+	status = lookup(request->handle, &block);
 	if (EFI_ERROR(status))
 		return status;
 	/* So that it is known the next time. */
-	pk_handle_needs_timers(handle);
+	pk_handle_needs_timers(request->handle);
 	/* Some drivers notice a medium only when they are asked for a block, whatever they answer. */
 	if (block->media->removable_media && block->media->block_size && block->media->block_size <= BOUNCE_SIZE)
 		block->read_blocks(block, block->media->media_id, 0, block->media->block_size, bounce);
@@ -73,9 +74,7 @@ efi_status_t pk_block_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
 			 (block->media->removable_media ? PK_BLOCK_REMOVABLE : 0) |
 			 (block->media->write_caching ? PK_BLOCK_WRITE_CACHING : 0),
 	};
-	memcpy(out, &reply, sizeof(reply));
-	*ret_size = sizeof(reply);
-	return EFI_SUCCESS;
+	return pk_answer(call, &reply, sizeof(reply));
 }
 
 static efi_status_t move(struct efi_block_io *block, const struct pk_descriptor *d, u64 lba, u64 size, void *data)
@@ -109,7 +108,7 @@ static efi_status_t move_by_bounce(struct efi_block_io *block, const struct pk_d
 	return status;
 }
 
-efi_status_t pk_block_transfer(struct pk_descriptor *d, u8 *data)
+static efi_status_t transfer(const struct pk_descriptor *d, u8 *data, u64 *ret_done)
 {
 	struct efi_block_io *block;
 	efi_status_t status;
@@ -135,15 +134,21 @@ efi_status_t pk_block_transfer(struct pk_descriptor *d, u8 *data)
 		any_written = true;
 	}
 	if (block->media->io_align > 1 && (u64)data % block->media->io_align)
-		return move_by_bounce(block, d, data, &d->result);
+		return move_by_bounce(block, d, data, ret_done);
 	status = move(block, d, d->lba, d->size, data);
 	if (!EFI_ERROR(status))
-		d->result = d->size;
+		*ret_done = d->size;
 	return status;
 }
 
-efi_status_t pk_block_read(const struct pk_block_request *request, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_block_transfer(struct pk_call *call)
 {
+	return transfer(call->body, call->answer, &call->answered);
+}
+
+efi_status_t pk_block_read(struct pk_call *call)
+{
+	const struct pk_block_request *request = call->body;
 	struct pk_descriptor d = {
 		.op = PK_OP_BLOCK_READ,
 		.handle = request->handle,
@@ -151,22 +156,18 @@ efi_status_t pk_block_read(const struct pk_block_request *request, void *out, u6
 		.lba = request->lba,
 		.media_id = request->media_id,
 	};
-	efi_status_t status;
 
-	if (request->size > capacity)
+	if (request->size > call->capacity)
 		return EFI_BAD_BUFFER_SIZE;
-	status = pk_block_transfer(&d, out);
-	if (!EFI_ERROR(status))
-		*ret_size = d.result;
-	return status;
+	return transfer(&d, call->answer, &call->answered);
 }
 
-efi_status_t pk_block_refresh(void)
+void pk_block_reconnect(void)
 {
 	struct efi_block_io *block;
 
 	if (!any_written)
-		return EFI_SUCCESS;
+		return;
 	any_written = false;
 	for (u32 handle = 1; handle <= PK_HANDLE_MAX; handle++) {
 		if (!written[handle])
@@ -177,5 +178,11 @@ efi_status_t pk_block_refresh(void)
 		/* What firmware does itself when a medium has changed: drivers above let go and look again. */
 		pk_bs->reinstall_protocol_interface(pk_handle_of(handle), &efi_guid_block_io, block, block);
 	}
+}
+
+efi_status_t pk_block_refresh(struct pk_call *call)
+{
+	(void)call;
+	pk_block_reconnect();
 	return EFI_SUCCESS;
 }

@@ -89,30 +89,48 @@ static void put_entry(efi_handle_t handle, u8 *out, u64 capacity, u64 *ret_size)
 		pk_bs->free_pool(guids);
 }
 
-efi_status_t pk_handles_list(u32 first, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_handles_list(struct pk_call *call)
 {
-	struct pk_handles_reply *reply = out;
+	const struct pk_handles_request *request = call->body;
+	struct pk_handles_reply *reply = call->answer;
 	efi_handle_t *present;
 	efi_status_t status;
 	u64 nr_present, used = sizeof(*reply);
 
-	if (capacity < sizeof(*reply))
+	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
 	status = pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_present, &present);
 	if (EFI_ERROR(status))
 		return status;
 	reply->nr_handles = (u32)nr_present;
 	reply->nr_entries = 0;
-	for (u64 i = first; i < nr_present; i++) {
+	for (u64 i = request->first; i < nr_present; i++) {
 		u64 size;
 
-		put_entry(present[i], (u8 *)out + used, capacity - used, &size);
+		put_entry(present[i], (u8 *)call->answer + used, call->capacity - used, &size);
 		if (!size)
 			break;
 		used += size;
 		reply->nr_entries++;
 	}
 	pk_bs->free_pool(present);
-	*ret_size = used;
+	call->answered = used;
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_handles_connect(struct pk_call *call)
+{
+	efi_handle_t *present;
+	efi_status_t status;
+	u64 nr_present;
+
+	(void)call;
+	status = pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_present, &present);
+	if (EFI_ERROR(status))
+		return status;
+	/* Most handles have no driver: that is no failure. */
+	for (u64 i = 0; i < nr_present; i++)
+		pk_bs->connect_controller(present[i], NULL, NULL, true);
+	pk_bs->free_pool(present);
 	return EFI_SUCCESS;
 }

@@ -90,13 +90,13 @@ out:
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_image_start(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_image_start(struct pk_call *call)
 {
 	struct pk_image_reply reply;
 	efi_event_t event;
 	efi_status_t status;
 
-	if (capacity < sizeof(reply))
+	if (call->capacity < sizeof(reply))
 		return EFI_BUFFER_TOO_SMALL;
 	status = pk_bs->create_event(EFI_EVT_SIGNAL_EXIT_BOOT_SERVICES, EFI_TPL_CALLBACK, note_exit, NULL, &event);
 	if (EFI_ERROR(status))
@@ -106,7 +106,5 @@ efi_status_t pk_image_start(void *out, u64 capacity, u64 *ret_size)
 	pk_payload_forget();
 	if (EFI_ERROR(status))
 		return status;
-	memcpy(out, &reply, sizeof(reply));
-	*ret_size = sizeof(reply);
-	return EFI_SUCCESS;
+	return pk_answer(call, &reply, sizeof(reply));
 }

@@ -3,9 +3,9 @@
 #ifndef PK_STUB_IMAGE_H
 #define PK_STUB_IMAGE_H
 
-#include <efi/types.h>
+#include <stub/lib/call.h>
 
 /* Load and start what PAYLOAD_STAGE and PAYLOAD_DATA brought, with Linux waiting. */
-efi_status_t pk_image_start(void *out, u64 capacity, u64 *ret_size);
+efi_status_t pk_image_start(struct pk_call *call);
 
 #endif

@@ -34,25 +34,26 @@ efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *re
 	return pk_memory_map_reduce(firmware_map, size, *ret_step, &view, out, capacity, ret_size);
 }
 
-efi_status_t pk_memory_map(u32 kind, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_memory_map(struct pk_call *call)
 {
-	struct pk_memory_map_reply *reply = out;
+	const struct pk_memory_map_request *request = call->body;
+	struct pk_memory_map_reply *reply = call->answer;
 	u64 size, step, key;
 	efi_status_t status;
 	u32 version;
 
-	if (capacity < sizeof(*reply))
+	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
-	size = capacity - sizeof(*reply);
-	if (kind == PK_MEMORY_MAP_LINUX)
+	size = call->capacity - sizeof(*reply);
+	if (request->kind == PK_MEMORY_MAP_LINUX)
 		status = pk_linux_memory_map(reply + 1, size, &size, &step, &version);
-	else if (kind == PK_MEMORY_MAP_FIRMWARE)
+	else if (request->kind == PK_MEMORY_MAP_FIRMWARE)
 		status = pk_bs->get_memory_map(&size, reply + 1, &key, &step, &version);
 	else
 		status = EFI_INVALID_PARAMETER;
 	if (EFI_ERROR(status))
 		return status;
 	*reply = (struct pk_memory_map_reply){ (u32)step, (u32)(size / step) };
-	*ret_size = sizeof(*reply) + size;
+	call->answered = sizeof(*reply) + size;
 	return EFI_SUCCESS;
 }

@@ -43,27 +43,27 @@ static struct nic *find(u32 handle)
 	return NULL;
 }
 
+/* The NIC that the request names, if Linux has it. */
+static struct nic *find_named(const struct pk_call *call)
+{
+	const struct pk_handle_request *request = call->body;
+
+	return request->handle ? find(request->handle) : NULL;
+}
+
 static u32 media_present(const struct efi_simple_network_mode *mode)
 {
 	return !mode->media_present_supported || mode->media_present;
 }
 
-static efi_status_t put(const void *reply, u64 size, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_net_info(struct pk_call *call)
 {
-	if (capacity < size)
-		return EFI_BUFFER_TOO_SMALL;
-	memcpy(out, reply, size);
-	*ret_size = size;
-	return EFI_SUCCESS;
-}
-
-efi_status_t pk_net_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
-{
+	const struct pk_handle_request *request = call->body;
 	struct efi_simple_network *network;
 	struct pk_net_info reply;
 	efi_status_t status;
 
-	status = pk_handle_lookup(handle, &efi_guid_simple_network, (void **)&network);
+	status = pk_handle_lookup(request->handle, &efi_guid_simple_network, (void **)&network);
 	if (EFI_ERROR(status))
 		return status;
 	reply = (struct pk_net_info){
@@ -73,7 +73,7 @@ efi_status_t pk_net_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
 		.max_packet_size = network->mode->max_packet_size,
 	};
 	memcpy(reply.address, network->mode->current_address, reply.address_size);
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
+	return pk_answer(call, &reply, sizeof(reply));
 }
 
 static efi_handle_t *list_nics(u64 *ret_nr)
@@ -230,8 +230,10 @@ err_open:
 	return status;
 }
 
-efi_status_t pk_net_open(u32 handle, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_net_open(struct pk_call *call)
 {
+	const struct pk_handle_request *request = call->body;
+	u32 handle = request->handle;
 	struct nic *nic;
 	efi_status_t status;
 
@@ -248,12 +250,12 @@ efi_status_t pk_net_open(u32 handle, void *out, u64 capacity, u64 *ret_size)
 	}
 	/* Open already: whoever had it died without closing it. */
 	nic->statistics = (struct pk_net_statistics){ 0 };
-	return pk_net_info(handle, out, capacity, ret_size);
+	return pk_net_info(call);
 }
 
-efi_status_t pk_net_close(u32 handle)
+efi_status_t pk_net_close(struct pk_call *call)
 {
-	struct nic *nic = handle ? find(handle) : NULL;
+	struct nic *nic = find_named(call);
 
 	if (!nic)
 		return EFI_NOT_FOUND;
@@ -309,13 +311,13 @@ void pk_net_release(void)
 			break;
 }
 
-efi_status_t pk_net_statistics(u32 handle, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_net_statistics(struct pk_call *call)
 {
-	struct nic *nic = handle ? find(handle) : NULL;
+	struct nic *nic = find_named(call);
 
 	if (!nic)
 		return EFI_NOT_FOUND;
-	return put(&nic->statistics, sizeof(nic->statistics), out, capacity, ret_size);
+	return pk_answer(call, &nic->statistics, sizeof(nic->statistics));
 }
 
 /* The firmware may have dropped the NIC while its timers ran: then its functions are gone, too. */
@@ -440,14 +442,15 @@ static u32 nr_bits(u64 set)
 	return nr;
 }
 
-efi_status_t pk_net_exchange(struct pk_descriptor *descriptor, u8 *data)
+efi_status_t pk_net_exchange(struct pk_call *call)
 {
-	u64 room = descriptor->size > descriptor->capacity ? descriptor->size : descriptor->capacity;
+	const struct pk_descriptor *descriptor = call->body;
+	u8 *data = call->answer;
 	struct nic *nic = descriptor->handle ? find(descriptor->handle) : NULL;
 	u8 *slots = data + PK_NET_FRAMES;
 	struct pk_net_exchange request;
 
-	if (room < PK_NET_EXCHANGE_SIZE)
+	if (call->capacity < PK_NET_EXCHANGE_SIZE)
 		return EFI_BAD_BUFFER_SIZE;
 	if (!nic || !present(nic))
 		return EFI_NOT_FOUND;
@@ -462,6 +465,6 @@ efi_status_t pk_net_exchange(struct pk_descriptor *descriptor, u8 *data)
 	request.media_present = media_present(nic->network->mode);
 	request.nr_in_flight = nr_bits(nic->in_flight);
 	memcpy(data, &request, sizeof(request));
-	descriptor->result = (u64)(slots - data) + request.nr_receive * PK_NET_SLOT_SIZE;
+	call->answered = (u64)(slots - data) + request.nr_receive * PK_NET_SLOT_SIZE;
 	return EFI_SUCCESS;
 }

@@ -133,15 +133,16 @@ static const struct saved *find(u32 number)
 	return found;
 }
 
-efi_status_t pk_net_pxe(u32 handle, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_net_pxe(struct pk_call *call)
 {
-	const struct saved *entry = find(handle);
+	const struct pk_handle_request *request = call->body;
+	const struct saved *entry = find(request->handle);
 	const struct efi_pxe_base_code_mode *mode;
-	struct pk_net_pxe *reply = out;
+	struct pk_net_pxe *reply = call->answer;
 
 	if (!entry)
 		return EFI_NOT_FOUND;
-	if (capacity < sizeof(*reply))
+	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
 	mode = &entry->mode;
 	memset(reply, 0, sizeof(*reply));
@@ -154,6 +155,6 @@ efi_status_t pk_net_pxe(u32 handle, void *out, u64 capacity, u64 *ret_size)
 	memcpy(reply->dhcp_ack, &mode->dhcp_ack, sizeof(reply->dhcp_ack));
 	memcpy(reply->proxy_offer, &mode->proxy_offer, sizeof(reply->proxy_offer));
 	memcpy(reply->pxe_reply, &mode->pxe_reply, sizeof(reply->pxe_reply));
-	*ret_size = sizeof(*reply);
+	call->answered = sizeof(*reply);
 	return EFI_SUCCESS;
 }

@@ -4,6 +4,7 @@
 #define PK_STUB_PXE_H
 
 #include <efi/protocols.h>
+#include <stub/lib/call.h>
 
 /* Do the size bytes of a device path begin with the nodes of prefix? */
 bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path *prefix);
@@ -11,6 +12,6 @@ bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path
 void pk_pxe_save(const struct efi_device_path *nic_path);
 /* The NIC's drivers are connected anew: bring their base code to where it was. */
 void pk_pxe_restore(const struct efi_device_path *nic_path);
-efi_status_t pk_net_pxe(u32 handle, void *out, u64 capacity, u64 *ret_size);
+efi_status_t pk_net_pxe(struct pk_call *call);
 
 #endif

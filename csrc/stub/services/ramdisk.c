@@ -90,13 +90,19 @@ static void describe(const struct ramdisk *disk, struct pk_ramdisk_entry *ret)
 	memcpy(ret->type, &disk->type, sizeof(ret->type));
 }
 
-static efi_status_t put(const struct ramdisk *disk, void *out, u64 capacity, u64 *ret_size)
+static efi_status_t answer(struct pk_call *call, const struct ramdisk *disk)
 {
-	if (capacity < sizeof(struct pk_ramdisk_entry))
-		return EFI_BUFFER_TOO_SMALL;
-	describe(disk, out);
-	*ret_size = sizeof(struct pk_ramdisk_entry);
-	return EFI_SUCCESS;
+	struct pk_ramdisk_entry entry;
+
+	describe(disk, &entry);
+	return pk_answer(call, &entry, sizeof(entry));
+}
+
+static struct ramdisk *find_named(const struct pk_call *call)
+{
+	const struct pk_ramdisk_number *request = call->body;
+
+	return find(request->ramdisk);
 }
 
 static bool type_known(const void *type)
@@ -124,8 +130,9 @@ static efi_status_t allocate(u32 memory_type, u64 pages, u64 *ret)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_ramdisk_create(const struct pk_ramdisk_request *request, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_ramdisk_create(struct pk_call *call)
 {
+	const struct pk_ramdisk_request *request = call->body;
 	struct ramdisk *disk = find_free();
 	struct ramdisk candidate;
 	efi_status_t status;
@@ -135,7 +142,7 @@ efi_status_t pk_ramdisk_create(const struct pk_ramdisk_request *request, void *o
 		return EFI_INVALID_PARAMETER;
 	if (!disk || request->size > SIZE_MAX_BYTES)
 		return EFI_OUT_OF_RESOURCES;
-	if (capacity < sizeof(struct pk_ramdisk_entry))
+	if (call->capacity < sizeof(struct pk_ramdisk_entry))
 		return EFI_BUFFER_TOO_SMALL;
 	if (!exit_event) {
 		status = pk_bs->create_event(EFI_EVT_SIGNAL_EXIT_BOOT_SERVICES, EFI_TPL_CALLBACK, wipe_at_exit, NULL,
@@ -154,18 +161,15 @@ efi_status_t pk_ramdisk_create(const struct pk_ramdisk_request *request, void *o
 	wipe(&candidate);
 	candidate.number = ++last_number;
 	*disk = candidate;
-	return put(disk, out, capacity, ret_size);
+	return answer(call, disk);
 }
 
-efi_status_t pk_ramdisk_data(const void *body, u64 size)
+efi_status_t pk_ramdisk_data(struct pk_call *call)
 {
-	const struct pk_ramdisk_data *chunk = body;
-	const struct ramdisk *disk;
+	const struct pk_ramdisk_data *chunk = call->body;
+	const struct ramdisk *disk = find(chunk->ramdisk);
+	u64 size = call->size - sizeof(*chunk);
 
-	if (size < sizeof(*chunk))
-		return EFI_INVALID_PARAMETER;
-	size -= sizeof(*chunk);
-	disk = find(chunk->ramdisk);
 	if (!disk)
 		return EFI_NOT_FOUND;
 	/* The firmware may have read it by now: who wants to change a disk writes to the disk. */
@@ -179,9 +183,9 @@ efi_status_t pk_ramdisk_data(const void *body, u64 size)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_ramdisk_register(u32 ramdisk, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_ramdisk_register(struct pk_call *call)
 {
-	struct ramdisk *disk = find(ramdisk);
+	struct ramdisk *disk = find_named(call);
 	struct efi_device_path *path = NULL;
 	struct efi_ram_disk *protocol;
 	efi_status_t status;
@@ -191,7 +195,7 @@ efi_status_t pk_ramdisk_register(u32 ramdisk, void *out, u64 capacity, u64 *ret_
 		return EFI_NOT_FOUND;
 	if (disk->flags & PK_RAMDISK_REGISTERED)
 		return EFI_ALREADY_STARTED;
-	if (capacity < sizeof(struct pk_ramdisk_entry))
+	if (call->capacity < sizeof(struct pk_ramdisk_entry))
 		return EFI_BUFFER_TOO_SMALL;
 	if (EFI_ERROR(pk_bs->locate_protocol(&efi_guid_ram_disk, NULL, (void **)&protocol)))
 		return EFI_UNSUPPORTED;
@@ -209,7 +213,7 @@ efi_status_t pk_ramdisk_register(u32 ramdisk, void *out, u64 capacity, u64 *ret_
 	}
 	memcpy(disk->path, path, path_size);
 	disk->flags |= PK_RAMDISK_REGISTERED;
-	return put(disk, out, capacity, ret_size);
+	return answer(call, disk);
 }
 
 /* Does a driver still hold the disk, as one that refuses to stop does? */
@@ -262,13 +266,10 @@ static efi_status_t withdraw(struct ramdisk *disk)
 	return status;
 }
 
-efi_status_t pk_ramdisk_remove(u32 ramdisk)
+static efi_status_t remove(struct ramdisk *disk)
 {
-	struct ramdisk *disk = find(ramdisk);
 	efi_status_t status;
 
-	if (!disk)
-		return EFI_NOT_FOUND;
 	status = withdraw(disk);
 	if (EFI_ERROR(status))
 		return status;
@@ -278,17 +279,24 @@ efi_status_t pk_ramdisk_remove(u32 ramdisk)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_ramdisk_list(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_ramdisk_remove(struct pk_call *call)
 {
-	struct pk_ramdisk_entry *entries = out;
+	struct ramdisk *disk = find_named(call);
+
+	return disk ? remove(disk) : EFI_NOT_FOUND;
+}
+
+efi_status_t pk_ramdisk_list(struct pk_call *call)
+{
+	struct pk_ramdisk_entry *entries = call->answer;
 	u32 n = 0;
 
-	if (capacity < RAMDISKS_MAX * sizeof(*entries))
+	if (call->capacity < RAMDISKS_MAX * sizeof(*entries))
 		return EFI_BUFFER_TOO_SMALL;
 	for (u32 i = 0; i < RAMDISKS_MAX; i++)
 		if (ramdisks[i].number)
 			describe(&ramdisks[i], &entries[n++]);
-	*ret_size = n * sizeof(*entries);
+	call->answered = n * sizeof(*entries);
 	return EFI_SUCCESS;
 }
 
@@ -296,7 +304,7 @@ void pk_ramdisk_release(void)
 {
 	for (u32 i = 0; i < RAMDISKS_MAX; i++)
 		if (ramdisks[i].number)
-			pk_ramdisk_remove(ramdisks[i].number);
+			remove(&ramdisks[i]);
 	if (exit_event)
 		pk_bs->close_event(exit_event);
 	exit_event = NULL;

@@ -1,37 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the mailbox serves. Bodies are copies that Linux cannot change any more; every size is checked here. */
-#include <stub/end/leave.h>
-#include <stub/end/secrets.h>
-#include <stub/end/staged.h>
+/* What Linux can ask of the stub itself, and of the firmware as a whole. */
 #include <stub/gate/gate.h>
-#include <stub/gate/state.h>
 #include <stub/lib/boot_device.h>
-#include <stub/lib/string.h>
 #include <stub/lib/stub.h>
-#include <stub/services/block.h>
 #include <stub/services/handles.h>
-#include <stub/services/image.h>
 #include <stub/services/memory_map.h>
-#include <stub/services/net.h>
-#include <stub/services/pxe.h>
-#include <stub/services/ramdisk.h>
 #include <stub/services/services.h>
 #include <stub/services/tcg2.h>
-#include <stub/services/tpm.h>
-#include <stub/services/transfer.h>
 #include <stub/services/volume.h>
 
 enum { SELF_TEST_MAX_US = 10000000 };
-
-/* A reply of a fixed struct. */
-static efi_status_t put(const void *reply, u64 size, void *out, u64 capacity, u64 *ret_size)
-{
-	if (capacity < size)
-		return EFI_BUFFER_TOO_SMALL;
-	memcpy(out, reply, size);
-	*ret_size = size;
-	return EFI_SUCCESS;
-}
 
 /* What stays as it is until the machine is reset, and takes milliseconds to ask for. */
 static u32 firmware_flags;
@@ -52,7 +30,7 @@ void pk_services_init(bool measured)
 		firmware_flags |= PK_INFO_MEASURED;
 }
 
-static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_stub_info(struct pk_call *call)
 {
 	static struct pk_info reply;
 
@@ -73,7 +51,12 @@ static efi_status_t info(void *out, u64 capacity, u64 *ret_size)
 	for (u32 i = 0; i < 63 && pk_st->firmware_vendor && pk_st->firmware_vendor[i]; i++)
 		reply.vendor[i] = pk_st->firmware_vendor[i];
 	pk_image_path(reply.image_path, sizeof(reply.image_path));
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
+	return pk_answer(call, &reply, sizeof(reply));
+}
+
+efi_status_t pk_stub_handoff(struct pk_call *call)
+{
+	return pk_answer(call, &pk_handoff, sizeof(pk_handoff));
 }
 
 static volatile u64 nr_ticks;
@@ -85,8 +68,9 @@ static void EFIAPI count_tick(efi_event_t event, void *context)
 	nr_ticks++;
 }
 
-static efi_status_t self_test(const struct pk_self_test_request *request, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_self_test(struct pk_call *call)
 {
+	const struct pk_self_test_request *request = call->body;
 	struct pk_self_test_reply reply;
 	efi_event_t event;
 	efi_status_t status;
@@ -110,163 +94,16 @@ static efi_status_t self_test(const struct pk_self_test_request *request, void *
 		.nr_stale_eois = pk_gate_statistics.nr_stale_eois,
 		.nr_drained = pk_gate_statistics.nr_drained,
 	};
-	return put(&reply, sizeof(reply), out, capacity, ret_size);
+	return pk_answer(call, &reply, sizeof(reply));
 }
 
-static efi_status_t connect_all(void)
+efi_status_t pk_console_write(struct pk_call *call)
 {
-	efi_handle_t *handles;
-	efi_status_t status;
-	u64 nr_handles;
+	const u16 *text = call->body;
 
-	status = pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_handles, &handles);
-	if (EFI_ERROR(status))
-		return status;
-	/* Most handles have no driver: that is no failure. */
-	for (u64 i = 0; i < nr_handles; i++)
-		pk_bs->connect_controller(handles[i], NULL, NULL, true);
-	pk_bs->free_pool(handles);
-	return EFI_SUCCESS;
-}
-
-static efi_status_t console(const u16 *text, u64 size)
-{
-	if (size < 2 || size % 2 || text[size / 2 - 1])
+	if (call->size < 2 || call->size % 2 || text[call->size / 2 - 1])
 		return EFI_INVALID_PARAMETER;
 	if (!pk_st->con_out)
 		return EFI_UNSUPPORTED;
 	return pk_st->con_out->output_string(pk_st->con_out, (u16 *)text);
-}
-
-/* A descriptor and its data as one message: where there is no window. */
-static efi_status_t transfer(const struct pk_descriptor *request, u64 body_size, u8 *out, u64 capacity, u64 *ret_size)
-{
-	struct pk_descriptor descriptor = *request;
-	u64 room = descriptor.size > descriptor.capacity ? descriptor.size : descriptor.capacity;
-	u64 given = body_size - sizeof(descriptor);
-
-	if (capacity < sizeof(descriptor) || room > capacity - sizeof(descriptor) || given > room)
-		return EFI_BAD_BUFFER_SIZE;
-	memset(out, 0, sizeof(descriptor) + room);
-	memcpy(out + sizeof(descriptor), request + 1, given);
-	pk_transfer(&descriptor, out + sizeof(descriptor));
-	memcpy(out, &descriptor, sizeof(descriptor));
-	*ret_size = sizeof(descriptor) + (descriptor.op == PK_OP_BLOCK_WRITE ? 0 : room);
-	return EFI_SUCCESS;
-}
-
-/* The smallest body of each request; bodies are 8-byte aligned. */
-static u64 smallest_body(u16 op)
-{
-	switch (op) {
-	case PK_OP_HANDLES: return sizeof(struct pk_handles_request);
-	case PK_OP_MEMORY_MAP: return sizeof(struct pk_memory_map_request);
-	case PK_OP_SELF_TEST: return sizeof(struct pk_self_test_request);
-	case PK_OP_FILE_READ: return sizeof(struct pk_file_request);
-	case PK_OP_TRANSFER: return sizeof(struct pk_descriptor);
-	case PK_OP_BLOCK_READ: return sizeof(struct pk_block_request);
-	case PK_OP_VOLUME_INFO:
-	case PK_OP_BLOCK_INFO:
-	case PK_OP_NET_INFO:
-	case PK_OP_NET_OPEN:
-	case PK_OP_NET_CLOSE:
-	case PK_OP_NET_STATISTICS:
-	case PK_OP_NET_PXE: return sizeof(struct pk_handle_request);
-	case PK_OP_TPM_EVENT_LOG: return sizeof(struct pk_event_log_request);
-	case PK_OP_TPM_EVENT: return sizeof(struct pk_tpm_event);
-	case PK_OP_RAMDISK_CREATE: return sizeof(struct pk_ramdisk_request);
-	case PK_OP_RAMDISK_DATA: return sizeof(struct pk_ramdisk_data);
-	case PK_OP_RAMDISK_REGISTER:
-	case PK_OP_RAMDISK_REMOVE: return sizeof(struct pk_ramdisk_number);
-	case PK_OP_LEAVE: return sizeof(struct pk_leave_request);
-	default: return 0;
-	}
-}
-
-static efi_status_t device_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size)
-{
-	/* The first word of every request that has no other form. */
-	u32 number = body_size >= sizeof(number) ? *(const u32 *)body : 0;
-
-	switch (op) {
-	case PK_OP_BLOCK_INFO:
-		return pk_block_info(number, out, capacity, ret_size);
-	case PK_OP_BLOCK_READ:
-		return pk_block_read(body, out, capacity, ret_size);
-	case PK_OP_BLOCK_REFRESH:
-		return pk_block_refresh();
-	case PK_OP_NET_INFO:
-		return pk_net_info(number, out, capacity, ret_size);
-	case PK_OP_NET_OPEN:
-		return pk_net_open(number, out, capacity, ret_size);
-	case PK_OP_NET_CLOSE:
-		return pk_net_close(number);
-	case PK_OP_NET_STATISTICS:
-		return pk_net_statistics(number, out, capacity, ret_size);
-	case PK_OP_NET_PXE:
-		return pk_net_pxe(number, out, capacity, ret_size);
-	case PK_OP_TPM_INFO:
-		return pk_tpm_info(out, capacity, ret_size);
-	case PK_OP_TPM_EVENT_LOG:
-		return pk_tpm_event_log(body, out, capacity, ret_size);
-	case PK_OP_TPM_EVENT:
-		return pk_tpm_event(body, body_size);
-	case PK_OP_RAMDISK_CREATE:
-		return pk_ramdisk_create(body, out, capacity, ret_size);
-	case PK_OP_RAMDISK_DATA:
-		return pk_ramdisk_data(body, body_size);
-	case PK_OP_RAMDISK_REGISTER:
-		return pk_ramdisk_register(number, out, capacity, ret_size);
-	case PK_OP_RAMDISK_REMOVE:
-		return pk_ramdisk_remove(number);
-	case PK_OP_RAMDISK_LIST:
-		return pk_ramdisk_list(out, capacity, ret_size);
-	default:
-		return EFI_UNSUPPORTED;
-	}
-}
-
-efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size)
-{
-	if (body_size < smallest_body(op))
-		return EFI_INVALID_PARAMETER;
-
-	switch (op) {
-	case PK_OP_INFO:
-		return info(out, capacity, ret_size);
-	case PK_OP_HANDOFF:
-		return put(&pk_handoff, sizeof(pk_handoff), out, capacity, ret_size);
-	case PK_OP_HANDLES:
-		return pk_handles_list(((const struct pk_handles_request *)body)->first, out, capacity, ret_size);
-	case PK_OP_MEMORY_MAP:
-		return pk_memory_map(((const struct pk_memory_map_request *)body)->kind, out, capacity, ret_size);
-	case PK_OP_STATE:
-		return pk_state_report(out, capacity, ret_size);
-	case PK_OP_SELF_TEST:
-		return self_test(body, out, capacity, ret_size);
-	case PK_OP_CONNECT:
-		return connect_all();
-	case PK_OP_CONSOLE:
-		return console(body, body_size);
-	case PK_OP_VOLUME_INFO:
-		return pk_volume_info(((const struct pk_handle_request *)body)->handle, out, capacity, ret_size);
-	case PK_OP_FILE_READ:
-		return pk_file_read(body, body_size, out, capacity, ret_size);
-	case PK_OP_BOOT_PATH:
-		return pk_boot_path(out, capacity, ret_size);
-	case PK_OP_TRANSFER:
-		return transfer(body, body_size, out, capacity, ret_size);
-	case PK_OP_SECRETS:
-		return pk_secrets_announce();
-	case PK_OP_PAYLOAD_STAGE:
-		return pk_payload_stage(body, body_size);
-	case PK_OP_PAYLOAD_DATA:
-		return pk_payload_data(body, body_size);
-	case PK_OP_LEAVE:
-		return pk_leave_request(((const struct pk_leave_request *)body)->action);
-	case PK_OP_IMAGE_START:
-		return pk_image_start(out, capacity, ret_size);
-	default:
-		return device_service(op, body, body_size, out, capacity, ret_size);
-	}
 }

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the mailbox serves. */
+/* What Linux can ask of the stub itself, and of the firmware as a whole. */
 #ifndef PK_STUB_SERVICES_H
 #define PK_STUB_SERVICES_H
 
-#include <efi/types.h>
+#include <stub/lib/call.h>
 
 /* measured: our sections were extended into PCR 11. */
 void pk_services_init(bool measured);
-efi_status_t pk_service(u16 op, const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size);
+
+efi_status_t pk_stub_info(struct pk_call *call);
+efi_status_t pk_stub_handoff(struct pk_call *call);
+/* Does the firmware's timer run while a call of the gate waits? */
+efi_status_t pk_self_test(struct pk_call *call);
+/* Text for the firmware's console. */
+efi_status_t pk_console_write(struct pk_call *call);
 
 #endif

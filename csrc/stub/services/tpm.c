@@ -13,7 +13,7 @@
 static u8 command[PK_TPM_BUFFER_SIZE];
 static u8 response[PK_TPM_BUFFER_SIZE];
 
-efi_status_t pk_tpm_info(void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_tpm_info(struct pk_call *call)
 {
 	struct efi_tcg2_capability capability;
 	struct pk_tpm_info reply = { 0 };
@@ -26,11 +26,7 @@ efi_status_t pk_tpm_info(void *out, u64 capacity, u64 *ret_size)
 			.active_banks = capability.active_pcr_banks,
 			.supported_banks = capability.hash_algorithm_bitmap,
 		};
-	if (capacity < sizeof(reply))
-		return EFI_BUFFER_TOO_SMALL;
-	memcpy(out, &reply, sizeof(reply));
-	*ret_size = sizeof(reply);
-	return EFI_SUCCESS;
+	return pk_answer(call, &reply, sizeof(reply));
 }
 
 /* Have the TPM carry out the command of size bytes; its response is of *ret_size bytes. */
@@ -73,20 +69,21 @@ static efi_status_t answer_command(u64 size, u64 *ret_size)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_tpm_command(struct pk_descriptor *descriptor, u8 *data)
+efi_status_t pk_tpm_command(struct pk_call *call)
 {
+	const struct pk_descriptor *descriptor = call->body;
 	efi_status_t status;
 	u64 answered = 0;
 
 	if (descriptor->size > sizeof(command))
 		return EFI_BAD_BUFFER_SIZE;
-	memcpy(command, data, descriptor->size);
+	memcpy(command, call->answer, descriptor->size);
 	status = answer_command(descriptor->size, &answered);
 	if (!EFI_ERROR(status) && answered > descriptor->capacity)
 		status = EFI_BUFFER_TOO_SMALL;
 	if (!EFI_ERROR(status)) {
-		memcpy(data, response, answered);
-		descriptor->result = answered;
+		memcpy(call->answer, response, answered);
+		call->answered = answered;
 	}
 	/* Keys and authorization values: neither the firmware nor the payload shall find them. */
 	memset(command, 0, sizeof(command));
@@ -130,8 +127,9 @@ static efi_status_t event_log(u32 format, struct pk_event_log_reply *ret, const 
  * and those of the table would be there twice. Later callers know that: shim, GRUB and Linux'
  * EFI stub call GetEventLog one after the other.
  */
-efi_status_t pk_tpm_event_log(const struct pk_event_log_request *request, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_tpm_event_log(struct pk_call *call)
 {
+	const struct pk_event_log_request *request = call->body;
 	struct pk_event_log_reply reply;
 	const u8 *log = NULL;
 	efi_status_t status;
@@ -142,27 +140,27 @@ efi_status_t pk_tpm_event_log(const struct pk_event_log_request *request, void *
 		status = event_log(EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2, &reply, &log);
 	if (EFI_ERROR(status))
 		return status;
-	if (capacity < sizeof(reply))
+	if (call->capacity < sizeof(reply))
 		return EFI_BUFFER_TOO_SMALL;
 	if (request->offset < reply.size) {
 		size = reply.size - request->offset;
 		size = size < request->size ? size : request->size;
-		size = size < capacity - sizeof(reply) ? size : capacity - sizeof(reply);
-		memcpy((u8 *)out + sizeof(reply), log + request->offset, size);
+		size = size < call->capacity - sizeof(reply) ? size : call->capacity - sizeof(reply);
+		memcpy((u8 *)call->answer + sizeof(reply), log + request->offset, size);
 	}
-	memcpy(out, &reply, sizeof(reply));
-	*ret_size = sizeof(reply) + size;
+	memcpy(call->answer, &reply, sizeof(reply));
+	call->answered = sizeof(reply) + size;
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_tpm_event(const void *body, u64 size)
+efi_status_t pk_tpm_event(struct pk_call *call)
 {
-	const struct pk_tpm_event *event = body;
+	const struct pk_tpm_event *event = call->body;
+	u64 size = call->size - sizeof(*event);
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
 	efi_status_t status;
 
-	size -= sizeof(*event);
 	if (!pk_tpm_event_allowed(event->pcr, size))
 		return EFI_INVALID_PARAMETER;
 	status = pk_tcg2_locate(&tcg2, &capability);

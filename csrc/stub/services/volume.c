@@ -20,17 +20,18 @@ static efi_status_t open_root(u32 handle, struct efi_file **ret)
 	return volume->open_volume(volume, ret);
 }
 
-efi_status_t pk_volume_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_volume_info(struct pk_call *call)
 {
+	const struct pk_handle_request *request = call->body;
 	const struct efi_file_system_info *info = (const void *)info_buffer;
-	struct pk_volume_info *reply = out;
+	struct pk_volume_info *reply = call->answer;
 	u64 size = sizeof(info_buffer) - 2;
 	struct efi_file *root;
 	efi_status_t status;
 
-	if (capacity < sizeof(*reply))
+	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
-	status = open_root(handle, &root);
+	status = open_root(request->handle, &root);
 	if (EFI_ERROR(status))
 		return status;
 	memset(info_buffer, 0, sizeof(info_buffer));
@@ -46,7 +47,7 @@ efi_status_t pk_volume_info(u32 handle, void *out, u64 capacity, u64 *ret_size)
 	};
 	for (u32 i = 0; i < 63 && info->volume_label[i]; i++)
 		reply->label[i] = info->volume_label[i];
-	*ret_size = sizeof(*reply);
+	call->answered = sizeof(*reply);
 	return EFI_SUCCESS;
 }
 
@@ -91,24 +92,25 @@ static efi_status_t read_open_file(struct efi_file *file, u64 offset, u64 wanted
 	return status;
 }
 
-efi_status_t pk_file_read(const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size)
+efi_status_t pk_file_read(struct pk_call *call)
 {
-	const struct pk_file_request *request = body;
+	const struct pk_file_request *request = call->body;
 	u16 *path = (u16 *)(request + 1);
 	struct efi_file *root, *file;
 	efi_status_t status;
 
 	if (request->path_size < 2 || request->path_size % 2 || request->path_size > PK_PATH_MAX ||
-	    request->path_size > body_size - sizeof(*request) || path[request->path_size / 2 - 1])
+	    request->path_size > call->size - sizeof(*request) || path[request->path_size / 2 - 1])
 		return EFI_INVALID_PARAMETER;
-	if (capacity < sizeof(struct pk_file_reply))
+	if (call->capacity < sizeof(struct pk_file_reply))
 		return EFI_BUFFER_TOO_SMALL;
 	status = open_root(request->handle, &root);
 	if (EFI_ERROR(status))
 		return status;
 	status = root->open(root, &file, path, EFI_FILE_MODE_READ, 0);
 	if (!EFI_ERROR(status)) {
-		status = read_open_file(file, request->offset, request->size, out, capacity, ret_size);
+		status = read_open_file(file, request->offset, request->size, call->answer, call->capacity,
+					&call->answered);
 		file->close(file);
 	}
 	root->close(root);

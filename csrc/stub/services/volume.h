@@ -3,12 +3,12 @@
 #ifndef PK_STUB_VOLUME_H
 #define PK_STUB_VOLUME_H
 
-#include <efi/types.h>
+#include <stub/lib/call.h>
 
-efi_status_t pk_volume_info(u32 handle, void *out, u64 capacity, u64 *ret_size);
+efi_status_t pk_volume_info(struct pk_call *call);
 
 /* body: struct pk_file_request and its path; out: struct pk_file_reply and the data. */
-efi_status_t pk_file_read(const void *body, u64 body_size, void *out, u64 capacity, u64 *ret_size);
+efi_status_t pk_file_read(struct pk_call *call);
 
 /* The path of our own image on its volume, terminated; empty when it did not come from a file. */
 void pk_image_path(u16 *out, u64 capacity);

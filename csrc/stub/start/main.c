@@ -107,7 +107,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	/* The payload gets the devices as Linux found them. */
 	pk_window_wipe();
 	pk_net_release();
-	pk_block_refresh();
+	pk_block_reconnect();
 	*ret_action = pk_payload_run();
 	return EFI_SUCCESS;
 }
