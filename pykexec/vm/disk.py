@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import tempfile
@@ -11,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pykexec.disk import gpt
+from pykexec.efi.guid import Guid
 from pykexec.errors import UsageError
 from pykexec.run import run
 
 MIB = 1 << 20
 SECTOR = 512
-_TYPE_CODES = {"esp": "ef00", "ext4": "8300"}
+_ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+_LINUX_TYPE = Guid.parse("0fc63daf-8483-4772-8e79-3d69d8477de4")
 _TIMEOUT_S = 120.0
 # Users other than root may not have the directories of these tools in their PATH.
 _ENV = {"PATH": f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"}
@@ -77,15 +81,13 @@ def make_disk(
         size = _size_mib(part) * MIB // SECTOR
         layouts.append(PartitionLayout(number, start, size, part.guid))
         start += size
-    with open(path, "wb") as image:
+    rows = (_partition(*each) for each in zip(layouts, partitions, strict=True))
+    table = gpt.Table(Guid(guid.bytes_le), tuple(rows), from_backup=False)
+    with open(path, "wb+") as image:
         image.truncate(start * SECTOR + MIB)
-    words = ["sgdisk", "--clear", f"--disk-guid={guid}"]
-    for layout, part in zip(layouts, partitions, strict=True):
-        number = layout.number
-        words += [f"--new={number}:{layout.start}:{layout.start + layout.size - 1}"]
-        words += [f"--typecode={number}:{_TYPE_CODES['esp' if isinstance(part, Esp) else 'ext4']}"]
-        words += [f"--partition-guid={number}:{part.guid}", f"--change-name={number}:{part.label}"]
-    run([*words, path], env=_ENV, timeout_s=_TIMEOUT_S)
+        # By ourselves: disk tools have every disk of the host synced, and then sleep.
+        with mmap.mmap(image.fileno(), 0) as whole, memoryview(whole) as view:
+            gpt.write_gpt(view, table)
     for layout, part in zip(layouts, partitions, strict=True):
         (_format_fat if isinstance(part, Esp) else _format_ext4)(path, layout, part)
     return DiskLayout(path, tuple(layouts))
@@ -108,6 +110,12 @@ def read_file(disk: DiskLayout, name: str, number: int = 1) -> bytes:
     return run(
         ["mtype", "-i", f"{disk.path}@@{offset}", f"::/{name}"], env=_ENV, timeout_s=_TIMEOUT_S
     )
+
+
+def _partition(layout: PartitionLayout, part: Esp | Ext4) -> gpt.Partition:
+    type_ = _ESP_TYPE if isinstance(part, Esp) else _LINUX_TYPE
+    guid = Guid(part.guid.bytes_le)
+    return gpt.Partition(layout.number, type_, guid, layout.start, layout.size, 0, part.label)
 
 
 def _size_mib(part: Esp | Ext4) -> int:
