@@ -21,6 +21,7 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07]{0,80}|[()])?\Z")
 OnLine = Callable[[float, str], None]
 
 _SETTLED_S = 0.25  # a line that goes on does so within this time
+_GATHER_S = 0.01  # for which bytes gather: each alone would be a line's work
 _PIPE_SIZE = 1 << 20  # all that a user may have by default (/proc/sys/fs/pipe-max-size)
 
 
@@ -38,10 +39,18 @@ class Console:
     """Reads path.out of make_pipes(), which QEMU has open, in a thread until QEMU ends.
 
     log_file gets every line with the seconds since the start, without terminal control;
-    raw_file the bytes as they came. on_line is called from the thread.
+    raw_file the bytes as they came. on_line is called from the thread. said is what the machine had
+    written before it was frozen.
     """
 
-    def __init__(self, path: Path, log_file: Path, raw_file: Path, on_line: OnLine | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        log_file: Path,
+        raw_file: Path,
+        on_line: OnLine | None,
+        said: str = "",
+    ) -> None:
         self.started = time.monotonic()
         self._input = f"{path}.in"
         # Opening must not wait for a QEMU that has failed meanwhile; reading is to wait.
@@ -49,8 +58,8 @@ class Console:
         os.set_blocking(self._output, True)
         fcntl(self._output, F_SETPIPE_SZ, _PIPE_SIZE)
         self._log_file, self._raw_file, self._on_line = log_file, raw_file, on_line
-        self._text = ""
-        self._position = 0
+        self._text = said
+        self._position = len(said)
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, name="console", daemon=True)
@@ -93,7 +102,9 @@ class Console:
     def _may_grow(self, match: re.Match[str]) -> bool:
         """Has more text come that a match at the end, half a number or line, may go on into?"""
         size = len(self._text)
-        if match.end() < size or self._closed:
+        if match.end() < size or self._closed or match[0].endswith("\n"):
+            return False
+        if match[0] == match.re.pattern:  # A plain text is the same whatever follows.
             return False
         self._changed.wait(_SETTLED_S)
         return len(self._text) > size
@@ -117,13 +128,16 @@ class Console:
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        pending, line = "", ""
+        *before, line = self._text.split("\n")
+        pending = ""
         with (
             open(self._output, "rb", buffering=0) as output,
             open(self._log_file, "w", encoding="utf-8") as log,
             open(self._raw_file, "wb") as raw,
         ):
+            log.writelines(f"[  before] {whole}\n" for whole in before)
             while data := output.read(_PIPE_SIZE):
+                time.sleep(_GATHER_S)
                 raw.write(data)
                 raw.flush()
                 pending += decoder.decode(data)
