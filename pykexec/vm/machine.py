@@ -87,15 +87,17 @@ class Files:
     memory: Path
 
 
-def command(machine: Machine, files: Files) -> list[str]:
+def command(machine: Machine, files: Files, *, goes_on: bool = False) -> list[str]:
     """The QEMU command line: it opens the pipes files.serial, connects to files.tpm, and then
     listens at files.qmp.
+
+    With goes_on it waits to be given a machine that was frozen, whose RAM is files.memory.
     """
     words = [*machine.within, "qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
     words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
     words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
     words += ["-display", "none", "-vga", "std", "-boot", "menu=off,splash-time=0"]
-    words += _board(machine, files)
+    words += _board(machine, files, goes_on)
     for number, disk in enumerate(machine.disks):
         words += _disk(number, disk)
     words += _nic(machine.nic) if machine.nic else ["-nic", "none"]
@@ -109,6 +111,8 @@ def command(machine: Machine, files: Files) -> list[str]:
     words += ["-qmp", f"unix:{files.qmp},server=on,wait=off", "-monitor", "none"]
     if not machine.reboot:
         words += ["-no-reboot"]
+    if goes_on:
+        words += ["-incoming", "defer"]
     return [*words, *machine.extra]
 
 
@@ -121,13 +125,14 @@ def ram_below_4g(machine: Machine) -> int:
     return size if size < limit else when_split
 
 
-def _board(machine: Machine, files: Files) -> list[str]:
+def _board(machine: Machine, files: Files, goes_on: bool) -> list[str]:
     smm = machine.firmware.smm
     options = [machine.type, *(["smm=on"] if smm else [])]
     options += [f"{name}=off" for name in ("pit", "hpet") if not getattr(machine, name)]
     words = []
-    if machine.memory_file:
-        backend = f"id=pcram,size={machine.memory_mib}M,mem-path={files.memory},share=on"
+    if machine.memory_file or goes_on:
+        share = "on" if machine.memory_file else "off"
+        backend = f"id=pcram,size={machine.memory_mib}M,mem-path={files.memory},share={share}"
         words += ["-object", f"memory-backend-file,{backend}"]
         options += ["memory-backend=pcram"]
     words += ["-machine", ",".join(options)]

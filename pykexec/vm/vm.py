@@ -21,6 +21,7 @@ from pykexec.vm import child, machine, swtpm
 from pykexec.vm.console import Console, OnLine, make_pipes
 from pykexec.vm.machine import Files, Machine
 from pykexec.vm.qmp import Qmp
+from pykexec.vm.snapshot import Snapshot
 
 # After these nothing that a test waits for can come any more.
 FATAL = (
@@ -37,6 +38,8 @@ class Vm:
 
     directory (made when missing) keeps console.log, console.raw, command and the guest's files;
     without one everything goes with the machine. on_line sees each console line as it comes.
+    With a snapshot of the same machine it goes on from there; its disks are copies, which go with
+    it, and its console begins with what was said before.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Vm:
         *,
         limit_s: float = 300.0,
         on_line: OnLine | None = None,
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.machine = machine
+        self._snapshot = snapshot
         self._wanted_directory, self._limit_s, self._on_line = directory, limit_s, on_line
         self._cleanup = ExitStack()
         self._over_limit = False
@@ -78,22 +83,27 @@ class Vm:
             tpm=sockets / "tpm",
             memory=sockets / "memory",
         )
-        template = self.machine.variables or self.machine.firmware.variables
-        if template.absolute() != self.files.variables.absolute():
-            shutil.copyfile(template, self.files.variables)
+        said = ""
+        if self._snapshot:
+            self.machine, self.files = self._snapshot.furnish(self.machine, self.files, sockets)
+            said = self._snapshot.console.read_text(encoding="utf-8")
+        else:
+            template = self.machine.variables or self.machine.firmware.variables
+            if template.absolute() != self.files.variables.absolute():
+                shutil.copyfile(template, self.files.variables)
         if self.machine.tpm:
             tpm = self.machine.tpm_directory or self.directory / "tpm"
             if self.machine.provisioned_tpm:
                 swtpm.provision(tpm)
             stack.enter_context(swtpm.swtpm(tpm, self.files.tpm))
         make_pipes(self.files.serial)
-        words = machine.command(self.machine, self.files)
+        words = machine.command(self.machine, self.files, goes_on=bool(self._snapshot))
         (self.directory / "command").write_text(shlex.join(words) + "\n")
         qemu_log = self.directory / "qemu.log"
         self._process = child.start(words, qemu_log, listens_at=self.files.qmp)
         stack.callback(child.stop, self._process)
         log_file, raw_file = self.directory / "console.log", self.directory / "console.raw"
-        self.console = Console(self.files.serial, log_file, raw_file, self._on_line)
+        self.console = Console(self.files.serial, log_file, raw_file, self._on_line, said)
         stack.callback(self.console.join)
         stack.callback(child.stop, self._process)
         self._qmp = Qmp(self.files.qmp)
@@ -102,6 +112,8 @@ class Vm:
         limit.daemon = True
         limit.start()
         stack.callback(limit.cancel)
+        if self._snapshot:
+            self._snapshot.go_on(self._qmp)
 
     def _end_by_limit(self) -> None:
         self._over_limit = True
@@ -173,6 +185,13 @@ class Vm:
     def reset(self) -> None:
         """Press the reset button; ends the machine unless it was made with reboot=True."""
         self.qmp("system_reset")
+
+    def freeze(self, directory: Path) -> Snapshot:
+        """Make a snapshot of the machine, which needs a memory_file and ends with this."""
+        snapshot = Snapshot(directory)
+        snapshot.take(self.machine, self.files, self._qmp, self.console.text)
+        self.kill()
+        return snapshot
 
     def kill(self) -> None:
         """End QEMU at once, as a crash would."""
