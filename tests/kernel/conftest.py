@@ -10,9 +10,27 @@ from pathlib import Path
 import pytest
 
 from pykexec.vm import kernel_build
-from tests.vm.conftest import artefacts, boot, pytest_runtest_makereport
+from tests.vm.conftest import (
+    agent_ready,
+    artefacts,
+    boot,
+    pytest_configure,
+    pytest_configure_node,
+    pytest_runtest_makereport,
+    pytest_unconfigure,
+    snapshots,
+)
 
-__all__ = ["artefacts", "boot", "pytest_runtest_makereport"]
+__all__ = [
+    "agent_ready",
+    "artefacts",
+    "boot",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_runtest_makereport",
+    "pytest_unconfigure",
+    "snapshots",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

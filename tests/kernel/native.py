@@ -9,11 +9,18 @@ from tests.vm.ways import Way
 
 KERNEL = "6.12-pykexec"
 NATIVE = Way(
-    "native", KERNEL, "/dev/efiblk", "/dev/ublkb", by="native", lacks=frozenset({"nls_ascii"})
+    "native",
+    KERNEL,
+    "2025.02",
+    "/dev/efiblk",
+    "/dev/ublkb",
+    by="native",
+    lacks=frozenset({"nls_ascii"}),
 )
 FORCED = Way(
     "forced",
     KERNEL,
+    "2025.02",
     "/dev/ublkb",
     "/dev/ublkb",
     config="[agent]\nnative = false\n",

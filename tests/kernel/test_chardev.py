@@ -13,8 +13,8 @@ from pykexec.vm import ovmf
 from tests.kernel.native import KERNEL, MARKS
 from tests.vm import images
 from tests.vm.boot import Boot
+from tests.vm.equipment import LABEL, volume
 from tests.vm.guest import Guest, machine_with
-from tests.vm.test_ramdisk import LABEL, volume_image
 
 pytestmark = MARKS
 
@@ -71,8 +71,8 @@ def added(directory: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_ram_disks_and_images(boot: Boot, tmp_path: Path) -> None:
-    volume = added(tmp_path, {"volume.img": volume_image(tmp_path).read_bytes()})
-    built = images.image(KERNEL, additions=(volume,))
+    more = added(tmp_path, {"volume.img": volume().read_bytes()})
+    built = images.image(KERNEL, additions=(more,))
     guest = Guest(boot(machine_with(tmp_path, ovmf.firmware("2022.11"), built))).ready()
 
     # The bridges' supervisor may not have come to it yet.
@@ -114,7 +114,7 @@ def test_ram_disks_and_images(boot: Boot, tmp_path: Path) -> None:
     guest.send(rf"pykexec exec '\hello.efi' --volume {LABEL} --options 'from memory'")
     guest.payload_ran("from memory")
     guest.ready()
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
 
 
 def test_a_locked_down_kernel_has_only_signed_images_started(boot: Boot, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.kernel.native import FORCED, MARKS, NATIVE
 from tests.vm import test_block, test_bridges, test_net_bridge, test_tpm
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest
+from tests.vm.snapshots import AgentReady
 from tests.vm.test_net_bridge import served, web
 from tests.vm.ways import UBLK, Way
 
@@ -33,8 +34,8 @@ def bound(guest: Guest) -> str:
     return guest.ok("ls -d /sys/bus/efi-bootsvc/devices/*/driver 2>/dev/null || true")
 
 
-def test_drivers_serve_all_devices_and_status_says_so(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(test_bridges.machine_on(NATIVE, tmp_path))).ready()
+def test_drivers_serve_all_devices_and_status_says_so(agent_ready: AgentReady) -> None:
+    guest = test_bridges.guest_on(NATIVE, agent_ready)
     up = test_bridges.come_up(guest)
     assert {kind: row["driver"] for kind, row in up.items()} == DRIVERS
     assert said(guest) == (DRIVERS, "native")
@@ -49,8 +50,8 @@ def test_drivers_serve_all_devices_and_status_says_so(boot: Boot, tmp_path: Path
     test_bridges.check_hand_over(guest)
 
 
-def test_bridges_serve_them_where_the_configuration_says_so(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(test_bridges.machine_on(FORCED, tmp_path))).ready()
+def test_bridges_serve_them_where_the_configuration_says_so(agent_ready: AgentReady) -> None:
+    guest = test_bridges.guest_on(FORCED, agent_ready)
     up = test_bridges.come_up(guest)
     assert said(guest) == (dict.fromkeys(DRIVERS, ""), "resume image")
     assert bound(guest) == ""
@@ -59,8 +60,8 @@ def test_bridges_serve_them_where_the_configuration_says_so(boot: Boot, tmp_path
     test_bridges.check_hand_over(guest)
 
 
-def test_a_stock_kernel_has_none_of_it(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(test_bridges.machine_on(UBLK, tmp_path))).ready()
+def test_a_stock_kernel_has_none_of_it(agent_ready: AgentReady) -> None:
+    guest = test_bridges.guest_on(UBLK, agent_ready)
     test_bridges.come_up(guest)
     assert said(guest) == (dict.fromkeys(DRIVERS, ""), "resume image")
 
@@ -84,13 +85,13 @@ def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
     [(NATIVE, Nic(), "2022.11"), (NATIVE, Nic(model="e1000", rom=True), "2025.02")],
 )
 def test_linux_is_on_line_through_the_firmware(
-    way: Way, nic: Nic, version: str, boot: Boot, tmp_path: Path, served: Path, web: str
+    way: Way, nic: Nic, version: str, agent_ready: AgentReady, served: Path, web: str
 ) -> None:
-    test_net_bridge.check_on_line(way, nic, version, boot, tmp_path, served, web)
+    test_net_bridge.check_on_line(way, nic, version, agent_ready, served, web)
 
 
-def test_a_fault_of_the_link_costs_frames_alone(boot: Boot, tmp_path: Path) -> None:
-    test_net_bridge.check_faults(NATIVE, boot, tmp_path)
+def test_a_fault_of_the_link_costs_frames_alone(agent_ready: AgentReady) -> None:
+    test_net_bridge.check_faults(NATIVE, agent_ready)
 
 
 @pytest.mark.parametrize(("version", "tpm"), [("2022.11", "tis"), ("2025.02", "crb")])

@@ -16,6 +16,7 @@ from tests.kernel.native import FORCED, KERNEL, MARKS, NATIVE
 from tests.vm import images, test_round_trip
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.snapshots import AgentReady
 from tests.vm.test_secure_boot import tampered
 from tests.vm.through import agent_toml
 from tests.vm.ways import Way
@@ -37,8 +38,8 @@ def signed(path: Path, firmware: Firmware) -> bytes:
 
 
 @pytest.mark.parametrize(("version", "way"), [("2022.11", NATIVE), ("2025.02", FORCED)], ids=str)
-def test_payload_starts_by_every_route(version: str, way: Way, boot: Boot, tmp_path: Path) -> None:
-    test_round_trip.check_routes(version, way, boot, tmp_path)
+def test_payload_starts_by_every_route(version: str, way: Way, agent_ready: AgentReady) -> None:
+    test_round_trip.check_routes(way, version, agent_ready)
 
 
 def test_a_linux_kernel_is_a_payload_like_any_other(boot: Boot, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_locked_down_only_what_is_signed_is_taken(boot: Boot, tmp_path: Path) ->
             assert refused.status == EXIT_KEXEC
             assert "kexec_file_load: the kernel trusts no signature of it" in refused.output
     assert "PK:agent:leave" not in guest.vm.console.text
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
 
 
 def test_what_the_firmwares_own_key_has_signed_is_taken(boot: Boot, tmp_path: Path) -> None:

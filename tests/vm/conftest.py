@@ -5,22 +5,31 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pykexec.vm.machine import Machine
-from pykexec.vm.ovmf import VERSIONS, Firmware, firmware
+from pykexec.vm.ovmf import Firmware, firmware
+from pykexec.vm.snapshot import Snapshot
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
+from tests.vm.equipment import HARDWARE
+from tests.vm.guest import Guest
+from tests.vm.snapshots import AgentReady, Kind, Snapshots, make_directory
+from tests.vm.turns import versions
 
 _REPORT = pytest.StashKey[pytest.TestReport]()
+_DIRECTORY = pytest.StashKey[Path]()
+_SNAPSHOTS = "snapshots"
+_OF_EACH_VERSION = {"firmware", "enforcing"}
 _TEST_LIMIT_S = 420
 _ONLY_WHEN_ASKED = (
     "control: a comparison without us, run only by -m control",
-    "matrix: payload and firmware beyond those of make test, run only by -m matrix",
+    "matrix: a case more of what make test has shown with another, run only by -m matrix",
 )
 
 
@@ -28,6 +37,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers that only this directory uses."""
     for marker in _ONLY_WHEN_ASKED:
         config.addinivalue_line("markers", marker)
+    if _DIRECTORY not in config.stash and _SNAPSHOTS not in _told(config):
+        config.stash[_DIRECTORY] = make_directory()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The machines of a run end with it."""
+    if directory := config.stash.get(_DIRECTORY, None):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell xdist's workers where the snapshots are."""
+    node.workerinput[_SNAPSHOTS] = str(node.config.stash[_DIRECTORY])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,9 +86,17 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(params=VERSIONS, name="firmware")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Who asks for firmware gets each version; one of them in `make test`."""
+    for name in _OF_EACH_VERSION & set(metafunc.fixturenames):
+        shared = "agent_ready" in metafunc.fixturenames
+        cases = versions(metafunc.function.__name__, shared)
+        metafunc.parametrize(name, cases, indirect=True)
+
+
+@pytest.fixture(name="firmware")
 def firmware_fixture(request: pytest.FixtureRequest) -> Firmware:
-    """Both OVMF versions, one after the other."""
+    """OVMF of one version."""
     return firmware(request.param)
 
 
@@ -85,10 +116,13 @@ def boot(request: pytest.FixtureRequest, artefacts: Path) -> Iterator[Boot]:
     vms: list[Vm] = []
     with ExitStack() as stack:
 
-        def start(machine: Machine, *, limit_s: float = 300.0) -> Vm:
+        def start(
+            machine: Machine, *, limit_s: float = 300.0, snapshot: Snapshot | None = None
+        ) -> Vm:
             directory = artefacts / f"boot{len(vms) + 1}" if vms else artefacts
-            vms.append(stack.enter_context(Vm(machine, directory, limit_s=limit_s)))
-            return vms[-1]
+            vm = Vm(machine, directory, limit_s=limit_s, snapshot=snapshot)
+            vms.append(stack.enter_context(vm))
+            return vm
 
         yield start
         report = request.node.stash.get(_REPORT, None)
@@ -96,11 +130,25 @@ def boot(request: pytest.FixtureRequest, artefacts: Path) -> Iterator[Boot]:
             vms[-1].screenshot(vms[-1].directory / "screen.png")
 
 
+@pytest.fixture(scope="session")
+def snapshots(request: pytest.FixtureRequest) -> Snapshots:
+    """Those of this run, whose directory the process that started it has made."""
+    given = _told(request.config).get(_SNAPSHOTS)
+    return Snapshots(Path(given) if given else request.config.stash[_DIRECTORY])
+
+
+def _told(config: pytest.Config) -> dict[str, Any]:
+    """What xdist told this process, if it is a worker."""
+    return getattr(config, "workerinput", {})
+
+
 @pytest.fixture
-def machine(firmware: Firmware) -> Callable[..., Machine]:
-    """A function that makes a Machine with the firmware of the test."""
+def agent_ready(boot: Boot, snapshots: Snapshots, artefacts: Path) -> AgentReady:
+    """A function that gives a machine whose agent is ready, with all that is in equipment.py."""
 
-    def make(**settings: object) -> Machine:
-        return Machine(**{"firmware": firmware, **settings})  # type: ignore[arg-type]
+    def start(image: Path, firmware: Firmware, *, limit_s: float = 300.0, **settings: Any) -> Guest:
+        kind = Kind(image, firmware, {**HARDWARE, **settings})
+        snapshot = snapshots.of(kind, artefacts / "frozen")
+        return Guest(boot(kind.machine(), limit_s=limit_s, snapshot=snapshot))
 
-    return make
+    return start

@@ -41,12 +41,12 @@ def stub(defines: tuple[str, ...] = ()) -> Path:
     def make(path: Path) -> None:
         _freestanding.build_stub(CSRC, path, defines)
 
-    return _kept("stub", ".efi", make, _sources(), *defines)
+    return kept("stub", ".efi", make, sources(), *defines)
 
 
 def resume() -> Path:
     """The resume image."""
-    return _kept("resume", ".bin", lambda path: _freestanding.build_resume(CSRC, path), _sources())
+    return kept("resume", ".bin", lambda path: _freestanding.build_resume(CSRC, path), sources())
 
 
 def hello() -> Path:
@@ -55,7 +55,7 @@ def hello() -> Path:
     def make(path: Path) -> None:
         _freestanding.build_payload(CSRC, "hello", path)
 
-    return _kept("hello", ".efi", make, _sources())
+    return kept("hello", ".efi", make, sources())
 
 
 def ramdisk() -> Path:
@@ -64,7 +64,7 @@ def ramdisk() -> Path:
     def make(path: Path) -> None:
         _freestanding.build_ramdisk(CSRC, path)
 
-    return _kept("ramdisk", ".efi", make, _sources())
+    return kept("ramdisk", ".efi", make, sources())
 
 
 def driver() -> Path:
@@ -73,7 +73,7 @@ def driver() -> Path:
     def make(path: Path) -> None:
         _freestanding.build_payload(CSRC, "driver", path, EFI_BOOT_SERVICE_DRIVER)
 
-    return _kept("driver", ".efi", make, _sources())
+    return kept("driver", ".efi", make, sources())
 
 
 def image(
@@ -102,7 +102,7 @@ def image(
         path.write_bytes(assemble.append_sections(stub(defines).read_bytes(), "stub", parts))
 
     words = (kernel_name, config, cmdline, str(arena_mib), *defines)
-    return _kept("image", ".efi", make, whole.name, *words)
+    return kept("image", ".efi", make, whole.name, *words)
 
 
 def sections(path: Path) -> dict[str, bytes]:
@@ -131,7 +131,7 @@ def _whole_image(kernel_name: str, modules: tuple[str, ...], additions: tuple[Pa
     # One that was built here has the same release whatever is in it.
     built = [str(os.stat(path).st_mtime_ns) for path in (chosen.image, chosen.modules)]
     words = (kernel_name, chosen.release, *built, *modules, *map(_content, additions))
-    return _kept("whole", ".efi", make, _sources(), *words)
+    return kept("whole", ".efi", make, sources(), *words)
 
 
 def _content(addition: Path) -> str:
@@ -177,7 +177,7 @@ def _fill(directory: Path) -> None:
         shutil.copy(source, copy)
 
 
-def _kept(name: str, suffix: str, make: Callable[[Path], None], *key: str) -> Path:
+def kept(name: str, suffix: str, make: Callable[[Path], None], *key: str) -> Path:
     """The file that make() wrote for key; whoever finds it finds it complete."""
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     path = _CACHE / f"{name}-{digest}{suffix}"
@@ -204,7 +204,7 @@ def _forget_old() -> None:
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """A digest of everything of ours that goes into an image."""
     digest = hashlib.sha256()
     files = [

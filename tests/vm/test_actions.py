@@ -3,35 +3,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pykexec.vm.ovmf import firmware
-from tests.vm.boot import Boot
-from tests.vm.guest import HELLO_PATH, Guest, machine_with
-from tests.vm.images import RESUME_IN_GUEST, hello, image
+from tests.vm.equipment import NEXT_OPTIONS
+from tests.vm.guest import HELLO_PATH
+from tests.vm.images import RESUME_IN_GUEST, image
+from tests.vm.snapshots import AgentReady
 
 UNSUPPORTED = 0x8000000000000003
 NOT_FOUND = 0x800000000000000E
 BOOT_MANAGER = "Select Language|Boot Manager|Device Manager"
 
 
-def _with_machine(data: bytes, machine: bytes) -> bytes:
-    """A PE file for another processor."""
-    offset = int.from_bytes(data[0x3C:0x40], "little") + 4
-    return data[:offset] + machine + data[offset + 2 :]
-
-
-BAD_FILES = {
-    "EFI/text.efi": b"This is no program.\n" * 100,
-    "EFI/empty.efi": b"",
-    "EFI/short.efi": hello().read_bytes()[:3000],
-    "EFI/arm.efi": _with_machine(hello().read_bytes(), b"\x64\xaa"),
-}
-
-
-def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_path: Path) -> None:
-    machine = machine_with(tmp_path, firmware("2025.02"), image(), files=BAD_FILES)
-    guest = Guest(boot(machine)).ready()
+def test_bad_payloads_are_refused_before_anything_is_changed(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(), firmware("2025.02"))
     before = guest.ok("pykexec memmap --json | md5sum; ls /sys/firmware/efi/efivars")
 
     for words, status, line in [
@@ -61,9 +45,8 @@ def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_pat
     assert guest.json("pykexec status --json")["firmware"]["outcome"]["nr_runs"] == 0
 
 
-def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path: Path) -> None:
-    machine = machine_with(tmp_path, firmware("2022.11"), image())
-    guest = Guest(boot(machine)).ready()
+def test_agent_comes_back_when_the_firmware_refuses_to_load(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image("6.12-cloud"), firmware("2022.11"))
 
     def outcome() -> tuple[object, ...]:
         found = guest.json("pykexec status --json")["firmware"]["outcome"]
@@ -92,14 +75,11 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(boot: Boot, tmp_path
     guest.payload_ran()
     guest.ready()
     assert outcome() == (4, "returned", 0, "shell")
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
 
 
-def test_every_action_leads_where_it_says(boot: Boot, tmp_path: Path) -> None:
-    machine = machine_with(
-        tmp_path, firmware("2025.02"), image(), next_options="the next entry", reboot=True
-    )
-    guest = Guest(boot(machine)).ready()
+def test_every_action_leads_where_it_says(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(), firmware("2025.02"), reboot=True)
 
     guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure firmware")
     guest.payload_ran()
@@ -123,5 +103,5 @@ def test_every_action_leads_where_it_says(boot: Boot, tmp_path: Path) -> None:
     guest.send("/inside/stage /inside/hello.efi boot-next leave refused")
     guest.payload_ran("refused")
     guest.vm.expect("PK:stub:action:0x2$")
-    guest.payload_ran("the next entry")
+    guest.payload_ran(NEXT_OPTIONS)
     guest.vm.expect(BOOT_MANAGER)

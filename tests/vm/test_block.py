@@ -24,7 +24,7 @@ from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest, machine_with
 from tests.vm.images import image
-from tests.vm.ways import STOCK, Way
+from tests.vm.ways import NBD, UBLK, Way
 
 MODULES = ("nls_cp437", "nls_ascii", "vfat", "isofs", "ecb", "xts", "dm_crypt", "ntfs3")
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -113,7 +113,7 @@ def make_volumes(directory: Path) -> dict[str, Path]:
     return paths
 
 
-@pytest.mark.parametrize("way", STOCK, ids=str)
+@pytest.mark.parametrize("way", [pytest.param(NBD, marks=pytest.mark.matrix), UBLK], ids=str)
 def test_file_systems_work_and_what_was_synced_survives_a_power_cut(
     way: Way, boot: Boot, tmp_path: Path
 ) -> None:
@@ -254,7 +254,7 @@ def wait_for(guest: Guest, condition: str, within: int = 30) -> None:
     guest.ok(f"( {tries} )", within=within + 30)
 
 
-@pytest.mark.parametrize("way", STOCK, ids=str)
+@pytest.mark.parametrize("way", [NBD, pytest.param(UBLK, marks=pytest.mark.matrix)], ids=str)
 def test_errors_and_changes_of_media_are_errors_to_linux_and_nothing_hangs(
     way: Way, boot: Boot, tmp_path: Path
 ) -> None:
@@ -345,4 +345,4 @@ def check_errors(way: Way, boot: Boot, tmp_path: Path) -> None:
     # All of them end at once, and nothing is left.
     guest.script("block_down")
     assert guest.ok("ls /dev/pykexec /dev/disk/* | grep -v :$ || true") == ""
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from pykexec.vm.bootvars import boot_entry
 from pykexec.vm.machine import Machine
@@ -68,17 +71,25 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("unknown", "missing"),
+        pytest.param(("type", "syntax", "volume"), marks=pytest.mark.matrix),
+    ],
+    ids="-".join,
+)
 def test_faulty_configuration_is_one_line_and_the_failure_action(
-    boot: Boot, tmp_path: Path
+    names: Sequence[str], boot: Boot, tmp_path: Path
 ) -> None:
     files: dict[str, bytes | Path] = {
-        f"EFI/{name}.efi": image(config=config) for name, (config, _) in FAULTS.items()
+        f"EFI/{name}.efi": image(config=FAULTS[name][0]) for name in names
     }
     disk = disk_with(tmp_path, image(), files)
-    entries = [boot_entry(disk, rf"\EFI\{name}.efi") for name in FAULTS]
+    entries = [boot_entry(disk, rf"\EFI\{name}.efi") for name in names]
     entries.append(boot_entry(disk, HELLO_PATH, "after all faults"))
     vm = boot(with_entries(Machine(firmware("2022.11")), tmp_path, disk, entries))
-    for _, line in FAULTS.values():
+    for _, line in map(FAULTS.__getitem__, names):
         vm.expect_stage("agent", "ready", within=120)
         vm.expect(f"^pykexec: {line}$")
         vm.expect("PK:stub:action:0x2$")

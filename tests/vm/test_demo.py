@@ -75,6 +75,7 @@ def test_local_demo_shows_stages_summary_and_pictures(
     assert "OS:DONE" in (artefacts / "console.log").read_text()
 
 
+@pytest.mark.matrix
 def test_demo_of_a_payload_that_returns_ends_in_the_agent(artefacts: Path) -> None:
     result = run_local_demo(artefacts, ovmf="2022.11", payload="hello")
     assert result.stages[-1].detail.startswith("returned: SUCCESS")

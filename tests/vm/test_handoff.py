@@ -13,9 +13,8 @@ import pytest
 from pykexec.errors import ToolError
 from pykexec.run import run
 from pykexec.vm.ovmf import firmware
-from tests.vm.boot import Boot
-from tests.vm.guest import Guest, machine_with
 from tests.vm.images import image
+from tests.vm.snapshots import AgentReady
 
 
 def inspect(path: Path) -> tuple[str, dict[str, object]]:
@@ -24,8 +23,10 @@ def inspect(path: Path) -> tuple[str, dict[str, object]]:
     return run(words).decode(), json.loads(run((*words, "--json")))
 
 
-def test_a_saved_handoff_can_be_inspected_elsewhere(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(machine_with(tmp_path, firmware(), image(), tpm="crb"))).ready()
+def test_a_saved_handoff_can_be_inspected_elsewhere(
+    agent_ready: AgentReady, tmp_path: Path
+) -> None:
+    guest = agent_ready(image(), firmware())
     assert "TPM: 2.0, IBM, active banks sha" in guest.vm.console.text
     guest.ok("pykexec status --save-handoff /tmp/handoff")
     saved = tmp_path / "handoff"

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
 from pykexec.efi.guid import named_guids
-from pykexec.vm.ovmf import Firmware
-from tests.vm.boot import Boot
-from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from pykexec.vm.ovmf import firmware
+from tests.vm.equipment import LABEL, RAMDISK
+from tests.vm.guest import HELLO_PATH, Guest
 from tests.vm.images import image
-from tests.vm.test_ramdisk import IMAGE, LABEL, volume_image
+from tests.vm.snapshots import AgentReady
 
 DRIVER = "/inside/driver.efi"
 OURS = "pykexec_test"
@@ -22,11 +22,18 @@ def refused(guest: Guest, words: str, fault: str, status: int = 8) -> None:
     assert (result.status, fault in result.output) == (status, True), result
 
 
+@pytest.mark.parametrize(
+    ("version", "kernel"),
+    [
+        ("2022.11", "6.12-cloud"),
+        pytest.param("2025.02", "6.1-cloud", marks=pytest.mark.matrix),
+        pytest.param("2022.11", "6.1-cloud", marks=pytest.mark.matrix),
+    ],
+)
 def test_drivers_stay_applications_return_and_bring_what_the_firmware_lacks(
-    boot: Boot, tmp_path: Path, firmware: Firmware
+    version: str, kernel: str, agent_ready: AgentReady
 ) -> None:
-    files = {"ramdisk.img": volume_image(tmp_path)}
-    guest = Guest(boot(machine_with(tmp_path, firmware, image(), files=files))).ready()
+    guest = agent_ready(image(kernel), firmware(version))
 
     # A driver stays: what it installed is there, its options are its own.
     assert OURS in named_guids()
@@ -62,7 +69,7 @@ def test_drivers_stay_applications_return_and_bring_what_the_firmware_lacks(
     # Firmware without EFI_RAM_DISK_PROTOCOL gets ours, once.
     guest.ok(f"pykexec load-driver {DRIVER} --options hide --no-connect")
     assert "ram_disk" not in guest.ok("pykexec devices --all")
-    guest.ok(f"pykexec ramdisk add '{IMAGE}'; pykexec ramdisk add /tmp/data --type virtual-cd")
+    guest.ok(f"pykexec ramdisk add '{RAMDISK}'; pykexec ramdisk add /tmp/data --type virtual-cd")
     assert guest.ok("pykexec devices --all").count("ram_disk") == 1
     assert f"'{LABEL}'" in guest.ok("pykexec devices")
     guest.ok("pykexec ramdisk remove 3")
@@ -71,4 +78,4 @@ def test_drivers_stay_applications_return_and_bring_what_the_firmware_lacks(
     guest.ready()
     guest.ok("pykexec ramdisk remove 2")
     assert f"'{LABEL}'" not in guest.ok("pykexec devices")
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()

@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from pykexec import _freestanding
 from pykexec.vm.bootvars import write_boot_entries
 from pykexec.vm.machine import Machine, Nic
 from pykexec.vm.ovmf import firmware
 from tests.vm import images
 from tests.vm.boot import Boot
-from tests.vm.guest import Guest, machine_with
+from tests.vm.equipment import BARE, NETWORK_PATH, network
+from tests.vm.guest import Guest
+from tests.vm.snapshots import AgentReady
 from tests.vm.ways import NBD, UBLK, Way
 
 MAC = "52:54:00:12:34:56"
 SERVER = "10.0.2.2"
 SERVER6 = "fec0::2"
 FULL_FRAME = "-s 1472"  # and 42 of headers: 1514
-NETWORK_PATH = r"\EFI\network.efi"
 EXEC = f"pykexec exec '{NETWORK_PATH}'"
 # What a download of the issue is, scaled to a machine without hardware support.
 DOWNLOAD_SIZE = 24 << 20
@@ -63,13 +63,6 @@ def web(served: Path) -> Iterator[str]:
         thread.join()
 
 
-def payload(tmp_path: Path) -> bytes:
-    """The application that looks at the network."""
-    path = tmp_path / "network.efi"
-    _freestanding.build_payload(images.CSRC, "network", path)
-    return path.read_bytes()
-
-
 def on_line(guest: Guest, *words: str) -> dict[str, Any]:
     """Bring the only NIC on line; what `pykexec net` says of it."""
     (nic,) = guest.json(" ".join(["pykexec net up --json", *words]), within=90)
@@ -99,23 +92,23 @@ def downloads(guest: Guest, web: str, served: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "nic", "version"),
-    [(NBD, Nic(), "2022.11"), (UBLK, Nic(model="e1000", rom=True), "2025.02")],
-    ids=str,
+    ("way", "nic"),
+    [
+        pytest.param(NBD, Nic(), id="virtio"),
+        pytest.param(UBLK, Nic(model="e1000", rom=True), id="e1000", marks=pytest.mark.matrix),
+    ],
 )
 def test_linux_is_on_line_through_the_firmware(
-    way: Way, nic: Nic, version: str, boot: Boot, tmp_path: Path, served: Path, web: str
+    way: Way, nic: Nic, agent_ready: AgentReady, served: Path, web: str
 ) -> None:
-    check_on_line(way, nic, version, boot, tmp_path, served, web)
+    check_on_line(way, nic, way.firmware, agent_ready, served, web)
 
 
 def check_on_line(
-    way: Way, nic: Nic, version: str, boot: Boot, tmp_path: Path, served: Path, web: str
+    way: Way, nic: Nic, version: str, agent_ready: AgentReady, served: Path, web: str
 ) -> None:
-    files = {NETWORK_PATH[1:].replace("\\", "/"): payload(tmp_path)}
     chosen = images.image(way.kernel, config=way.config)
-    machine = machine_with(tmp_path, firmware(version), chosen, files=files, nic=nic)
-    guest = Guest(boot(machine, limit_s=400)).ready()
+    guest = agent_ready(chosen, firmware(version), nic=nic, limit_s=400)
 
     found = looked_at(guest, EXEC)
     guest.ready()
@@ -145,14 +138,12 @@ def check_on_line(
     assert on_line(guest)["addresses"][0] == "10.0.2.15/24"
 
 
-def test_a_fault_of_bridge_or_link_costs_frames_alone(boot: Boot, tmp_path: Path) -> None:
-    check_faults(UBLK, boot, tmp_path)
+def test_a_fault_of_bridge_or_link_costs_frames_alone(agent_ready: AgentReady) -> None:
+    check_faults(UBLK, agent_ready)
 
 
-def check_faults(way: Way, boot: Boot, tmp_path: Path) -> None:
-    chosen = images.image(way.kernel, config=way.config)
-    machine = machine_with(tmp_path, firmware("2025.02"), chosen, nic=Nic())
-    guest = Guest(boot(machine)).ready()
+def check_faults(way: Way, agent_ready: AgentReady) -> None:
+    guest = agent_ready(images.image(way.kernel, config=way.config), firmware(way.firmware))
 
     found = guest.script("net_hostile", within=120)
     for entrance in ("window", "mailbox"):
@@ -184,7 +175,7 @@ def check_faults(way: Way, boot: Boot, tmp_path: Path) -> None:
     assert guest.json("pykexec net --json")[0]["addresses"] == []
     guest.ok("pykexec bridge stop net")
     assert guest.json("pykexec net --json")[0]["interface"] == ""
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
 
 
 def check_killed(guest: Guest) -> None:
@@ -200,8 +191,8 @@ def check_killed(guest: Guest) -> None:
     guest.ok("kill %1; wait; grep -q 'seq=0' /tmp/ping")
 
 
-def test_a_machine_without_nic_says_so(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), images.image()))).ready()
+def test_a_machine_without_nic_says_so(agent_ready: AgentReady) -> None:
+    guest = agent_ready(images.image(), firmware("2025.02"), **BARE)
     for command in ("pykexec net", "pykexec net up"):
         refused = guest.run(command, within=60)
         assert refused.status == 9
@@ -213,7 +204,7 @@ def test_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(
 ) -> None:
     variables = tmp_path / "variables.fd"
     write_boot_entries(firmware().variables, variables, [])
-    (served / "network.efi").write_bytes(payload(tmp_path))
+    (served / "network.efi").write_bytes(network().read_bytes())
     (served / "pykexec.efi").write_bytes(images.image().read_bytes())
     nic = Nic(tftp=served, bootfile="pykexec.efi", bootindex=0)
     guest = Guest(boot(replace(Machine(firmware()), variables=variables, nic=nic))).ready()

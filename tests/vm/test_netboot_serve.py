@@ -81,7 +81,7 @@ def test_proxy_adds_where_to_boot_from_to_another_dhcp_server(
         vm.expect_stage("payload", "started")
 
 
-@pytest.mark.parametrize("route", IPXE)
+@pytest.mark.parametrize("route", ["server", pytest.param("fetched", marks=pytest.mark.matrix)])
 def test_ipxe_chains_to_our_image_which_finds_its_configuration(
     route: str, boot: Boot, lan: Lan, artefacts: Path, served: Path
 ) -> None:

@@ -67,7 +67,7 @@ def _machine(
     return Machine(firmware, variables=variables, disks=(Disk(disk.path),), nic=nic)
 
 
-@pytest.mark.parametrize("route", ["pxe", "http"])
+@pytest.mark.parametrize("route", ["pxe", pytest.param("http", marks=pytest.mark.matrix)])
 def test_firmware_boots_from_the_network_after_a_payload_that_used_it(
     route: str, firmware: Firmware, boot: Boot, tmp_path: Path, served: Path, web: str
 ) -> None:
@@ -90,7 +90,7 @@ def test_firmware_boots_from_the_network_after_a_payload_that_used_it(
     guest.vm.expect("PK:payload:ticks:0x[1-9ab]$")
 
 
-@pytest.mark.parametrize("route", ["pxe", "http"])
+@pytest.mark.parametrize("route", [pytest.param("pxe", marks=pytest.mark.matrix), "http"])
 def test_image_from_the_network_starts_the_payload_of_a_disk(
     route: str, boot: Boot, tmp_path: Path, served: Path, web: str
 ) -> None:

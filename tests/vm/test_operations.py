@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pykexec.abi import Op
 from pykexec.abi_operations import OPERATIONS, Carrier
 from pykexec.vm.ovmf import firmware
-from tests.vm.boot import Boot
-from tests.vm.guest import HELLO_PATH, Guest, machine_with
+from tests.vm.guest import HELLO_PATH
 from tests.vm.images import image
+from tests.vm.snapshots import AgentReady
 
 NOT_BROUGHT = {
     carrier: {op.name for op in Op}
@@ -19,8 +17,8 @@ NOT_BROUGHT = {
 }
 
 
-def test_every_line_is_kept_to_by_mailbox_and_window(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(machine_with(tmp_path, firmware(), image()))).ready()
+def test_every_line_is_kept_to_by_mailbox_and_window(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(), firmware())
     found = guest.script("operations", within=120)
     assert found["is_window"]
 
@@ -37,6 +35,6 @@ def test_every_line_is_kept_to_by_mailbox_and_window(boot: Boot, tmp_path: Path)
         assert set(statuses.values()) == {"UNSUPPORTED"}, statuses
 
     # Nobody left, nothing was written, and what is allowed still is.
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
     guest.send(f"pykexec exec '{HELLO_PATH}' --options refused")
     guest.payload_ran("refused")

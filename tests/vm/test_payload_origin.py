@@ -4,27 +4,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from pykexec.image import SigningKey
-from pykexec.image.sign import sign
 from pykexec.vm import ovmf
-from tests.vm.boot import Boot
-from tests.vm.guest import Guest, machine_with
-from tests.vm.images import image
+from tests.vm.equipment import BARE
+from tests.vm.guest import Guest
+from tests.vm.signed import signed_image
+from tests.vm.snapshots import AgentReady
 
 FIRMWARE = ovmf.firmware("2025.02", "snakeoil")
 ANY_FILE = "/FvFile(11111111-2222-4333-8444-555555555555)"
 UNSIGNED = "/inside/hello.efi"
-
-
-def start(boot: Boot, directory: Path, *defines: str) -> Guest:
-    """A machine that enforces Secure Boot, in the shell of our signed image."""
-    key, certificate = ovmf.snakeoil_key(FIRMWARE.version)
-    signed = directory / "pykexec.efi"
-    data = image(defines=defines).read_bytes()
-    signed.write_bytes(sign(data, SigningKey(key, certificate)))
-    return Guest(boot(machine_with(directory, FIRMWARE, signed))).ready()
 
 
 def firmware_volume(guest: Guest) -> str:
@@ -34,8 +23,8 @@ def firmware_volume(guest: Guest) -> str:
     return found[0]
 
 
-def test_a_path_into_the_firmware_is_refused(boot: Boot, tmp_path: Path) -> None:
-    guest = start(boot, tmp_path)
+def test_a_path_into_the_firmware_is_refused(agent_ready: AgentReady) -> None:
+    guest = agent_ready(signed_image(FIRMWARE), FIRMWARE)
     path = firmware_volume(guest) + ANY_FILE
 
     refused = guest.run(f"pykexec exec {UNSIGNED} --device-path '{path}' --via leave")
@@ -52,8 +41,9 @@ def test_a_path_into_the_firmware_is_refused(boot: Boot, tmp_path: Path) -> None
     guest.vm.expect("PK:stub:load:0x8[0-9a-f]{15}$", within=60)
 
 
-def test_without_the_check_unsigned_code_runs_under_secure_boot(boot: Boot, tmp_path: Path) -> None:
-    guest = start(boot, tmp_path, "PK_TEST_NO_ORIGIN_CHECK")
+def test_without_the_check_unsigned_code_runs_under_secure_boot(agent_ready: AgentReady) -> None:
+    unchecked = signed_image(FIRMWARE, defines=("PK_TEST_NO_ORIGIN_CHECK",))
+    guest = agent_ready(unchecked, FIRMWARE, **BARE)
     path = firmware_volume(guest) + ANY_FILE
 
     guest.send(f"pykexec exec {UNSIGNED} --device-path '{path}' --via leave")

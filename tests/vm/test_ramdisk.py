@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,16 @@ import pytest
 
 from pykexec.memory import Range
 from pykexec.vm import ovmf
-from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.ovmf import Firmware
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
+from tests.vm.equipment import GREETING, LABEL, LINUX, RAMDISK, volume
 from tests.vm.guest import Guest, machine_with
-from tests.vm.images import hello, image
-from tests.vm.payloads import PAYLOADS
+from tests.vm.images import image
+from tests.vm.snapshots import AgentReady
 
 MEMORY_MIB = 640
-IMAGE = r"\ramdisk.img"
-LABEL = "RAMDISK"
 PATTERN = b"nobody must ever read this again."
-GREETING = b"hello from memory\r\n"
-SCRIPT = b"""\
-@echo -off\r
-echo PK:shell:start:0\r
-for %i in 0 1 2 3\r
-  if exist fs%i:\\greeting.txt then\r
-    type fs%i:\\greeting.txt\r
-  endif\r
-endfor\r
-reset -s\r
-"""
 ATTACKS = {
     **dict.fromkeys(
         ("empty", "half a block", "unknown type", "unknown flag", "registered by flag"),
@@ -63,14 +49,6 @@ ATTACKS = {
 }
 
 
-def volume_image(directory: Path, **files: bytes | Path) -> Path:
-    """A disk image with a FAT volume that holds files and hello.efi."""
-    path = directory / "ramdisk.img"
-    named = {name.replace("_", "."): content for name, content in files.items()}
-    volume = Esp({"hello.efi": hello(), **named}, label=LABEL, guid=uuid.UUID(int=7))
-    return make_disk(path, [volume], guid=uuid.UUID(int=8)).path
-
-
 def is_outside(vm: Vm, ours: list[Range]) -> bool:
     """Is the pattern in RAM that Linux cannot have written to? Read while the machine stands."""
     vm.stop()
@@ -89,7 +67,7 @@ def linux_ranges(found: Any) -> list[Range]:
 def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     boot: Boot, tmp_path: Path, firmware: Firmware
 ) -> None:
-    files = {"ramdisk.img": volume_image(tmp_path)}
+    files = {RAMDISK[1:]: volume()}
     # A bridge to the disk keeps copies of its own, and the kernel complains when it goes.
     alone = image(config="[agent]\nbridges = []")
     machine = machine_with(
@@ -115,7 +93,7 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     assert guest.script("memory")["map"] == before["map"]
 
     # It outlives Linux: the payload comes from it and reads it, the next Linux still knows it.
-    guest.ok(f"pykexec ramdisk add '{IMAGE}'")
+    guest.ok(f"pykexec ramdisk add '{RAMDISK}'")
     guest.send(rf"pykexec exec '\hello.efi' --volume {LABEL} --options 'from memory'")
     guest.payload_ran("from memory")
     guest.ready()
@@ -125,34 +103,34 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     guest.ok("pykexec ramdisk remove 20")
     assert f"'{LABEL}'" not in guest.ok("pykexec devices")
     assert guest.json("pykexec ramdisk list --json") == []
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
 
 
-def test_an_efi_shell_runs_the_script_on_a_ram_disk(boot: Boot, tmp_path: Path) -> None:
-    shell = PAYLOADS["efi-shell"].files()["shellx64.efi"]
-    disk = volume_image(tmp_path, shellx64_efi=shell, startup_nsh=SCRIPT, greeting_txt=GREETING)
-    machine = machine_with(tmp_path, ovmf.firmware("2022.11"), image(), files={"ramdisk.img": disk})
-    guest = Guest(boot(machine)).ready()
-    guest.ok(f"pykexec ramdisk add '{IMAGE}'")
+def test_an_efi_shell_runs_the_script_on_a_ram_disk(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image("6.12-cloud"), ovmf.firmware("2022.11"))
+    guest.ok(f"pykexec ramdisk add '{RAMDISK}'")
     guest.send(rf"pykexec exec '\shellx64.efi' --volume {LABEL}")
     guest.vm.expect("PK:shell:start:0", within=60)
     guest.vm.expect(GREETING.decode().strip())
     assert guest.vm.wait_exit(60) == "guest-shutdown"
 
 
-@pytest.mark.parametrize(("version", "server"), [("2022.11", "ours"), ("2025.02", "firmware")])
+@pytest.mark.parametrize(
+    ("version", "kernel", "server"),
+    [
+        ("2025.02", "6.1-cloud", "ours"),
+        pytest.param("2022.11", "6.12-cloud", "ours", marks=pytest.mark.matrix),
+        pytest.param("2025.02", "6.1-cloud", "firmware", marks=pytest.mark.matrix),
+    ],
+)
 def test_linux_finds_a_persistent_ram_disk(
-    version: str, server: str, boot: Boot, tmp_path: Path
+    version: str, kernel: str, server: str, agent_ready: AgentReady
 ) -> None:
-    linux = PAYLOADS["linux-6.1-cloud"]
-    disk = volume_image(tmp_path, greeting_txt=GREETING)
-    files = {**linux.files(), "ramdisk.img": disk}
-    guest = Guest(boot(machine_with(tmp_path, ovmf.firmware(version), image(), files=files)))
-    guest.ready()
+    guest = agent_ready(image(kernel), ovmf.firmware(version))
     if server == "ours":
         guest.ok("pykexec load-driver /inside/driver.efi --options hide --no-connect")
-    guest.ok(f"pykexec ramdisk add '{IMAGE}' --persist-to-os")
-    options = linux.options.replace("os.checks=disk,efivar", "os.checks=ramdisk")
-    guest.send(f"pykexec exec '{linux.path}' --options '{options}'")
+    guest.ok(f"pykexec ramdisk add '{RAMDISK}' --persist-to-os")
+    options = LINUX.options.replace("os.checks=disk,efivar", "os.checks=ramdisk")
+    guest.send(f"pykexec exec '{LINUX.path}' --options '{options}'")
     guest.vm.expect(f"^OS:RAMDISK read '{GREETING.decode().strip()}'", within=120)
     guest.vm.expect("^OS:DONE$", within=60)

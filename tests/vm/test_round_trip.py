@@ -12,6 +12,7 @@ from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import RESUME_IN_GUEST, hello, image
+from tests.vm.snapshots import AgentReady
 from tests.vm.ways import NBD, UBLK, Way
 
 EXEC = f"pykexec exec '{HELLO_PATH}'"
@@ -43,15 +44,13 @@ def leads_through_kexec(guest: Guest, way: Way) -> None:
         guest.vm.expect_stage(component, stage)
 
 
-@pytest.mark.parametrize(("version", "way"), [("2022.11", UBLK), ("2025.02", NBD)], ids=str)
-def test_payload_starts_by_every_route(version: str, way: Way, boot: Boot, tmp_path: Path) -> None:
-    check_routes(version, way, boot, tmp_path)
+@pytest.mark.parametrize("way", [pytest.param(UBLK, marks=pytest.mark.matrix), NBD], ids=str)
+def test_payload_starts_by_every_route(way: Way, agent_ready: AgentReady) -> None:
+    check_routes(way, way.firmware, agent_ready)
 
 
-def check_routes(version: str, way: Way, boot: Boot, tmp_path: Path) -> None:
-    chosen = image(way.kernel, config=way.config)
-    machine = machine_with(tmp_path, firmware(version), chosen, cpus=2)
-    guest = Guest(boot(machine)).ready()
+def check_routes(way: Way, version: str, agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(way.kernel, config=way.config), firmware(version))
 
     guest.send(f"{EXEC} --options 'from the ESP exit=8000000000000015'")
     leads_through_kexec(guest, way)
@@ -73,7 +72,7 @@ def check_routes(version: str, way: Way, boot: Boot, tmp_path: Path) -> None:
     came_back(guest, 4)
 
     guest.ok(f"{EXEC} --load-only --options 'loaded before'")
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()
     guest.send("kexec -e")
     guest.payload_ran("loaded before")
     came_back(guest, 5)
@@ -89,6 +88,7 @@ def check_routes(version: str, way: Way, boot: Boot, tmp_path: Path) -> None:
     assert guest.vm.wait_exit(30) == "guest-reset"
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(LIMIT_S + 60)
 def test_twenty_round_trips_leave_the_firmware_equal(boot: Boot, tmp_path: Path) -> None:
     big = {"EFI/big.efi": hello().read_bytes() + bytes(BIG)}

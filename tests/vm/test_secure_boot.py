@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from pykexec.efi import pe
-from pykexec.image import SigningKey
-from pykexec.image.sign import sign
 from pykexec.vm import ovmf
-from pykexec.vm.ovmf import VERSIONS, Firmware, snakeoil_key
+from pykexec.vm.ovmf import Firmware
 from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.payloads import PAYLOADS
+from tests.vm.signed import SIGNED_HELLO, signed, signed_image
+from tests.vm.snapshots import AgentReady
 from tests.vm.through import agent_toml
 
 REFUSAL = "kexec_file_load: the kernel is locked down and takes signed images only"
@@ -25,21 +25,10 @@ SWITCHES = ("SecureBootEnable", "CustomMode")
 BAD_PATH = r"\EFI\bad\bad.efi"
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture
 def enforcing(request: pytest.FixtureRequest) -> Firmware:
     """Firmware that starts only what the package's test key has signed."""
     return ovmf.firmware(request.param, "snakeoil")
-
-
-def _signed(path: Path, firmware: Firmware) -> bytes:
-    key, certificate = snakeoil_key(firmware.version)
-    return sign(path.read_bytes(), SigningKey(key, certificate))
-
-
-def _signed_image(firmware: Firmware, directory: Path, kernel: str = "6.1-cloud") -> Path:
-    image = directory / "pykexec.efi"
-    image.write_bytes(_signed(images.image(kernel), firmware))
-    return image
 
 
 def tampered(signed: bytes) -> bytes:
@@ -58,15 +47,17 @@ def _expect_fallback(guest: Guest) -> None:
     vm.expect_stage("stub", "firmware")
 
 
-@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
+@pytest.mark.parametrize(
+    "kernel", ["6.12-cloud", pytest.param("6.1-cloud", marks=pytest.mark.matrix)]
+)
 def test_refused_kexec_falls_back_to_leaving(
     kernel: str, enforcing: Firmware, boot: Boot, tmp_path: Path
 ) -> None:
-    files = {
-        "EFI/hello/hello.efi": _signed(images.hello(), enforcing),
+    files: dict[str, bytes | Path] = {
+        "EFI/hello/hello.efi": signed(images.hello(), enforcing),
         "EFI/pykexec/agent.toml": agent_toml(HELLO_PATH, "by mailbox"),
     }
-    image = _signed_image(enforcing, tmp_path, kernel)
+    image = signed_image(enforcing, kernel)
     guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files)))
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "started")
@@ -80,11 +71,11 @@ def test_signed_linux_is_started_and_sees_secure_boot(
     files = dict(linux.files())
     kernel = files["vmlinuz"]
     assert isinstance(kernel, Path)
-    files["vmlinuz"] = _signed(kernel, enforcing)
+    files["vmlinuz"] = signed(kernel, enforcing)
     files["EFI/pykexec/agent.toml"] = agent_toml(
         linux.path, linux.options.replace("os.checks=disk,efivar", "os.checks=efivar")
     )
-    image = _signed_image(enforcing, tmp_path)
+    image = signed_image(enforcing)
     guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files)))
     _expect_fallback(guest)
     guest.vm.expect("UEFI Secure Boot is enabled")
@@ -92,17 +83,17 @@ def test_signed_linux_is_started_and_sees_secure_boot(
     assert guest.vm.wait_exit(60) == "guest-shutdown"
 
 
-@pytest.mark.parametrize("fault", ["unsigned", "tampered"])
+@pytest.mark.parametrize("fault", ["tampered", pytest.param("unsigned", marks=pytest.mark.matrix)])
 def test_payload_without_a_good_signature_is_refused_by_the_firmware(
     fault: str, enforcing: Firmware, boot: Boot, tmp_path: Path
 ) -> None:
-    signed = _signed(images.hello(), enforcing)
+    hello = signed(images.hello(), enforcing)
     files: dict[str, bytes | Path] = {
-        "EFI/hello/hello.efi": signed,
-        "EFI/bad/bad.efi": images.hello() if fault == "unsigned" else tampered(signed),
+        "EFI/hello/hello.efi": hello,
+        "EFI/bad/bad.efi": images.hello() if fault == "unsigned" else tampered(hello.read_bytes()),
         "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="boot-next"),
     }
-    image = _signed_image(enforcing, tmp_path)
+    image = signed_image(enforcing)
     machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
     guest = Guest(boot(machine))
     _expect_fallback(guest)
@@ -117,9 +108,7 @@ def test_refused_payload_comes_back_to_the_agent(boot: Boot, tmp_path: Path) -> 
         "EFI/bad/bad.efi": images.hello(),
         "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="agent", shell=True),
     }
-    guest = Guest(
-        boot(machine_with(tmp_path, firmware, _signed_image(firmware, tmp_path), files=files))
-    )
+    guest = Guest(boot(machine_with(tmp_path, firmware, signed_image(firmware), files=files)))
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
     guest.vm.expect_stage("agent", "ready", within=120)
@@ -131,8 +120,8 @@ def test_image_without_a_good_signature_is_refused(
     enforcing: Firmware, boot: Boot, tmp_path: Path
 ) -> None:
     image = tmp_path / "tampered.efi"
-    image.write_bytes(tampered(_signed_image(enforcing, tmp_path).read_bytes()))
-    files = {"EFI/hello/hello.efi": _signed(images.hello(), enforcing)}
+    image.write_bytes(tampered(signed_image(enforcing).read_bytes()))
+    files = {"EFI/hello/hello.efi": signed(images.hello(), enforcing)}
     machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
     guest = Guest(boot(machine))
     guest.vm.expect("failed to load Boot0001.*Access Denied", within=120)
@@ -140,9 +129,8 @@ def test_image_without_a_good_signature_is_refused(
     assert "PK:stub:start" not in guest.vm.console.text
 
 
-def test_root_gains_nothing(enforcing: Firmware, boot: Boot, tmp_path: Path) -> None:
-    image = _signed_image(enforcing, tmp_path)
-    guest = Guest(boot(machine_with(tmp_path, enforcing, image))).ready()
+def test_root_gains_nothing(enforcing: Firmware, agent_ready: AgentReady) -> None:
+    guest = agent_ready(signed_image(enforcing), enforcing)
     results = guest.script("secure_boot_attacks")
     assert results == {
         "lockdown": "integrity",
@@ -160,13 +148,11 @@ def test_root_gains_nothing(enforcing: Firmware, boot: Boot, tmp_path: Path) -> 
     }
 
 
-def test_reset_starts_what_was_staged(enforcing: Firmware, boot: Boot, tmp_path: Path) -> None:
-    files = {"EFI/hello/hello.efi": _signed(images.hello(), enforcing)}
-    image = _signed_image(enforcing, tmp_path)
-    guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files))).ready()
-    refused = guest.run(f"pykexec exec --via kexec '{HELLO_PATH}'")
+def test_reset_starts_what_was_staged(enforcing: Firmware, agent_ready: AgentReady) -> None:
+    guest = agent_ready(signed_image(enforcing), enforcing)
+    refused = guest.run(f"pykexec exec --via kexec '{SIGNED_HELLO}'")
     assert refused.status == 5
     assert re.search(REFUSAL, refused.output)
-    guest.send(f"/inside/stage_and_reset '{HELLO_PATH}'")
+    guest.send(f"/inside/stage_and_reset '{SIGNED_HELLO}'")
     guest.vm.expect_stage("stub", "started")
     guest.payload_ran()

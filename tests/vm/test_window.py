@@ -4,27 +4,27 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 
 from pykexec.vm.ovmf import firmware
-from tests.vm.boot import Boot
-from tests.vm.guest import Guest, machine_with
+from tests.vm.equipment import BARE
 from tests.vm.images import image
+from tests.vm.snapshots import AgentReady
 
 INVALID_PARAMETER, UNSUPPORTED, BAD_BUFFER_SIZE, MEDIA_CHANGED, NOT_FOUND = 2, 3, 4, 13, 14
 
 
-@pytest.mark.parametrize("kernel", ["6.1-cloud", "6.12-cloud"])
-def test_the_window_is_checked_by_the_stub(boot: Boot, tmp_path: Path, kernel: str) -> None:
-    machine = machine_with(tmp_path, firmware("2025.02"), image(kernel))
-    guest = Guest(boot(machine)).ready()
+@pytest.mark.parametrize(
+    "kernel", ["6.1-cloud", pytest.param("6.12-cloud", marks=pytest.mark.matrix)]
+)
+def test_the_window_is_checked_by_the_stub(kernel: str, agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(kernel), firmware("2025.02"), **BARE)
     found = guest.script("window")
     print(found)
     assert found["is_window"]
     assert found["same"]
-    head = (tmp_path / "disk.img").read_bytes()[: 1 << 20]
+    head = guest.vm.machine.disks[0].path.read_bytes()[: 1 << 20]
     assert found["digest"] == hashlib.sha256(head).hexdigest()
     assert {name: each["status"] for name, each in found["refused"].items()} == {
         "no such handle": NOT_FOUND,
@@ -51,4 +51,4 @@ def test_the_window_is_checked_by_the_stub(boot: Boot, tmp_path: Path, kernel: s
     ]
     assert guest.run("pykexec net up").status == 9
     assert "no network device" in guest.run("pykexec net").output
-    assert "the firmware is the same" in guest.ok("pykexec verify-firmware")
+    assert guest.firmware_is_the_same()

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 class Way:
     """A kernel of pykexec.vm.kernels, and what serves the devices there.
 
-    disk and odd_disk are what nodes begin with, the latter of disks with blocks that are larger
-    than a page; by is what their records say. config is an agent.toml. lacks are modules.
+    firmware is the version that it is tried on where one is enough. disk and odd_disk are what
+    nodes begin with, the latter of disks with blocks that are larger than a page; by is what their
+    records say. config is an agent.toml. lacks are modules.
     """
 
     name: str
     kernel: str
+    firmware: str
     disk: str
     odd_disk: str
     by: str = "window"
@@ -31,6 +33,6 @@ class Way:
         return self.name
 
 
-NBD = Way("6.1-cloud", "6.1-cloud", "/dev/nbd", "/dev/nbd", lacks=frozenset({"ntfs3"}))
-UBLK = Way("6.12-cloud", "6.12-cloud", "/dev/ublkb", "/dev/ublkb")
+NBD = Way("6.1-cloud", "6.1-cloud", "2025.02", "/dev/nbd", "/dev/nbd", lacks=frozenset({"ntfs3"}))
+UBLK = Way("6.12-cloud", "6.12-cloud", "2022.11", "/dev/ublkb", "/dev/ublkb")
 STOCK = (NBD, UBLK)

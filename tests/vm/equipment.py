@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine has that any test with an agent may want, so that one snapshot serves them all."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pykexec import _freestanding
+from pykexec.vm.disk import Esp, Files, make_disk
+from pykexec.vm.machine import Nic
+from pykexec.vm.ovmf import Firmware
+from tests.vm import images
+from tests.vm.payloads import PAYLOADS
+from tests.vm.signed import SIGNED_DRIVER, SIGNED_HELLO, signed
+
+HARDWARE: Mapping[str, Any] = {"cpus": 2, "tpm": "tis", "nic": Nic()}
+BARE: Mapping[str, Any] = {"tpm": None, "nic": None}
+NEXT_OPTIONS = "the next entry"
+NETWORK_PATH = r"\EFI\network.efi"
+RAMDISK = r"\ramdisk.img"
+LABEL = "RAMDISK"
+GREETING = b"hello from memory\r\n"
+LINUX = PAYLOADS["linux-6.1-cloud"]
+
+# The specification's own namespace takes only the names that it defines.
+VENDOR = uuid.UUID("0d9f7c1e-51a4-4d0c-8f6e-6b1d6a3c9e21")
+NON_VOLATILE_BOOT_ONLY = 3
+HIDDEN = {"PkHidden": b"only for boot services"}
+
+_SCRIPT = b"""\
+@echo -off\r
+echo PK:shell:start:0\r
+for %i in 0 1 2 3\r
+  if exist fs%i:\\greeting.txt then\r
+    type fs%i:\\greeting.txt\r
+  endif\r
+endfor\r
+reset -s\r
+"""
+
+
+def _with_machine(data: bytes, machine: bytes) -> bytes:
+    """A PE file for another processor."""
+    offset = int.from_bytes(data[0x3C:0x40], "little") + 4
+    return data[:offset] + machine + data[offset + 2 :]
+
+
+def bad_files() -> dict[str, bytes | Path]:
+    """No payloads, though they are named so."""
+    hello = images.hello().read_bytes()
+    return {
+        "EFI/text.efi": b"This is no program.\n" * 100,
+        "EFI/empty.efi": b"",
+        "EFI/short.efi": hello[:3000],
+        "EFI/arm.efi": _with_machine(hello, b"\x64\xaa"),
+    }
+
+
+@cache
+def network() -> Path:
+    """The application that looks at the network."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_payload(images.CSRC, "network", path)
+
+    return images.kept("network", ".efi", make, images.sources())
+
+
+@cache
+def volume() -> Path:
+    """A disk image, for RAM disks: applications, a script for a shell, a text."""
+    shell = PAYLOADS["efi-shell"].files()["shellx64.efi"]
+    assert isinstance(shell, Path)
+    files: dict[str, bytes | Path] = {
+        "hello.efi": images.hello(),
+        "shellx64.efi": shell,
+        "startup.nsh": _SCRIPT,
+        "greeting.txt": GREETING,
+    }
+
+    def make(path: Path) -> None:
+        esp = Esp(files, label=LABEL, guid=uuid.UUID(int=7))
+        make_disk(path, [esp], guid=uuid.UUID(int=8))
+
+    key = hashlib.sha256(shell.read_bytes()).hexdigest()
+    return images.kept("volume", ".img", make, images.sources(), key)
+
+
+def everything(firmware: Firmware) -> Files:
+    """What is on the disk of a machine with firmware, beside the image and hello.efi."""
+    keyed = {
+        SIGNED_HELLO: signed(images.hello(), firmware),
+        SIGNED_DRIVER: signed(images.driver(), firmware),
+    }
+    return {
+        **{name[1:].replace("\\", "/"): path for name, path in keyed.items()},
+        **bad_files(),
+        **LINUX.files(),
+        NETWORK_PATH[1:].replace("\\", "/"): network(),
+        RAMDISK[1:]: volume(),
+    }
