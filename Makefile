@@ -34,7 +34,7 @@ FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(me
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
-.PHONY: help demo test test-all clocks lint unit golden fuzz-short vm fuzz bench image control
+.PHONY: help demo test test-all clocks lint unit golden fuzz-short vm vm-all fuzz bench image control
 .PHONY: payloads docs clean apt
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
@@ -47,12 +47,13 @@ demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NE
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
-test-all: test clocks ## and those that take longer
+test-all: lint unit golden fuzz-short vm-all clocks ## every case there is; the docs get its table
+	$(PY) -m tests.matrix_table build/junit/vm-all.xml docs/test-matrix.md
 
 ##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2)
 
 lint: $(INSTALLED) ## sources, style, types, documentation
-	$(PYTEST) tests/lint
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/lint
 
 unit: $(INSTALLED) ## what needs no machine
 	$(PYTEST) -n $(JOBS) tests/unit
@@ -69,9 +70,13 @@ fuzz-short: $(INSTALLED) ## fuzz every parser for seconds
 fuzz: $(INSTALLED) ## fuzz every parser, FUZZ_SECONDS=600; hours are welcome
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
 
-vm: $(INSTALLED) ## what starts virtual machines
+vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
 	$(call FETCH,fetch_for_tests)
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/vm
+
+vm-all: $(INSTALLED) ## the same in every case of the matrix, and what it is compared with
+	$(call FETCH,fetch_for_tests)
+	$(PYTEST) -n $(JOBS) --dist worksteal -m 'vm or matrix or control' tests/vm
 
 control: $(INSTALLED) ## start every payload by the firmware alone, to compare with
 	$(call FETCH,fetch_for_tests)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
-from pathlib import Path
 
-from pykexec.run import run
 from pykexec.vm.ovmf import VERSIONS
+from tests.marked import put, stamp
 from tests.vm.payloads import PAYLOADS
 from tests.vm.results import FILE, Result, read_results
 
-BEGIN, END = "<!-- payloads: begin -->", "<!-- payloads: end -->"
+NAME = "payloads"
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
@@ -42,30 +40,9 @@ def _word(passed: bool) -> str:
     return "✓" if passed else "✗"
 
 
-def stamp(file: Path, root: Path = Path(__file__).parents[1]) -> str:
-    """When the results in file were found and, in a git checkout, at which commit."""
-    when = f"Made on {date.fromtimestamp(file.stat().st_mtime)}"
-    if not (root / ".git").exists():
-        return f"{when}."
-    commit = run(["git", "rev-parse", "--short", "HEAD"], cwd=root).decode().strip()
-    return f"{when} at commit {commit}."
-
-
-def replaced(document: str, lines: Sequence[str]) -> str:
-    """document with lines between its marks; ValueError if a mark is missing."""
-    begin = document.index(BEGIN) + len(BEGIN)
-    end = document.index(END, begin)
-    return document[:begin] + "\n" + "".join(f"{line}\n" for line in lines) + document[end:]
-
-
 def main(words: Sequence[str]) -> int:
-    """Print the table, or put it into the file that words names."""
-    lines = [*table(read_results(FILE)), "", stamp(FILE)]
-    if not words:
-        print("\n".join(lines))
-        return 0
-    page = Path(words[0])
-    page.write_text(replaced(page.read_text(), lines))
+    """Print the table, or put it into the page that words name."""
+    put(NAME, [*table(read_results(FILE)), "", f"Made {stamp(FILE)}."], words)
     return 0
 
 
