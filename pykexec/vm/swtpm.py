@@ -7,7 +7,6 @@ import os
 import socket as sockets
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from pykexec.run import run
 from pykexec.vm.child import start, stop
 
 _BUFFER_SIZE = 4096
-_ATTEMPTS = 200
 _LOCALCA = """\
 statedir = {ca}
 signingkey = {ca}/signkey.pem
@@ -90,7 +88,7 @@ def commands(directory: Path) -> Iterator[Callable[[bytes], bytes]]:
         process = start(words, directory / "swtpm.log", listens_at=path)
         try:
             connection.settimeout(30)
-            _connect(connection, path)
+            connection.connect(str(path))
 
             def transmit(command: bytes) -> bytes:
                 connection.sendall(command)
@@ -104,14 +102,3 @@ def commands(directory: Path) -> Iterator[Callable[[bytes], bytes]]:
             yield transmit
         finally:
             stop(process)
-
-
-def _connect(connection: sockets.socket, path: Path) -> None:
-    """The socket has its name before anybody listens at it."""
-    for _ in range(_ATTEMPTS):
-        try:
-            connection.connect(str(path))
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise ToolError(f"swtpm: nobody listens at {path}")
