@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--modules", type=Path, metavar="DIR",
-        help="its modules (default: /lib/modules/<version of the kernel>)",
+        help="its modules (default: beside it, else lib/modules/<its version>)",
     )  # fmt: skip
     parser.add_argument(
         "--module", action="append", default=[], metavar="NAME",

@@ -101,7 +101,7 @@ def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:
 def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Initrd:
     if not kernel.version:
         raise FormatError(f"{recipe.kernel}: the kernel does not say its version")
-    directory = recipe.modules or Path("/lib/modules", kernel.version)
+    directory = recipe.modules or modules.find(recipe.kernel, kernel.version)
     return initrd.compose(
         kernel_version=kernel.version,
         modules=_modules(recipe, directory),

@@ -40,6 +40,20 @@ class Module:
     source: Path = field(compare=False)
 
 
+def find(kernel: Path, version: str) -> Path:
+    """The directory of the modules of kernel, a file: which version that is, its header says.
+
+    Where a system keeps its kernels in /usr it is the kernel's own; else the one of that version
+    in the root directory whose /boot the kernel is in, or in this system's.
+    """
+    if kernel.absolute().parent.name == version:
+        return kernel.parent
+    roots = [kernel.absolute().parent.parent, Path("/")]
+    below = ("lib/modules", "usr/lib/modules")
+    found = [path for root in roots for lib in below if (path := root / lib / version).is_dir()]
+    return found[0] if found else Path("/lib/modules", version)
+
+
 def load(
     directory: Path, names: Iterable[str], optional: Iterable[str] = ()
 ) -> dict[str, list[Module]]:

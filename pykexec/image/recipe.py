@@ -29,11 +29,11 @@ BUSYBOX = Path("/usr/bin/busybox")
 class Recipe:
     """All that goes into an image. Equal recipes over equal files make equal images.
 
-    modules is the directory of the kernel's modules, by default /lib/modules/<version>. initrd_add
-    names further initramfs archives, or directories to be packed into one. stub, resume, ramdisk
-    and busybox (which must be linked statically) are what the package and the machine have unless
-    said otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel has
-    them, and more_modules wait until something asks for them.
+    modules is the directory of the kernel's modules, by default what modules.find() finds.
+    initrd_add names further initramfs archives, or directories to be packed into one. stub, resume,
+    ramdisk and busybox (which must be linked statically) are what the package and the machine have
+    unless said otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel
+    has them, and more_modules wait until something asks for them.
     """
 
     kernel: Path

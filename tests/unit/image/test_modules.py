@@ -86,3 +86,22 @@ def test_missing_or_broken_module_is_named(tree: Path, name: str, fault: str) ->
 def test_missing_directory_is_named() -> None:
     with pytest.raises(UsageError, match="/nowhere: no such directory of kernel modules"):
         modules.load(Path("/nowhere"), ["efivarfs"])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "directory"),
+    [
+        ("usr/lib/modules/7.2.1-test/vmlinuz", "usr/lib/modules/7.2.1-test"),
+        ("boot/vmlinuz-7.2.1-test", "usr/lib/modules/7.2.1-test"),
+        ("boot/vmlinuz-6.1.0-test", "lib/modules/6.1.0-test"),
+    ],
+)
+def test_modules_are_found_by_their_kernel(tmp_path: Path, kernel: str, directory: str) -> None:
+    for path in ("usr/lib/modules/7.2.1-test", "lib/modules/6.1.0-test"):
+        (tmp_path / path).mkdir(parents=True)
+    assert modules.find(tmp_path / kernel, directory.rpartition("/")[2]) == tmp_path / directory
+
+
+def test_modules_that_are_nowhere_are_missed_in_this_system(tmp_path: Path) -> None:
+    found = modules.find(tmp_path / "vmlinuz", "7.2.1-test")
+    assert found == Path("/lib/modules/7.2.1-test")
