@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The two commands are `make demo` and `make test`; both install what they need on Debian 12.
+# The two commands are `make demo` and `make test`; both install what they need on Debian 12 and 13.
 # `make` alone lists the targets: each has its words behind ##, beside it; ##@ starts a group.
 
 .DEFAULT_GOAL := help
@@ -15,12 +15,14 @@ FUZZ_SECONDS ?= 600
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
 	dosfstools e2fsprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
-	libclang-rt-14-dev libdevmapper1.02.1 libefivar1 libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
+	libclang-rt-dev libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
 # What a kernel is built and looked through with: the targets about it alone install these.
 KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse
+# What other Debian releases are made with, to run ours in.
+HOSTS_APT_PACKAGES := debootstrap
 
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -29,8 +31,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 NATIVE_SOURCES := $(shell find csrc -type f) $(wildcard pykexec/_*.py)
-FETCH = $(PY) -c 'import logging; logging.basicConfig(level="INFO", format="%(message)s"); \
-	from pykexec.vm import packages; packages.$(1)()'
+FETCH = $(PY) -m tests.fetch $(1)
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
@@ -42,7 +43,7 @@ PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 ##@ Show and test
 # LOCAL=1 and NET=1 leave attestation out.
 demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NET=1 by network
-	$(call FETCH,fetch_for_demo)
+	$(call FETCH,demo)
 	$(PY) -m pykexec demo $(if $(NET),--net) $(if $(LOCAL),--local)
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
@@ -71,20 +72,20 @@ fuzz: $(INSTALLED) ## fuzz every parser, FUZZ_SECONDS=600; hours are welcome
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
 
 vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,tests)
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/vm
 
 vm-all: $(INSTALLED) ## the same in every case of the matrix, and what it is compared with
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,matrix)
 	$(PYTEST) -n $(JOBS) --dist worksteal -m 'vm or matrix or control' tests/vm
 
 control: $(INSTALLED) ## start every payload by the firmware alone, to compare with
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,tests)
 	$(PYTEST) -n $(JOBS) -m control tests/vm
 
 # The table goes into the page that has one.
 payloads: $(INSTALLED) ## start every payload by the firmware and by us; make the table
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,matrix)
 	rm -f build/payloads.json
 	$(PYTEST) -n $(JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
 		tests/vm/test_payloads.py
@@ -92,7 +93,7 @@ payloads: $(INSTALLED) ## start every payload by the firmware and by us; make th
 
 ##@ Measure and build
 bench: $(INSTALLED) ## measure start, devices and attestation
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,tests)
 	$(PY) -m tests.bench --output build/bench.json
 
 image: $(INSTALLED) ## build build/pykexec.efi of a packaged kernel, KERNEL=6.1-cloud
@@ -116,11 +117,11 @@ test-series-short: $(INSTALLED) apt-kernel ## what continuous integration has ti
 	$(PYTEST) tests/kernel/test_series.py 'tests/kernel/test_build.py::test_the_series_compiles[modules]'
 
 test-kernel: test-series kernel ## the series, and the kernel that it makes in machines
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,tests)
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/kernel $(SERIES_TESTS:%=--ignore=%)
 
 bench-kernel: kernel ## measure what that kernel does natively
-	$(call FETCH,fetch_for_tests)
+	$(call FETCH,tests)
 	$(PY) -m tests.bench --kernel-only --output build/bench-kernel.json
 
 ##@ This checkout
@@ -135,11 +136,16 @@ $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 
 # No question may be asked: there may be nobody to answer.
 define APT_INSTALL
-	@missing=$$(for name in $(1); do \
+	@command -v apt-get >/dev/null || { echo 'apt-get: not installed: this is for Debian 12 and 13' >&2; exit 1; }; \
+	missing=$$(for name in $(1); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$name 2>&1 | grep -qx installed || echo $$name; \
 	done); \
 	if [ -n "$$missing" ] || [ -z "$$(apt-get indextargets)" ]; then \
-		$(SUDO) apt-get --quiet update && \
+		$(SUDO) apt-get --quiet update || exit; \
+		for name in $$missing; do \
+			[ -n "$$(apt-cache madison $$name)" ] || unknown="$$unknown $$name"; \
+		done; \
+		[ -z "$$unknown" ] || { echo "apt-get: no such package here:$$unknown" >&2; exit 1; }; \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes \
 			--no-install-recommends -o DPkg::Lock::Timeout=300 install $$missing </dev/null; \
 	fi

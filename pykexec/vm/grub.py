@@ -8,9 +8,7 @@ import tempfile
 from pathlib import Path
 
 from pykexec.run import run
-from pykexec.vm import packages
-
-VERSIONS = ("2.06", "2.12")
+from pykexec.vm import packages, tools
 
 _MODULES = (
     *("normal", "part_gpt", "fat", "ext2", "search", "search_label", "configfile", "linux"),
@@ -20,32 +18,19 @@ _MODULES = (
 
 
 def grub_image(version: str, config: str) -> Path:
-    """An image of GRUB version that runs config at once; made once for each config.
-
-    The tool is bookworm's for both: trixie's does not run there, and the modules decide.
-    """
-    key = hashlib.sha256(config.encode()).hexdigest()[:16]
+    """An image of GRUB version (2.06, 2.12, sid) that runs config at once; made once for each."""
+    root = packages.fetch(packages.PAYLOADS[f"grub-{version}-modules"])
+    key = hashlib.sha256(f"{root.name}\0{config}".encode()).hexdigest()[:16]
     target = packages.cache_dir() / "grub" / f"grub-{version}-{key}.efi"
     if target.exists():
         return target
-    tool = packages.fetch(packages.PAYLOADS["grub-tools"]) / "usr/bin/grub-mkimage"
-    root = packages.fetch(packages.PAYLOADS[f"grub-{version}-modules"])
+    tool = tools.command(f"grub-{version}", "usr/bin/grub-mkimage")
     modules = root / "usr/lib/grub/x86_64-efi"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as directory:
         embedded, image = Path(directory) / "grub.cfg", Path(directory) / "grub.efi"
         embedded.write_text(config)
-        words: list[str | Path] = [
-            tool,
-            "-O",
-            "x86_64-efi",
-            "-d",
-            modules,
-            "-c",
-            embedded,
-            "-p",
-            "/EFI/grub",
-        ]
+        words = [*tool, "-O", "x86_64-efi", "-d", modules, "-c", embedded, "-p", "/EFI/grub"]
         run([*words, "-o", image, *_MODULES], timeout_s=60)
         image.rename(target)
     return target

@@ -26,7 +26,6 @@ _MODULES = (
     "virtio_blk",
     "virtio_net",
     "virtio_rng",
-    "crc32c_generic",
     "ext4",
     "vfat",
     "nls_cp437",
@@ -37,6 +36,8 @@ _MODULES = (
     "nfit",
     "nd_pmem",
 )
+# What ext4 sums with, before Linux 6.14 had it built in.
+_OLD_MODULES = ("crc32c_generic",)
 _UNLOCK_MODULES = ("dm_crypt", "xts", "ecb")
 _CRYPTSETUP = Path("/usr/sbin/cryptsetup")
 _DIRECTORIES = ("dev", "proc", "sys", "run", "mnt")
@@ -110,7 +111,8 @@ def _entries(kernel: Kernel, unlock: bool) -> Iterator[cpio.Entry]:
         tool = elf.Object(_CRYPTSETUP, "bin/cryptsetup")
         for path, source in elf.closure([tool]).items():
             yield cpio.file(path, source.read_bytes(), 0o755)
-    order = load_order(kernel, _MODULES + (_UNLOCK_MODULES if unlock else ()))
+    names = _MODULES + (_UNLOCK_MODULES if unlock else ())
+    order = load_order(kernel, names, _OLD_MODULES)
     for name, content in order:
         yield cpio.file(f"modules/{name}.ko", content)
     yield cpio.file("modules/order", "".join(f"{name}\n" for name, _ in order).encode())

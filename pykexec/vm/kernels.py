@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import lzma
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pykexec.errors import ToolError
+from pykexec.image import modules
 from pykexec.vm import kernel_build, packages
 
-_DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
+_LIBS = ("lib", "usr/lib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +34,19 @@ def kernel(name: str) -> Kernel:
     """
     built = name in kernel_build.BUILT
     root = kernel_build.find(name) if built else packages.fetch_kernel(name)
-    image = next((root / "boot").glob("vmlinuz-*"))
-    release = image.name.removeprefix("vmlinuz-")
-    return Kernel(release, image, root / "lib" / "modules" / release)
+    directory = next(path for lib in _LIBS for path in (root / lib / "modules").glob("*"))
+    release = directory.name
+    images = (root / "boot" / f"vmlinuz-{release}", directory / "vmlinuz")
+    return Kernel(release, next(path for path in images if path.exists()), directory)
 
 
-def load_order(kernel: Kernel, names: Iterable[str]) -> list[tuple[str, bytes]]:
+def load_order(
+    kernel: Kernel, names: Iterable[str], optional: Iterable[str] = ()
+) -> list[tuple[str, bytes]]:
     """Names and uncompressed contents of modules and what they depend on, in insmod order.
 
-    Built-in modules are left out; ToolError for one that the kernel does not have.
+    Built-in modules are left out; FormatError for one that the kernel does not have, unless it is
+    one of optional.
     """
-    files = {_plain(path.name): path for path in kernel.modules.rglob("*.ko*")}
-    builtin = {_plain(line) for line in (kernel.modules / "modules.builtin").read_text().split()}
-    loaded: dict[str, bytes] = {}
-
-    def load(name: str) -> None:
-        name = _plain(name)
-        if name in loaded or name in builtin:
-            return
-        if name not in files:
-            raise ToolError(f"{kernel.release}: has no module {name}")
-        content = _read(files[name])
-        depends = _DEPENDS.search(content)
-        for needed in depends[1].decode().split(",") if depends else []:
-            if needed:
-                load(needed)
-        loaded[name] = content
-
-    for name in names:
-        load(name)
-    return list(loaded.items())
-
-
-def _plain(path: str) -> str:
-    return path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")
-
-
-def _read(path: Path) -> bytes:
-    content = path.read_bytes()
-    return lzma.decompress(content) if path.suffix == ".xz" else content
+    found = modules.load(kernel.modules, names, optional).values()
+    return list({module.name: module.data for needed in found for module in needed}.items())

@@ -11,7 +11,8 @@ from pykexec.errors import UsageError
 from pykexec.run import run
 from pykexec.vm import packages
 
-VERSIONS = tuple(packages.FIRMWARES)
+NEWEST = "sid"
+VERSIONS = tuple(version for version in packages.FIRMWARES if version != NEWEST)
 
 # variant: (code, variables); all but plain need SMM to guard the variable store.
 _VARIANTS = {
@@ -39,10 +40,11 @@ class Firmware:
 
 
 def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
-    """Firmware of a version in VERSIONS; variant is plain, secboot, strictnx, snakeoil or ms.
+    """Firmware of a version in VERSIONS, or NEWEST, in a variant.
 
-    secboot can enforce Secure Boot but has no keys; snakeoil enforces it with the package's test
-    keys, ms with Microsoft's; strictnx is 2025.02's build without executable data pages.
+    These are plain; secboot, which can enforce Secure Boot but has no keys; snakeoil, which does so
+    with the package's test keys; ms, with Microsoft's; strictnx, from 2025.02 on, which is built
+    without executable data pages.
     """
     if version not in packages.FIRMWARES or variant not in _VARIANTS:
         raise UsageError(f"no firmware {version} {variant}")
@@ -55,8 +57,9 @@ def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
 
 def snakeoil_key(version: str = "2025.02") -> tuple[Path, Path]:
     """Private key, without password, and certificate (PEM) that version's snakeoil trusts."""
-    directory = packages.fetch(packages.FIRMWARES[version]) / "usr/share/ovmf"
-    key = packages.cache_dir() / f"snakeoil-{version}.key"
+    package = packages.fetch(packages.FIRMWARES[version])
+    directory = package / "usr/share/ovmf"
+    key = packages.cache_dir() / f"snakeoil-{package.name}.key"
     if not key.exists():
         encrypted = directory / "PkKek-1-snakeoil.key"
         words = ["openssl", "pkey", "-in", str(encrypted), "-passin", "pass:snakeoil"]

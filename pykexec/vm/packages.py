@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages of several releases, downloaded and unpacked without installing them.
-
-A private apt configuration beside the cache is derived from the system's own
-sources (same archive, same keys), so the machine's package state is not touched.
-"""
+"""Debian packages of several releases, downloaded and unpacked without installing them."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,22 +16,29 @@ from pathlib import Path
 
 from pykexec.errors import ToolError
 from pykexec.run import run
+from pykexec.vm.apt import Apt
 
 log = logging.getLogger(__name__)
 
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One binary package of one Debian release."""
+    """One binary package of one Debian release.
+
+    whole: together with all that it depends on, so that its programs run from where they lie:
+    tools.command().
+    """
 
     suite: str
     name: str
+    whole: bool = False
 
 
 BOOKWORM, BACKPORTS, TRIXIE = "bookworm", "bookworm-backports", "trixie"
+# What Debian has today: a version is gone from the archive when the next one comes.
+SID = "sid"
 
 # Metapackages stand for the kernel of the day: see fetch_kernel().
 KERNELS = {
@@ -41,6 +46,8 @@ KERNELS = {
     "6.1-generic": Package(BOOKWORM, "linux-image-amd64"),
     "6.12-cloud": Package(BACKPORTS, "linux-image-cloud-amd64"),
     "6.12-generic": Package(BACKPORTS, "linux-image-amd64"),
+    "sid-cloud": Package(SID, "linux-image-cloud-amd64"),
+    "sid-generic": Package(SID, "linux-image-amd64"),
 }
 SOURCES = {
     "6.1": Package(BOOKWORM, "linux-source-6.1"),
@@ -49,27 +56,42 @@ SOURCES = {
 FIRMWARES = {
     "2022.11": Package(BOOKWORM, "ovmf"),
     "2025.02": Package(TRIXIE, "ovmf"),
+    "sid": Package(SID, "ovmf-generic"),
 }
 PAYLOADS = {
     "grub-2.06-modules": Package(BOOKWORM, "grub-efi-amd64-bin"),
     "grub-2.12-modules": Package(TRIXIE, "grub-efi-amd64-bin"),
+    "grub-sid-modules": Package(SID, "grub-efi-amd64-bin"),
     "grub-2.06-signed": Package(BOOKWORM, "grub-efi-amd64-signed"),
     "grub-2.12-signed": Package(TRIXIE, "grub-efi-amd64-signed"),
-    "grub-tools": Package(BOOKWORM, "grub-common"),
+    "grub-sid-signed": Package(SID, "grub-efi-amd64-signed"),
     "shim": Package(BOOKWORM, "shim-signed"),
     "shim-helpers": Package(BOOKWORM, "shim-helpers-amd64-signed"),
     "systemd-boot-252": Package(BOOKWORM, "systemd-boot-efi"),
     "systemd-boot-257": Package(TRIXIE, "systemd-boot-efi"),
+    "systemd-boot-sid": Package(SID, "systemd-boot-efi"),
     "efi-shell": Package(TRIXIE, "efi-shell-x64"),
+    "efi-shell-sid": Package(SID, "efi-shell-x64"),
     "ipxe": Package(TRIXIE, "ipxe"),
+    "ipxe-sid": Package(SID, "ipxe"),
     "refind-0.13": Package(BOOKWORM, "refind"),
     "refind-0.14": Package(TRIXIE, "refind"),
     "memtest86+-6": Package(BOOKWORM, "memtest86+"),
     "memtest86+-7": Package(TRIXIE, "memtest86+"),
+    "memtest86+-sid": Package(SID, "memtest86+"),
     "xen-4.17": Package(BOOKWORM, "xen-hypervisor-4.17-amd64"),
     "xen-4.20": Package(TRIXIE, "xen-hypervisor-4.20-amd64"),
     "ukify": Package(TRIXIE, "systemd-ukify"),
 }
+# What is run on this machine although it is another release's.
+TOOLS = {
+    "grub-2.06": Package(BOOKWORM, "grub-common", whole=True),
+    "grub-2.12": Package(TRIXIE, "grub-common", whole=True),
+    "grub-sid": Package(SID, "grub-common", whole=True),
+    "qemu-10": Package(TRIXIE, "qemu-system-x86", whole=True),
+    "qemu-sid": Package(SID, "qemu-system-x86", whole=True),
+}
+_ALL = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *TOOLS.values())
 
 
 def cache_dir() -> Path:
@@ -92,7 +114,9 @@ def fetch_all(packages: Iterable[Package]) -> dict[Package, Path]:
         for suite in dict.fromkeys(package.suite for package in wanted):
             missing = [p for p in wanted if p.suite == suite and not _cached(p)]
             if missing:
-                _download(suite, [package.name for package in missing])
+                apt = _apt(suite)
+                apt.update()
+                _download(apt, missing)
     return {package: _cached_or_error(package) for package in wanted}
 
 
@@ -112,31 +136,69 @@ def fetch_kernels(names: Iterable[str]) -> dict[str, Path]:
 
 def fetch_for_demo() -> None:
     """Download what `pykexec demo` uses."""
-    payloads = ("grub-2.06-signed", "grub-2.12-modules", "grub-tools")
-    fetch_all([FIRMWARES["2025.02"], *(PAYLOADS[name] for name in payloads)])
+    payloads = [PAYLOADS["grub-2.06-signed"], PAYLOADS["grub-2.12-modules"]]
+    fetch_all([FIRMWARES["2025.02"], TOOLS["grub-2.12"], *payloads])
     fetch_kernel("6.1-cloud")
 
 
 def fetch_for_tests() -> None:
-    """Download everything that is named here."""
-    fetch_all([*FIRMWARES.values(), *PAYLOADS.values(), *KERNELS.values()])
-    fetch_kernels(KERNELS)
+    """Download what is named here and stays what it is."""
+    fetch_all(package for package in _ALL if package.suite != SID)
+    fetch_kernels(name for name, package in KERNELS.items() if package.suite != SID)
+
+
+def fetch_for_matrix() -> None:
+    """Download all that is named here; what sid has today replaces what it had on another day."""
+    fetch_for_tests()
+    renew([package for package in _ALL if package.suite == SID])
+    fetch_kernels(name for name, package in KERNELS.items() if package.suite == SID)
+
+
+def renew(packages: Iterable[Package]) -> None:
+    """Replace those of packages, all of one suite, that it has newer.
+
+    Where the archive cannot be reached what is there must do; ToolError if one is not there.
+    """
+    packages = list(packages)
+    suite = packages[0].suite
+    try:
+        with _locked():
+            apt = _apt(suite)
+            apt.update()
+            stems = apt.candidates({package.name for package in packages})
+            current = {package: _home(package) / stems[package.name] for package in packages}
+            _download(apt, [package for package, path in current.items() if not path.exists()])
+            for package, path in current.items():
+                for old in set(_home(package).glob(f"{package.name}_*")) - {path}:
+                    shutil.rmtree(old)
+    except ToolError as error:
+        if not all(map(_cached, packages)):
+            raise
+        log.warning("what is there of %s must do: %s", suite, error)
+
+
+def version(package: Package) -> str:
+    """Upstream's version of package, "7.2.13"; of one that is not there its suite's name."""
+    path = _cached(package)
+    words = re.search(r"_(?:\d+%3a)?([\d.]*\d)", path.name) if path else None
+    return words[1] if words else package.suite
 
 
 def _image_of(meta: Package) -> Package:
     control = (fetch(meta) / "DEBIAN" / "control").read_text()
-    for line in control.splitlines():
-        if line.startswith("Depends: linux-image-"):
-            return Package(meta.suite, line.split()[1].rstrip(","))
-    raise ToolError(f"{meta.name} of {meta.suite}: names no kernel image")
+    image = re.search(r"^Depends:.*?\b(linux-image-\d[^ ,]*)", control, re.MULTILINE)
+    if image is None:
+        raise ToolError(f"{meta.name} of {meta.suite}: names no kernel image")
+    return Package(meta.suite, image[1])
 
 
-def _unpacked_dir(suite: str) -> Path:
-    return cache_dir() / "packages" / suite
+def _home(package: Package) -> Path:
+    """Where the directories of such packages are."""
+    return cache_dir() / "packages" / (package.suite + "-whole" * package.whole)
 
 
 def _cached(package: Package) -> Path | None:
-    matches = sorted(_unpacked_dir(package.suite).glob(f"{package.name}_*"))
+    matches = sorted(_home(package).glob(f"{package.name}_*"))
     return matches[-1] if matches else None
 
 
@@ -155,64 +217,44 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _download(suite: str, names: list[str]) -> None:
-    apt = _apt(suite)
-    downloads = cache_dir() / "apt" / suite / "downloads"
-    shutil.rmtree(downloads, ignore_errors=True)
-    downloads.mkdir(parents=True)
-    log.info("downloading from %s: %s", suite, " ".join(names))
+def _apt(suite: str) -> Apt:
+    return Apt(suite, cache_dir() / "apt" / suite)
+
+
+def _download(apt: Apt, packages: list[Package]) -> None:
+    names = [package.name for package in packages]
+    log.info("downloading from %s: %s", apt.suite, " ".join(names))
     try:
-        run(["apt-get", *apt, "--quiet", "update"], timeout_s=_TIMEOUT_S)
-        run(["apt-get", *apt, "--quiet", "download", *names], cwd=downloads, timeout_s=_TIMEOUT_S)
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as name:
+            alone = [package.name for package in packages if not package.whole]
+            for deb in apt.download(alone, Path(name, "alone")):
+                package = Package(apt.suite, deb.name.split("_")[0])
+                _unpack(package, deb, _parts(apt, deb, Path(name, "parts")))
+            for package in packages:
+                if package.whole:
+                    debs = apt.download_whole(package.name, Path(name, package.name))
+                    first = next(deb for deb in debs if deb.name.startswith(f"{package.name}_"))
+                    _unpack(package, first, debs)
     except ToolError as error:
-        raise ToolError(f"{suite}: cannot download {' '.join(names)}: {error}") from error
-    for deb in sorted(downloads.glob("*.deb")):
-        _unpack(deb, _unpacked_dir(suite))
-    shutil.rmtree(downloads)
+        raise ToolError(f"{apt.suite}: cannot download {' '.join(names)}: {error}") from error
 
 
-def _unpack(deb: Path, into: Path) -> None:
+def _parts(apt: Apt, deb: Path, into: Path) -> list[Path]:
+    """Where Debian splits a kernel into packages (7.2 does): what deb, its image, is without."""
+    if not re.match(r"linux-image-\d", deb.name):
+        return []
+    release = deb.name.split("_")[0].removeprefix("linux-image-")
+    depends = run(["dpkg-deb", "--field", deb, "Depends"]).decode()
+    names = re.findall(rf"linux-[a-z]+-{re.escape(release)}", depends)
+    return apt.download(names, into / release)
+
+
+def _unpack(package: Package, deb: Path, more: list[Path]) -> None:
     """Whoever finds the directory finds it complete: it gets its name last."""
-    name, version, _arch = deb.stem.split("_")
-    partial = into / f".partial-{name}"
+    partial = _home(package) / f".partial-{package.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    run(["dpkg-deb", "--extract", deb, partial], timeout_s=_TIMEOUT_S)
+    for each in (*more, deb):
+        run(["dpkg-deb", "--extract", each, partial], timeout_s=_TIMEOUT_S)
     run(["dpkg-deb", "--control", deb, partial / "DEBIAN"], timeout_s=_TIMEOUT_S)
-    partial.rename(into / f"{name}_{version}")
-
-
-def _apt(suite: str) -> list[str]:
-    """Options that give apt its own state, cache and a single source."""
-    home = cache_dir() / "apt" / suite
-    for name in ("lists/partial", "cache/archives/partial"):
-        (home / name).mkdir(parents=True, exist_ok=True)
-    sources = home / "sources.list"
-    sources.write_text(f"deb [arch=amd64 signed-by={_KEYRING}] {_archive()} {suite} main\n")
-    options = {
-        "APT::Architecture": "amd64",
-        "APT::Sandbox::User": "root",
-        "APT::Default-Release": "",
-        "Acquire::Retries": "3",
-        "Acquire::Languages": "none",
-        "Dir::State": home,
-        "Dir::State::lists": home / "lists",
-        "Dir::State::status": "/dev/null",
-        "Dir::Cache": home / "cache",
-        "Dir::Etc::sourcelist": sources,
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-    }
-    return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-
-
-def _archive() -> str:
-    """The URI of the Debian archive that this system uses."""
-    listing = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"])
-    for line in listing.decode().splitlines():
-        release, component, uri = line.split(" ", 2)
-        if release in (BOOKWORM, TRIXIE, "stable") and component == "main":
-            return uri
-    raise ToolError(
-        "apt knows no Debian bookworm archive: check its sources and run `apt-get update`"
-    )
+    partial.rename(_home(package) / deb.stem.rsplit("_", 1)[0])

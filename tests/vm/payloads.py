@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pykexec.vm import packages
@@ -13,6 +13,7 @@ from pykexec.vm.grub import grub_image, linux_entry
 from pykexec.vm.guest_os import command_line, initramfs
 from pykexec.vm.kernels import Kernel, kernel
 from pykexec.vm.machine import DEFAULT_CPU, Nic
+from pykexec.vm.packages import SID, Package
 from tests.vm.uki import make_uki
 
 OS_SHOWS = "stock Linux 6.1 writes its disk and an EFI variable, powers off"
@@ -24,7 +25,8 @@ class Payload:
 
     title and shows are the table's words for it and for what it does. proof are regular
     expressions for the serial console, in order. ends is what Vm.wait_exit() says then; None for
-    one that never ends. The machine's second partition is guest_os.data_partition().
+    one that never ends. The machine's second partition is guest_os.data_partition(). newest is what
+    has another version on another day: the one that title and shows mean when they say "sid".
     """
 
     name: str
@@ -39,6 +41,7 @@ class Payload:
     memory_mib: int = 1024
     tftp: tuple[tuple[str, bytes], ...] = ()
     bootfile: str | None = None
+    newest: Package | None = None
 
     def nic(self, directory: Path) -> Nic | None:
         """The network card it needs, with what it fetches by TFTP placed in directory."""
@@ -59,7 +62,7 @@ def _linux_files(kernel: Kernel) -> dict[str, bytes | Path]:
 
 def _os_proof(via: str, version: str = "6.1") -> tuple[str, ...]:
     return (
-        rf"^OS:UP {version}\.",
+        r"^OS:UP [7-9]\." if version == SID else rf"^OS:UP {version}\.",
         f"^OS:VIA {via}$",
         "^OS:DISK .*wrote$",
         "^OS:EFIVAR",
@@ -74,7 +77,7 @@ def _linux(version: str, flavour: str = "cloud") -> Payload:
         OS_SHOWS.replace("6.1", version),
         lambda: _linux_files(kernel(f"{version}-{flavour}")),
         r"\vmlinuz",
-        ("EFI stub: Loaded initrd", *_os_proof("firmware", version)),
+        _os_proof("firmware", version),
         options=rf"initrd=\initrd.img {command_line()}",
     )
 
@@ -230,26 +233,29 @@ echo PK:shell:done:0\r
 reset -s\r
 """
 
-_EFI_SHELL = Payload(
-    "efi-shell",
-    "EFI shell 2025.02",
-    "map, memmap, dh, reads a file, powers off",
-    lambda: {
-        "shellx64.efi": _package("efi-shell", "usr/share/efi-shell-x64/shellx64.efi"),
-        "startup.nsh": _STARTUP_NSH,
-        "greeting.txt": b"hello from the disk\r\n",
-    },
-    r"\shellx64.efi",
-    (
-        "PK:shell:start:0",
-        "FS0:",
-        "Conventional|BS_Code",
-        "LoadedImage",
-        "hello from the disk",
-        "PK:shell:done:0",
-    ),
-    options="shellx64.efi -nointerrupt",
-)
+
+def _efi_shell(name: str, version: str) -> Payload:
+    return Payload(
+        name,
+        f"EFI shell {version}",
+        "map, memmap, dh, reads a file, powers off",
+        lambda: {
+            "shellx64.efi": _package(name, "usr/share/efi-shell-x64/shellx64.efi"),
+            "startup.nsh": _STARTUP_NSH,
+            "greeting.txt": b"hello from the disk\r\n",
+        },
+        r"\shellx64.efi",
+        (
+            "PK:shell:start:0",
+            "FS0:",
+            "Conventional|BS_Code",
+            "LoadedImage",
+            "hello from the disk",
+            "PK:shell:done:0",
+        ),
+        options="shellx64.efi -nointerrupt",
+    )
+
 
 _IPXE_SCRIPT = b"""\
 #!ipxe
@@ -261,24 +267,33 @@ echo PK:ipxe:done:0
 poweroff
 """
 
-_IPXE = Payload(
-    "ipxe",
-    "iPXE",
-    "DHCP and TFTP over the firmware's SNP driver, powers off",
-    lambda: {"ipxe.efi": _package("ipxe", "usr/lib/ipxe/ipxe.efi")},
-    r"\ipxe.efi",
-    ("iPXE", "boot.ipxe", "PK:ipxe:start:0", "using SNP", "PK:ipxe:fetched:0", "PK:ipxe:done:0"),
-    tftp=(("boot.ipxe", _IPXE_SCRIPT), ("fetched.txt", b"hello from the network\n")),
-    bootfile="boot.ipxe",
-)
+
+def _ipxe(name: str, version: str) -> Payload:
+    return Payload(
+        name,
+        f"iPXE {version}",
+        "DHCP and TFTP over the firmware's SNP driver, powers off",
+        lambda: {"ipxe.efi": _package(name, "usr/lib/ipxe/ipxe.efi")},
+        r"\ipxe.efi",
+        (
+            "iPXE",
+            "boot.ipxe",
+            "PK:ipxe:start:0",
+            "using SNP",
+            "PK:ipxe:fetched:0",
+            "PK:ipxe:done:0",
+        ),
+        tftp=(("boot.ipxe", _IPXE_SCRIPT), ("fetched.txt", b"hello from the network\n")),
+        bootfile="boot.ipxe",
+    )
 
 
-def _memtest(version: str, package: str) -> Payload:
+def _memtest(version: str, package: str, file: str = "boot/memtest86+x64.efi") -> Payload:
     return Payload(
         f"memtest86+-{version}",
         f"memtest86+ {version}",
         "exits boot services and tests memory",
-        lambda: {"memtest.efi": _package(package, "boot/memtest86+x64.efi")},
+        lambda: {"memtest.efi": _package(package, file)},
         r"\memtest.efi",
         (r"Memtest86\+", "Testing"),
         options="console=ttyS0,115200 nosmp nobench",
@@ -312,6 +327,10 @@ ramdisk=initrd.img
     )
 
 
+def _sid(payload: Payload, package: str) -> Payload:
+    return replace(payload, newest=packages.PAYLOADS[package])
+
+
 PAYLOADS = {
     payload.name: payload
     for payload in (
@@ -335,11 +354,19 @@ PAYLOADS = {
         _uki("257"),
         _refind("0.13"),
         _refind("0.14"),
-        _EFI_SHELL,
-        _IPXE,
+        _efi_shell("efi-shell", "2025.02"),
+        _ipxe("ipxe", "1.21.1"),
         _memtest("6.10", "memtest86+-6"),
         _memtest("7.20", "memtest86+-7"),
         _xen("4.17"),
         _xen("4.20"),
+        replace(_linux(SID), newest=packages.KERNELS["sid-cloud"]),
+        _sid(_grub_standalone(SID), "grub-sid-modules"),
+        _sid(_grub_signed(SID), "grub-sid-modules"),
+        _sid(_systemd_boot(SID), "systemd-boot-sid"),
+        _sid(_uki(SID), "systemd-boot-sid"),
+        _sid(_efi_shell("efi-shell-sid", SID), "efi-shell-sid"),
+        _sid(_ipxe("ipxe-sid", SID), "ipxe-sid"),
+        _sid(_memtest(SID, "memtest86+-sid", "boot/mt86+x64"), "memtest86+-sid"),
     )
 }

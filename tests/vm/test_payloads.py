@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.vm.ovmf import VERSIONS, firmware
+from pykexec.vm.ovmf import NEWEST, VERSIONS, firmware
 from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.payloads import PAYLOADS
@@ -16,20 +16,34 @@ from tests.vm.results import recorded
 from tests.vm.through import check_through
 
 LOADERS = ("6.1-cloud", "6.12-cloud")
-# make test has one version of each program, the last.
-IN_MAKE_TEST = {re.sub(r"-[0-9.]+", "", name): name for name in PAYLOADS}.values()
-# Firmware versions and loader kernels take turns, so that each pair of them is met. make test has
-# one firmware for each payload.
+NEWEST_LOADER = "sid-cloud"
+LAST = {
+    re.sub(r"-[0-9.]+", "", name): name for name, payload in PAYLOADS.items() if not payload.newest
+}.values()
+
+
+def _loader(number: int, version: str) -> str:
+    """Firmware versions and loader kernels take turns, so that each pair of them is met."""
+    if version == NEWEST:
+        return NEWEST_LOADER
+    return LOADERS[(number + VERSIONS.index(version)) % len(LOADERS)]
+
+
+def _in_make_test(number: int, name: str, version: str) -> bool:
+    """The last version of each program but sid's, on one firmware."""
+    return name in LAST and version in VERSIONS and VERSIONS.index(version) == number // 2 % 2
+
+
 CASES = [
     pytest.param(
         name,
         version,
-        LOADERS[(n + m) % 2],
+        _loader(number, version),
         id=f"{name}-{version}",
-        marks=() if n // 2 % 2 == m and name in IN_MAKE_TEST else pytest.mark.matrix,
+        marks=() if _in_make_test(number, name, version) else pytest.mark.matrix,
     )
-    for n, name in enumerate(PAYLOADS)
-    for m, version in enumerate(VERSIONS)
+    for number, name in enumerate(PAYLOADS)
+    for version in (*VERSIONS, NEWEST)
 ]
 
 

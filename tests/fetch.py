@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Downloads what a target of the Makefile needs: python -m tests.fetch demo, tests or matrix."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from pykexec.errors import PykexecError
+from pykexec.vm import packages
+
+_FETCH = {
+    "demo": packages.fetch_for_demo,
+    "tests": packages.fetch_for_tests,
+    "matrix": packages.fetch_for_matrix,
+}
+
+
+def main(name: str) -> int:
+    """Download, and tell in a line what cannot be had."""
+    logging.basicConfig(level="INFO", format="%(message)s")
+    try:
+        _FETCH[name]()
+    except PykexecError as error:
+        print(f"pykexec: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

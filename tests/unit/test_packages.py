@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages unpacked into the cache, from an archive of a few that a script plays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pykexec.errors import ToolError
+from pykexec.run import run
+from pykexec.vm import apt, packages
+from pykexec.vm.packages import Package
+
+# apt-get as far as it is asked: what it may download are the files of $POOL.
+APT_GET = """\
+#!/bin/bash
+for word; do
+	shift
+	case "$word" in
+	indextargets) cat "$POOL/targets"; exit ;;
+	update) exit ;;
+	--print-uris) uris=1 ;;
+	Dir::Cache::archives=*) archives=${word#*=} ;;
+	download | install) verb=$word; break ;;
+	esac
+done
+for name; do
+	files=("$POOL/$name"_*.deb)
+	[ -e "${files[0]}" ] || { echo "E: Unable to locate package $name" >&2; exit 100; }
+	[ -z "$uris" ] || { echo "'file:$files' ${files##*/} 0"; continue; }
+	[ "$verb" = install ] || cp "${files[0]}" .
+done
+[ -z "$archives" ] || cp "$POOL"/*.deb "$archives"
+"""
+DEBIAN = "Debian|Debian-Security|main|http://security\nDebian|Debian|main|http://archive\n"
+
+
+@pytest.fixture
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The archive's directory; apt-get and the cache are the test's own."""
+    directory, programs = tmp_path / "pool", tmp_path / "bin"
+    directory.mkdir()
+    programs.mkdir()
+    (directory / "targets").write_text(DEBIAN)
+    (programs / "apt-get").write_text(APT_GET)
+    (programs / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("POOL", str(directory))
+    monkeypatch.setenv("PYKEXEC_CACHE", str(tmp_path / "cache"))
+    return directory
+
+
+def publish(pool: Path, name: str, version: str, file: str, depends: str = "") -> None:
+    """Put a package with one file, which has its version in it, in the place of its older ones."""
+    for old in pool.glob(f"{name}_*"):
+        old.unlink()
+    tree = pool.parent / "tree" / f"{name}-{version}"
+    (tree / "DEBIAN").mkdir(parents=True)
+    control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@b>\n"
+    control += f"Description: a test\n{depends and f'Depends: {depends}'}\n"
+    (tree / "DEBIAN/control").write_text(control)
+    (tree / file).parent.mkdir(parents=True, exist_ok=True)
+    (tree / file).write_text(version)
+    deb = pool / f"{name}_{version.replace(':', '%3a')}_all.deb"
+    run(["dpkg-deb", "--build", "--root-owner-group", tree, deb])
+
+
+def test_the_archive_is_debians_own_and_not_its_security_updates(pool: Path) -> None:
+    assert apt.archive() == "http://archive"
+
+
+def test_a_system_that_is_not_debian_is_told_in_a_line(pool: Path) -> None:
+    (pool / "targets").write_text("Ubuntu|Ubuntu|main|http://other\n")
+    with pytest.raises(ToolError, match=r"^apt knows no archive of Debian: .*$"):
+        packages.fetch(Package("sid", "a"))
+
+
+def test_a_version_of_another_day_is_replaced(pool: Path) -> None:
+    package = Package("sid", "a")
+    publish(pool, "a", "1:2.0+ds-1", "usr/a")
+    old = packages.fetch(package)
+    publish(pool, "a", "1:10.1-1", "usr/a")
+    assert packages.fetch(package) == old
+    packages.renew([package])
+    assert (packages.fetch(package) / "usr/a").read_text() == "1:10.1-1"
+    assert not old.exists()
+    assert packages.version(package) == "10.1"
+
+
+def test_what_is_there_does_when_the_archive_is_out_of_reach(pool: Path) -> None:
+    package = Package("sid", "a")
+    publish(pool, "a", "1.0-1", "usr/a")
+    path = packages.fetch(package)
+    next(pool.glob("a_*")).unlink()
+    packages.renew([package])
+    assert packages.fetch(package) == path
+    with pytest.raises(ToolError, match="Unable to locate package"):
+        packages.renew([package, Package("sid", "b")])
+
+
+def test_a_kernel_is_whole_whatever_it_is_split_into(
+    pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = "7.2.1+deb14-cloud-amd64"
+    meta = Package("sid", "linux-image-cloud-amd64")
+    monkeypatch.setitem(packages.KERNELS, "test", meta)
+    base, image = "linux-base-cloud-amd64 (= 7.2.1-1)", f"linux-image-{release} (= 7.2.1-1)"
+    publish(pool, meta.name, "7.2.1-1", "usr/meta", f"{base}, {image}")
+    needs = f"dracut | linux-initramfs-tool, linux-binary-{release} (= 7.2.1-1)"
+    publish(pool, f"linux-image-{release}", "7.2.1-1", "usr/image", needs)
+    publish(pool, f"linux-binary-{release}", "7.2.1-1", f"usr/lib/modules/{release}/vmlinuz")
+    root = packages.fetch_kernel("test")
+    assert (root / f"usr/lib/modules/{release}/vmlinuz").exists()
+    assert (root / "usr/image").exists()
+
+
+def test_a_program_comes_with_what_it_needs(pool: Path) -> None:
+    publish(pool, "a", "1.0-1", "usr/bin/a")
+    publish(pool, "liba", "3.0-1", "usr/lib/liba.so")
+    root = packages.fetch(Package("trixie", "a", whole=True))
+    assert (root / "usr/bin/a").read_text() == "1.0-1"
+    assert (root / "usr/lib/liba.so").read_text() == "3.0-1"
