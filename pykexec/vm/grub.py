@@ -24,7 +24,7 @@ def grub_image(version: str, config: str) -> Path:
     target = packages.cache_dir() / "grub" / f"grub-{version}-{key}.efi"
     if target.exists():
         return target
-    tool = tools.command(f"grub-{version}", "usr/bin/grub-mkimage")
+    tool = tools.command(packages.GRUB_TOOLS[version], "usr/bin/grub-mkimage")
     modules = root / "usr/lib/grub/x86_64-efi"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as directory:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pykexec.vm import qemu
 from pykexec.vm.ovmf import Firmware
 
 MIB = 1 << 20
@@ -54,7 +55,8 @@ class Machine:
     variables overrides the firmware's template. memory_file lets Vm.read_memory() see guest RAM.
     reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates; tpm_directory
     is that of a TPM that other machines had before (swtpm.provision() makes one). within are words
-    in front of QEMU's command line, those of Lan for one.
+    in front of QEMU's command line, those of Lan for one. qemu is one of packages.QEMUS, "" is what
+    this system has.
     """
 
     firmware: Firmware
@@ -74,6 +76,7 @@ class Machine:
     reboot: bool = False
     extra: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
+    qemu: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def command(machine: Machine, files: Files, *, goes_on: bool = False) -> list[st
 
     With goes_on it waits to be given a machine that was frozen, whose RAM is files.memory.
     """
-    words = [*machine.within, "qemu-system-x86_64", "-accel", "tcg", "-cpu", machine.cpu]
+    words = [*machine.within, *qemu.command(machine.qemu), "-accel", "tcg", "-cpu", machine.cpu]
     words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
     words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
     words += ["-display", "none", "-vga", "std", "-boot", "menu=off,splash-time=0"]

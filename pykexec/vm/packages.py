@@ -83,15 +83,18 @@ PAYLOADS = {
     "xen-4.20": Package(TRIXIE, "xen-hypervisor-4.20-amd64"),
     "ukify": Package(TRIXIE, "systemd-ukify"),
 }
-# What is run on this machine although it is another release's.
-TOOLS = {
-    "grub-2.06": Package(BOOKWORM, "grub-common", whole=True),
-    "grub-2.12": Package(TRIXIE, "grub-common", whole=True),
-    "grub-sid": Package(SID, "grub-common", whole=True),
-    "qemu-10": Package(TRIXIE, "qemu-system-x86", whole=True),
-    "qemu-sid": Package(SID, "qemu-system-x86", whole=True),
+# Programs of other releases than this system's: tools.command().
+GRUB_TOOLS = {
+    "2.06": Package(BOOKWORM, "grub-common", whole=True),
+    "2.12": Package(TRIXIE, "grub-common", whole=True),
+    "sid": Package(SID, "grub-common", whole=True),
 }
-_ALL = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *TOOLS.values())
+QEMUS = {
+    "10": Package(TRIXIE, "qemu-system-x86", whole=True),
+    "sid": Package(SID, "qemu-system-x86", whole=True),
+}
+_FOR_TESTS = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *GRUB_TOOLS.values())
+_FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values())
 
 
 def cache_dir() -> Path:
@@ -137,21 +140,25 @@ def fetch_kernels(names: Iterable[str]) -> dict[str, Path]:
 def fetch_for_demo() -> None:
     """Download what `pykexec demo` uses."""
     payloads = [PAYLOADS["grub-2.06-signed"], PAYLOADS["grub-2.12-modules"]]
-    fetch_all([FIRMWARES["2025.02"], TOOLS["grub-2.12"], *payloads])
+    fetch_all([FIRMWARES["2025.02"], GRUB_TOOLS["2.12"], *payloads])
     fetch_kernel("6.1-cloud")
 
 
 def fetch_for_tests() -> None:
-    """Download what is named here and stays what it is."""
-    fetch_all(package for package in _ALL if package.suite != SID)
+    """Download what is named here and does not change, but for the other releases' QEMU."""
+    fetch_all(package for package in _FOR_TESTS if package.suite != SID)
     fetch_kernels(name for name, package in KERNELS.items() if package.suite != SID)
 
 
 def fetch_for_matrix() -> None:
     """Download all that is named here; what sid has today replaces what it had on another day."""
     fetch_for_tests()
-    renew([package for package in _ALL if package.suite == SID])
-    fetch_kernels(name for name, package in KERNELS.items() if package.suite == SID)
+    fetch_all(package for package in _FOR_MATRIX if package.suite != SID)
+    renew([package for package in _FOR_MATRIX if package.suite == SID])
+    kernels = fetch_kernels(name for name, package in KERNELS.items() if package.suite == SID)
+    for old in _home(Package(SID, "")).glob("linux-image-[0-9]*"):
+        if old not in kernels.values():
+            shutil.rmtree(old)
 
 
 def renew(packages: Iterable[Package]) -> None:

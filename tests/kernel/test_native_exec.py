@@ -39,7 +39,8 @@ def signed(path: Path, firmware: Firmware) -> bytes:
 
 @pytest.mark.parametrize(("version", "way"), [("2022.11", NATIVE), ("2025.02", FORCED)], ids=str)
 def test_payload_starts_by_every_route(version: str, way: Way, agent_ready: AgentReady) -> None:
-    test_round_trip.check_routes(way, version, agent_ready)
+    chosen = images.image(way.kernel, config=way.config)
+    test_round_trip.check_routes(way, agent_ready(chosen, ovmf.firmware(version)))
 
 
 def test_a_linux_kernel_is_a_payload_like_any_other(boot: Boot, tmp_path: Path) -> None:

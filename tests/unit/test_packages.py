@@ -34,6 +34,7 @@ for name; do
 done
 [ -z "$archives" ] || cp "$POOL"/*.deb "$archives"
 """
+KERNEL = Package("sid", "linux-image-cloud-amd64")
 DEBIAN = "Debian|Debian-Security|main|http://security\nDebian|Debian|main|http://archive\n"
 
 
@@ -100,20 +101,41 @@ def test_what_is_there_does_when_the_archive_is_out_of_reach(pool: Path) -> None
         packages.renew([package, Package("sid", "b")])
 
 
+def publish_kernel(pool: Path, version: str) -> str:
+    """A metapackage and its kernel, which is in parts as Debian has it; the release."""
+    release, exactly = f"{version}+deb14-cloud-amd64", f"(= {version}-1)"
+    needs = f"linux-base-cloud-amd64 {exactly}, linux-image-{release} {exactly}"
+    publish(pool, KERNEL.name, f"{version}-1", "usr/meta", needs)
+    needs = f"dracut | linux-initramfs-tool, linux-binary-{release} {exactly}"
+    publish(pool, f"linux-image-{release}", f"{version}-1", "usr/image", needs)
+    file = f"usr/lib/modules/{release}/vmlinuz"
+    publish(pool, f"linux-binary-{release}", f"{version}-1", file)
+    return release
+
+
 def test_a_kernel_is_whole_whatever_it_is_split_into(
     pool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = "7.2.1+deb14-cloud-amd64"
-    meta = Package("sid", "linux-image-cloud-amd64")
-    monkeypatch.setitem(packages.KERNELS, "test", meta)
-    base, image = "linux-base-cloud-amd64 (= 7.2.1-1)", f"linux-image-{release} (= 7.2.1-1)"
-    publish(pool, meta.name, "7.2.1-1", "usr/meta", f"{base}, {image}")
-    needs = f"dracut | linux-initramfs-tool, linux-binary-{release} (= 7.2.1-1)"
-    publish(pool, f"linux-image-{release}", "7.2.1-1", "usr/image", needs)
-    publish(pool, f"linux-binary-{release}", "7.2.1-1", f"usr/lib/modules/{release}/vmlinuz")
+    monkeypatch.setitem(packages.KERNELS, "test", KERNEL)
+    release = publish_kernel(pool, "7.2.1")
     root = packages.fetch_kernel("test")
-    assert (root / f"usr/lib/modules/{release}/vmlinuz").exists()
+    assert (root / f"usr/lib/modules/{release}/vmlinuz").read_text() == "7.2.1-1"
     assert (root / "usr/image").exists()
+
+
+def test_the_kernel_of_another_day_is_replaced(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "KERNELS", {"test": KERNEL})
+    monkeypatch.setattr(packages, "_FOR_TESTS", ())
+    monkeypatch.setattr(packages, "_FOR_MATRIX", (KERNEL,))
+    publish_kernel(pool, "7.2.1")
+    packages.fetch_for_matrix()
+    release = publish_kernel(pool, "7.3.1")
+    packages.fetch_for_matrix()
+    found = packages.fetch(KERNEL).parent.glob("linux-image-*")
+    assert sorted(path.name for path in found) == [
+        f"linux-image-{release}_7.3.1-1",
+        "linux-image-cloud-amd64_7.3.1-1",
+    ]
 
 
 def test_a_program_comes_with_what_it_needs(pool: Path) -> None:

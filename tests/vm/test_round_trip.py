@@ -46,12 +46,10 @@ def leads_through_kexec(guest: Guest, way: Way) -> None:
 
 @pytest.mark.parametrize("way", [pytest.param(UBLK, marks=pytest.mark.matrix), NBD], ids=str)
 def test_payload_starts_by_every_route(way: Way, agent_ready: AgentReady) -> None:
-    check_routes(way, way.firmware, agent_ready)
+    check_routes(way, agent_ready(image(way.kernel, config=way.config), firmware(way.firmware)))
 
 
-def check_routes(way: Way, version: str, agent_ready: AgentReady) -> None:
-    guest = agent_ready(image(way.kernel, config=way.config), firmware(version))
-
+def check_routes(way: Way, guest: Guest) -> None:
     guest.send(f"{EXEC} --options 'from the ESP exit=8000000000000015'")
     leads_through_kexec(guest, way)
     guest.payload_ran("from the ESP exit=8000000000000015")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pykexec.vm import ovmf
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -36,3 +38,4 @@ class Way:
 NBD = Way("6.1-cloud", "6.1-cloud", "2025.02", "/dev/nbd", "/dev/nbd", lacks=frozenset({"ntfs3"}))
 UBLK = Way("6.12-cloud", "6.12-cloud", "2022.11", "/dev/ublkb", "/dev/ublkb")
 STOCK = (NBD, UBLK)
+NEWEST = Way("sid-cloud", "sid-cloud", ovmf.NEWEST, "/dev/ublkb", "/dev/ublkb")

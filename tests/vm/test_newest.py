@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""There and back on the QEMU of other releases, and with Debian's newest kernel and firmware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm import packages
+from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
+from tests.vm.guest import Guest, machine_with
+from tests.vm.images import image
+from tests.vm.test_round_trip import LIMIT_S, check_routes
+from tests.vm.ways import NEWEST, UBLK, Way
+
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(LIMIT_S)]
+
+
+@pytest.mark.parametrize(
+    ("way", "qemu"),
+    [(UBLK, qemu) for qemu in packages.QEMUS] + [(NEWEST, qemu) for qemu in ("", *packages.QEMUS)],
+    ids=str,
+)
+def test_any_qemu_goes_there_and_back(way: Way, qemu: str, boot: Boot, tmp_path: Path) -> None:
+    chosen = image(way.kernel)
+    machine = machine_with(tmp_path, firmware(way.firmware), chosen, cpus=2, qemu=qemu)
+    check_routes(way, Guest(boot(machine)).ready())
