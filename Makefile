@@ -11,6 +11,9 @@ KERNEL ?= 6.1-cloud
 NET ?=
 LOCAL ?=
 FUZZ_SECONDS ?= 600
+HOSTS ?= bookworm trixie
+HOST_TARGETS ?= demo
+WHEEL_HOSTS ?= sid
 
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
@@ -36,7 +39,7 @@ SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 .PHONY: help demo test test-all clocks lint unit golden fuzz-short vm vm-all fuzz bench image control
-.PHONY: payloads docs clean apt
+.PHONY: payloads test-hosts docs clean apt apt-hosts
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
@@ -48,8 +51,19 @@ demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NE
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
-test-all: lint unit golden fuzz-short vm-all clocks ## every case there is; the docs get its table
+test-all: lint unit golden fuzz-short vm-all clocks test-hosts ## every case there is; the docs get its table
 	$(PY) -m tests.matrix_table build/junit/vm-all.xml docs/test-matrix.md
+
+# HOST_TARGETS on HOSTS and the unit tests with the wheel, which the first of them makes: oldest first.
+test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixie"; the wheel, on sid too
+	rm -f build/hosts/*.whl
+	archive=$$($(PY) -m tests.fetch archive) && \
+	for suite in $(HOSTS); do \
+		$(SUDO) tests/hosts/run $$suite $$archive 'make $(HOST_TARGETS) && tests/hosts/wheel' || exit; \
+	done && \
+	for suite in $(WHEEL_HOSTS); do \
+		$(SUDO) tests/hosts/run $$suite $$archive tests/hosts/wheel || exit; \
+	done
 
 ##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2)
 
@@ -93,7 +107,7 @@ payloads: $(INSTALLED) ## start every payload by the firmware and by us; make th
 
 ##@ Measure and build
 bench: $(INSTALLED) ## measure start, devices and attestation
-	$(call FETCH,tests)
+	$(call FETCH,matrix)
 	$(PY) -m tests.bench --output build/bench.json
 
 image: $(INSTALLED) ## build build/pykexec.efi of a packaged kernel, KERNEL=6.1-cloud
@@ -156,6 +170,9 @@ apt: ## install the packages that the targets need
 
 apt-kernel: apt ## and those that the kernel targets need
 	$(call APT_INSTALL,$(KERNEL_APT_PACKAGES))
+
+apt-hosts: apt ## and those that test-hosts needs
+	$(call APT_INSTALL,$(HOSTS_APT_PACKAGES))
 
 clean: ## remove what was built; .cache and .venv stay
 	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads what a target of the Makefile needs: python -m tests.fetch demo, tests or matrix."""
+"""Downloads what a target of the Makefile needs: python -m tests.fetch demo, tests or matrix.
+
+archive, instead, says where from.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,18 @@ import logging
 import sys
 
 from pykexec.errors import PykexecError
-from pykexec.vm import packages
+from pykexec.vm import apt, packages
+
+
+def _archive() -> None:
+    print(apt.archive())
+
 
 _FETCH = {
     "demo": packages.fetch_for_demo,
     "tests": packages.fetch_for_tests,
     "matrix": packages.fetch_for_matrix,
+    "archive": _archive,
 }
 
 
