@@ -18,11 +18,13 @@ from pykexec.errors import FormatError
 NR_PCRS = 24
 NO_PCR = 0xFFFFFFFF  # 10.4.5.1: of EV_NO_ACTION events that belong to no register
 EV_NO_ACTION = 3
+_EV_EFI_HCRTM_EVENT = 0x80000010
 
 _SHA1_ENTRY = "<II20sI"
 _SIGNATURE_AGILE = b"Spec ID Event03\0"
 _SIGNATURES_SHA1 = (b"Spec ID Event00\0", b"Spec ID Event02\0")
 _SIGNATURE_SIZE = 16
+_H_CRTM = 4
 _STARTUP_LOCALITY = b"StartupLocality\0"
 _ALGORITHMS_MAX = 16
 _DIGEST_MAX = 64
@@ -200,7 +202,9 @@ def replay(log: EventLog, bank: str) -> dict[int, bytes]:
             continue
         if bank not in event.digests:
             raise EventLogError(event.offset, f"no digest of {bank}")
-        old = registers.get(event.pcr, bytes(size))
+        # An H-CRTM measures before TPM2_Startup, which PCR 0 starts at 4 for (TPM 2.0, Part 1).
+        first = _H_CRTM if event.type == _EV_EFI_HCRTM_EVENT and not event.pcr else 0
+        old = registers.get(event.pcr, first.to_bytes(size))
         registers[event.pcr] = hashlib.new(bank, old + event.digests[bank]).digest()
     return registers
 

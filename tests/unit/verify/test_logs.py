@@ -27,6 +27,11 @@ THEIRS = [
     ("tss-pc-client", "sha1"),
     ("tss-pc-client", "sha256"),
 ]
+# PCR 0 of that log by tpm2-tools 5.7: 5.4 does not know that an H-CRTM starts it at 4.
+H_CRTM = {
+    "sha1": "15f4e6ca457d1af6bc49511a93ba3500ad69acc5",
+    "sha256": "332dd5f22946bd10839599ea0041cc7a59c7b11e6442eca521c0e82b05b1c36d",
+}
 
 
 def data_of(name: str) -> bytes:
@@ -49,7 +54,10 @@ def replayed_by_tools(name: str, bank: str) -> dict[int, bytes]:
     lines = re.match(r"(?:    \d+ *: 0x\w+\n?)+", text)
     assert lines, output
     found = re.findall(r"(\d+) *: 0x(\w+)", lines[0])
-    return registers({int(number): bytes.fromhex(value) for number, value in found}, bank)
+    values = {int(number): bytes.fromhex(value) for number, value in found}
+    if name == "tss-hcrtm":
+        values[0] = bytes.fromhex(H_CRTM[bank])
+    return registers(values, bank)
 
 
 def checked(name: str, bank: str, pcrs: dict[int, bytes]) -> ProvenLog:
