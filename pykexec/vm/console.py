@@ -146,14 +146,15 @@ class Console:
                 clean, pending = _CONTROL.sub("", pending[:end]), pending[end:]
                 now = time.monotonic() - self.started
                 *lines, line = (line + clean).split("\n")
-                for whole in lines:
-                    log.write(f"[{now:8.3f}] {whole}\n")
-                    if self._on_line:
-                        self._on_line(now, whole)
+                log.writelines(f"[{now:8.3f}] {whole}\n" for whole in lines)
                 log.flush()
+                # First: who is told of a line may look at what stands around it.
                 with self._changed:
                     self._text += clean
                     self._changed.notify_all()
+                if self._on_line:
+                    for whole in lines:
+                        self._on_line(now, whole)
             log.write(f"[{time.monotonic() - self.started:8.3f}] {line}\n")
         with self._changed:
             self._closed = True

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import threading
 from collections.abc import Iterator
@@ -13,17 +14,20 @@ from pathlib import Path
 import pytest
 
 from pykexec.vm import console
-from pykexec.vm.console import Console, make_pipes
+from pykexec.vm.console import Console, OnLine, make_pipes
 
 LONG_S = 3600.0
 
 
 @contextmanager
-def machine(directory: Path, said: str = "") -> Iterator[tuple[Console, int]]:
+def machine(
+    directory: Path, said: str = "", on_line: OnLine | None = None
+) -> Iterator[tuple[Console, int]]:
     """A console, and the end of the pipe that a machine writes to."""
     make_pipes(directory / "serial")
     output = os.open(directory / "serial.out", os.O_RDWR)
-    found = Console(directory / "serial", directory / "console.log", directory / "raw", None, said)
+    logs = (directory / "console.log", directory / "raw")
+    found = Console(directory / "serial", *logs, on_line, said)
     try:
         yield found, output
     finally:
@@ -68,3 +72,18 @@ def test_a_console_begins_with_what_was_said_and_searches_behind_it(tmp_path: Pa
     log = (tmp_path / "console.log").read_text().splitlines()
     assert log[0] == "[  before] first"
     assert log[1].endswith("] prompt# second")
+
+
+def test_who_is_told_of_a_line_finds_it_in_the_text(tmp_path: Path) -> None:
+    seen: queue.Queue[str] = queue.Queue()
+    consoles: queue.Queue[Console] = queue.Queue()
+
+    def on_line(seconds: float, text: str) -> None:
+        found = consoles.get(timeout=20)
+        seen.put(found.text)
+        consoles.put(found)
+
+    with machine(tmp_path, on_line=on_line) as (found, output):
+        consoles.put(found)
+        os.write(output, b"before\r\nPANIC\r\nrest")
+        assert [seen.get(timeout=20), seen.get(timeout=20)] == ["before\nPANIC\nrest"] * 2
