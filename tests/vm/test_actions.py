@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pykexec.vm.ovmf import firmware
-from tests.vm.equipment import BARE, NEXT_OPTIONS
-from tests.vm.guest import HELLO_PATH
+from tests.vm.boot import Boot
+from tests.vm.equipment import NEXT_OPTIONS, bad_files
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import RESUME_IN_GUEST, image
 from tests.vm.snapshots import AgentReady
 
@@ -14,10 +17,10 @@ NOT_FOUND = 0x800000000000000E
 BOOT_MANAGER = "Select Language|Boot Manager|Device Manager"
 
 
-def test_bad_payloads_are_refused_before_anything_is_changed(agent_ready: AgentReady) -> None:
-    # With a NIC the firmware's own network stack would take memory whenever frames come.
-    guest = agent_ready(image(), firmware("2025.02"), **BARE)
-    guest.ok("pykexec bridge start block")  # Which the agent has only begun to do.
+def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_path: Path) -> None:
+    # A machine of its own with a small volume: of a larger one the firmware takes more memory.
+    machine = machine_with(tmp_path, firmware("2025.02"), image(), files=bad_files())
+    guest = Guest(boot(machine)).ready()
     before = guest.ok("pykexec memmap --json | md5sum; ls /sys/firmware/efi/efivars")
 
     for words, status, line in [
