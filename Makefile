@@ -6,6 +6,8 @@
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= 2
+# Machines wait now and then: for their own clocks, for each other.
+VM_JOBS ?= 3
 PYTEST_ARGS ?=
 KERNEL ?= 6.1-cloud
 NET ?=
@@ -38,7 +40,7 @@ FETCH = $(PY) -m tests.fetch $(1)
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
-.PHONY: help demo test test-all clocks lint unit golden fuzz-short vm vm-all fuzz bench image control
+.PHONY: help demo test test-all clocks lint unit golden fuzz-short vm matrix fuzz bench image control
 .PHONY: payloads test-hosts docs clean apt apt-hosts
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
@@ -51,8 +53,8 @@ demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NE
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
-test-all: lint unit golden fuzz-short vm-all clocks test-hosts ## every case there is; the docs get its table
-	$(PY) -m tests.matrix_table build/junit/vm-all.xml docs/test-matrix.md
+test-all: test matrix clocks test-hosts ## every case there is; the docs get its table
+	$(PY) -m tests.matrix_table build/junit/vm.xml build/junit/matrix.xml docs/test-matrix.md
 
 # HOST_TARGETS on HOSTS and the unit tests with the wheel, which the first of them makes: oldest first.
 test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixie"; the wheel, on sid too
@@ -65,7 +67,7 @@ test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixi
 		$(SUDO) tests/hosts/run $$suite $$archive tests/hosts/wheel || exit; \
 	done
 
-##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2)
+##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2, VM_JOBS=3)
 
 lint: $(INSTALLED) ## sources, style, types, documentation
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/lint
@@ -87,21 +89,21 @@ fuzz: $(INSTALLED) ## fuzz every parser, FUZZ_SECONDS=600; hours are welcome
 
 vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
 	$(call FETCH,tests)
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/vm
+	$(PYTEST) -n $(VM_JOBS) --dist worksteal tests/vm
 
-vm-all: $(INSTALLED) ## the same in every case of the matrix, and what it is compared with
+matrix: $(INSTALLED) ## the matrix's other cases, and what is compared with
 	$(call FETCH,matrix)
-	$(PYTEST) -n $(JOBS) --dist worksteal -m 'vm or matrix or control' tests/vm
+	$(PYTEST) -n $(VM_JOBS) --dist worksteal -m 'matrix or control' tests/vm
 
 control: $(INSTALLED) ## start every payload by the firmware alone, to compare with
 	$(call FETCH,tests)
-	$(PYTEST) -n $(JOBS) -m control tests/vm
+	$(PYTEST) -n $(VM_JOBS) -m control tests/vm
 
 # The table goes into the page that has one.
 payloads: $(INSTALLED) ## start every payload by the firmware and by us; make the table
 	$(call FETCH,matrix)
 	rm -f build/payloads.json
-	$(PYTEST) -n $(JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
+	$(PYTEST) -n $(VM_JOBS) -m 'control or matrix or vm' tests/vm/test_payload_direct.py \
 		tests/vm/test_payloads.py
 	$(PY) -m tests.payload_table $(wildcard docs/payloads.md)
 
@@ -132,7 +134,7 @@ test-series-short: $(INSTALLED) apt-kernel ## what continuous integration has ti
 
 test-kernel: test-series kernel ## the series, and the kernel that it makes in machines
 	$(call FETCH,tests)
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/kernel $(SERIES_TESTS:%=--ignore=%)
+	$(PYTEST) -n $(VM_JOBS) --dist worksteal tests/kernel $(SERIES_TESTS:%=--ignore=%)
 
 bench-kernel: kernel ## measure what that kernel does natively
 	$(call FETCH,tests)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `make test-all` ran, as a table: python -m tests.matrix_table JUNIT.xml [PAGE.md].
+"""What `make test-all` ran, as a table: python -m tests.matrix_table JUNIT.xml... [PAGE.md].
 
 A row for each test that has cases. With a page it replaces the lines between the two marks there,
 else it prints them.
@@ -60,10 +60,10 @@ def _cell(each: Case) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the table, or put it into the page that words names second."""
-    file = Path(words[0])
-    found = list(cases(ElementTree.parse(file).getroot()))
-    put(NAME, list(table(found, stamp(file))), words[1:])
+    """Print the table of the JUnit files, or put it into the page, which words name."""
+    files = [Path(word) for word in words if word.endswith(".xml")]
+    found = [case for file in files for case in cases(ElementTree.parse(file).getroot())]
+    put(NAME, list(table(found, stamp(files[-1]))), words[len(files) :])
     return 0
 
 

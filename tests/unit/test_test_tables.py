@@ -61,6 +61,16 @@ def test_the_matrix_shows_the_cases_of_each_test_and_which_failed() -> None:
     ]
 
 
+def test_the_page_gets_the_cases_of_all_files(tmp_path: Path) -> None:
+    files = [tmp_path / "vm.xml", tmp_path / "matrix.xml"]
+    for file in files:
+        file.write_bytes(ElementTree.tostring(JUNIT))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- matrix: begin -->\n<!-- matrix: end -->\n")
+    assert matrix_table.main([*map(str, files), str(page)]) == 0
+    assert "\n6 cases in virtual machines, on " in page.read_text()
+
+
 def test_time_is_summed_up_by_file_and_the_costliest_comes_first() -> None:
     assert list(time_table.table(time_table.costs([JUNIT]))) == [
         " tests   seconds processor",

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pykexec.vm.ovmf import firmware
+from pykexec.vm import ovmf
+from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
 from tests.vm.equipment import NEXT_OPTIONS, bad_files
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
@@ -19,7 +20,7 @@ BOOT_MANAGER = "Select Language|Boot Manager|Device Manager"
 
 def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_path: Path) -> None:
     # A machine of its own with a small volume: of a larger one the firmware takes more memory.
-    machine = machine_with(tmp_path, firmware("2025.02"), image(), files=bad_files())
+    machine = machine_with(tmp_path, ovmf.firmware("2025.02"), image(), files=bad_files())
     guest = Guest(boot(machine)).ready()
     before = guest.ok("pykexec memmap --json | md5sum; ls /sys/firmware/efi/efivars")
 
@@ -50,8 +51,10 @@ def test_bad_payloads_are_refused_before_anything_is_changed(boot: Boot, tmp_pat
     assert guest.json("pykexec status --json")["firmware"]["outcome"]["nr_runs"] == 0
 
 
-def test_agent_comes_back_when_the_firmware_refuses_to_load(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image("6.12-cloud"), firmware("2022.11"))
+def test_agent_comes_back_when_the_firmware_refuses_to_load(
+    agent_ready: AgentReady, firmware: Firmware
+) -> None:
+    guest = agent_ready(image("6.12-cloud"), firmware)
 
     def outcome() -> tuple[object, ...]:
         found = guest.json("pykexec status --json")["firmware"]["outcome"]
@@ -84,7 +87,7 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(agent_ready: AgentRe
 
 
 def test_every_action_leads_where_it_says(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image(), firmware("2025.02"), reboot=True)
+    guest = agent_ready(image(), ovmf.firmware("2025.02"), reboot=True)
 
     guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure firmware")
     guest.payload_ran()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.vm.ovmf import firmware
+from pykexec.vm import ovmf
+from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import hello, image
@@ -21,16 +22,18 @@ SMALLEST_MIB = 128
 
 def test_arena_falls_back_to_smaller_steps(boot: Boot, tmp_path: Path) -> None:
     big = image(arena_mib=1024)
-    vm = boot(machine_with(tmp_path, firmware("2025.02"), big, memory_mib=768))
+    vm = boot(machine_with(tmp_path, ovmf.firmware("2025.02"), big, memory_mib=768))
     found = int(vm.expect(r"pykexec: arena of (\d+) MiB instead of 1024", within=60)[1])
     assert 256 < found < 768 and found % 16 == 0
     arena = Guest(vm).ready().json("pykexec status --json")["handoff"]["arena"]
     assert arena["end"] - arena["start"] == found * MIB
 
 
-def test_arena_above_4_gib_is_left_and_entered_again(boot: Boot, tmp_path: Path) -> None:
+def test_arena_above_4_gib_is_left_and_entered_again(
+    boot: Boot, tmp_path: Path, firmware: Firmware
+) -> None:
     big = image("6.12-cloud", arena_mib=3072)
-    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), big, memory_mib=6144))).ready()
+    guest = Guest(boot(machine_with(tmp_path, firmware, big, memory_mib=6144))).ready()
     arena = guest.json("pykexec status --json")["handoff"]["arena"]
     assert arena["start"] >= 4 * GIB and arena["end"] - arena["start"] == 3 * GIB
 
@@ -45,7 +48,9 @@ def test_smallest_arena_starts_what_fits_and_names_what_does_not(
 ) -> None:
     files = {"EFI/big.efi": hello().read_bytes() + bytes(12 * MIB)}
     small = image("6.1-generic", arena_mib=SMALLEST_MIB)
-    guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), small, files=files))).ready()
+    guest = Guest(
+        boot(machine_with(tmp_path, ovmf.firmware("2025.02"), small, files=files))
+    ).ready()
     refused = guest.run(r"pykexec exec '\EFI\big.efi'")
     assert refused.status == 8, refused
     assert re.fullmatch(
@@ -59,7 +64,7 @@ def test_smallest_arena_starts_what_fits_and_names_what_does_not(
 @pytest.mark.parametrize("version", [pytest.param("2022.11", marks=pytest.mark.matrix), "2025.02"])
 def test_boot_order_goes_on_where_nothing_fits(version: str, boot: Boot, tmp_path: Path) -> None:
     machine = machine_with(
-        tmp_path, firmware(version), image(), next_options="after us", memory_mib=128
+        tmp_path, ovmf.firmware(version), image(), next_options="after us", memory_mib=128
     )
     vm = boot(machine)
     vm.expect(r"pykexec: the firmware has no \d+ MiB of contiguous memory for Linux", within=60)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.vm import ovmf
 from pykexec.vm.bootvars import boot_entry
 from pykexec.vm.machine import Machine
-from pykexec.vm.ovmf import firmware
+from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, IMAGE_PATH, Guest, disk_with, machine_with, with_entries
 from tests.vm.images import image
@@ -27,7 +28,7 @@ def test_unattended_image_starts_its_payload_and_then_the_next_entry(
     boot: Boot, tmp_path: Path
 ) -> None:
     embedded = image(config=payload("unattended"))
-    vm = boot(machine_with(tmp_path, firmware("2025.02"), embedded, next_options="next"))
+    vm = boot(machine_with(tmp_path, ovmf.firmware("2025.02"), embedded, next_options="next"))
     Guest(vm).payload_ran("unattended")
     vm.expect("PK:stub:action:0x2$")
     Guest(vm).payload_ran("next")
@@ -35,10 +36,10 @@ def test_unattended_image_starts_its_payload_and_then_the_next_entry(
 
 
 def test_failure_action_agent_stops_at_the_shell_and_does_not_loop(
-    boot: Boot, tmp_path: Path
+    boot: Boot, tmp_path: Path, firmware: Firmware
 ) -> None:
     config = payload("once") + "[failure]\naction = 'agent'\n[agent]\nshell = true\n"
-    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), image(config=config))))
+    guest = Guest(boot(machine_with(tmp_path, firmware, image(config=config))))
     guest.payload_ran("once")
     guest.ready()
     assert guest.json("pykexec status --json")["firmware"]["outcome"]["stage"] == "returned"
@@ -53,7 +54,7 @@ def test_override_on_the_volume_counts_unless_the_embedded_one_is_locked(
     }
     disk = disk_with(tmp_path, image(config=payload("embedded")), files)
     entries = [boot_entry(disk, IMAGE_PATH), boot_entry(disk, r"\EFI\locked.efi")]
-    vm = boot(with_entries(Machine(firmware("2025.02")), tmp_path, disk, entries))
+    vm = boot(with_entries(Machine(ovmf.firmware("2025.02")), tmp_path, disk, entries))
     Guest(vm).payload_ran("from the volume")
     Guest(vm).payload_ran("embedded and locked")
 
@@ -80,7 +81,7 @@ FAULTS = {
     ids="-".join,
 )
 def test_faulty_configuration_is_one_line_and_the_failure_action(
-    names: Sequence[str], boot: Boot, tmp_path: Path
+    names: Sequence[str], boot: Boot, tmp_path: Path, firmware: Firmware
 ) -> None:
     files: dict[str, bytes | Path] = {
         f"EFI/{name}.efi": image(config=FAULTS[name][0]) for name in names
@@ -88,7 +89,7 @@ def test_faulty_configuration_is_one_line_and_the_failure_action(
     disk = disk_with(tmp_path, image(), files)
     entries = [boot_entry(disk, rf"\EFI\{name}.efi") for name in names]
     entries.append(boot_entry(disk, HELLO_PATH, "after all faults"))
-    vm = boot(with_entries(Machine(firmware("2022.11")), tmp_path, disk, entries))
+    vm = boot(with_entries(Machine(firmware), tmp_path, disk, entries))
     for _, line in map(FAULTS.__getitem__, names):
         vm.expect_stage("agent", "ready", within=120)
         vm.expect(f"^pykexec: {line}$")
@@ -101,14 +102,14 @@ def test_faulty_override_is_reported_and_the_embedded_one_stays_in_force(
 ) -> None:
     files = {OVERRIDE: b"[payload]\npath = 7\n"}
     embedded = image(config=payload("still embedded"))
-    vm = boot(machine_with(tmp_path, firmware("2025.02"), embedded, files=files))
+    vm = boot(machine_with(tmp_path, ovmf.firmware("2025.02"), embedded, files=files))
     vm.expect(r"^pykexec: \\EFI\\pykexec\\agent.toml: payload.path: must be a string$", within=120)
     Guest(vm).payload_ran("still embedded")
 
 
 def test_a_key_stops_the_countdown_and_leads_to_the_menu(boot: Boot, tmp_path: Path) -> None:
     config = payload("chosen") + "[agent]\ntimeout_s = 60\nshell = true\n"
-    guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), image(config=config))))
+    guest = Guest(boot(machine_with(tmp_path, ovmf.firmware("2025.02"), image(config=config))))
     guest.vm.expect("starting in 59 s, press a key", within=120)
     guest.vm.send("x")
     guest.vm.expect("choose 1-5: ")
@@ -119,9 +120,9 @@ def test_a_key_stops_the_countdown_and_leads_to_the_menu(boot: Boot, tmp_path: P
     guest.payload_ran("chosen")
 
 
-def test_the_countdown_ends_in_the_payload(boot: Boot, tmp_path: Path) -> None:
+def test_the_countdown_ends_in_the_payload(boot: Boot, tmp_path: Path, firmware: Firmware) -> None:
     config = payload("patience") + "[agent]\ntimeout_s = 2\nshell = true\n"
-    guest = Guest(boot(machine_with(tmp_path, firmware("2022.11"), image(config=config))))
+    guest = Guest(boot(machine_with(tmp_path, firmware, image(config=config))))
     guest.vm.expect("starting in 2 s, press a key", within=120)
     guest.vm.expect("starting in 1 s, press a key")
     guest.payload_ran("patience")

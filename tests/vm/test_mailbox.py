@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.vm.ovmf import firmware
+from pykexec.vm import ovmf
+from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import image
@@ -20,7 +21,9 @@ NR_CLIENTS = 4
 def test_thousands_of_calls_beside_a_busy_linux_lose_nothing(
     nr_calls: int, boot: Boot, tmp_path: Path
 ) -> None:
-    machine = machine_with(tmp_path, firmware("2025.02"), image(), pit=False, hpet=False, cpus=2)
+    machine = machine_with(
+        tmp_path, ovmf.firmware("2025.02"), image(), pit=False, hpet=False, cpus=2
+    )
     guest = Guest(boot(machine, limit_s=400)).ready()
 
     found = guest.script("hammer", NR_CLIENTS, nr_calls, within=300)
@@ -35,8 +38,10 @@ def test_thousands_of_calls_beside_a_busy_linux_lose_nothing(
     guest.payload_ran("rested")
 
 
-def test_registers_of_a_process_survive_world_switches(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image("6.12-cloud"), firmware("2022.11"))
+def test_registers_of_a_process_survive_world_switches(
+    agent_ready: AgentReady, firmware: Firmware
+) -> None:
+    guest = agent_ready(image("6.12-cloud"), firmware)
     mailbox = guest.script("message", "/tmp/message")
     guest.ok("grep -qw avx /proc/cpuinfo")
     holder = f"/inside/fpu {mailbox} /tmp/message 2000"
@@ -44,7 +49,7 @@ def test_registers_of_a_process_survive_world_switches(agent_ready: AgentReady) 
 
 
 def test_malformed_messages_are_errors_and_harm_nothing(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image(), firmware("2025.02"))
+    guest = agent_ready(image(), ovmf.firmware("2025.02"))
     found = guest.script("malformed", within=120)
     messages = found.pop("messages")
     assert messages.pop("good") == ""

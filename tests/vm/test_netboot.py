@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from pykexec.netboot import Settings, Tls, serve
+from pykexec.vm import ovmf
 from pykexec.vm.bootvars import UriEntry, boot_entry, write_boot_entries
 from pykexec.vm.grub import grub_image
 from pykexec.vm.machine import Machine, Nic
-from pykexec.vm.ovmf import firmware
+from pykexec.vm.ovmf import Firmware
 from tests.support.samples_tls import Certified, certified
 from tests.vm import images
 from tests.vm.boot import Boot
@@ -76,7 +77,7 @@ def test_pxe_brings_the_configuration_by_tftp_and_the_payload_by_http(
     config = toml(address, "by http", sha256(served / "boot" / "hello.efi"))
     (served / "boot" / "agent.toml").write_text(config)
     nic = Nic(tftp=served, bootfile="boot/pykexec.efi", bootindex=0)
-    guest = Guest(boot(Machine(firmware("2022.11"), nic=nic)))
+    guest = Guest(boot(Machine(ovmf.firmware("2022.11"), nic=nic)))
     guest.vm.expect(rf"^configuration: tftp://{HOST}/boot/agent\.toml$", within=180)
     guest.vm.expect(f"^starting {address}$")
     expect_hello(guest, "by http")
@@ -89,7 +90,7 @@ def test_locked_image_by_pxe_takes_no_configuration_and_its_payload_by_tftp(
     (served / "boot" / "pykexec.efi").write_bytes(locked.read_bytes())
     (served / "boot" / "agent.toml").write_text(toml("hello.efi", "from the network"))
     nic = Nic(tftp=served, bootfile="boot/pykexec.efi", bootindex=0)
-    guest = Guest(boot(Machine(firmware("2025.02"), nic=nic)))
+    guest = Guest(boot(Machine(ovmf.firmware("2025.02"), nic=nic)))
     guest.vm.expect(rf"^starting tftp://{HOST}/boot/hello\.efi$", within=180)
     expect_hello(guest, "embedded and locked")
     assert "configuration: " not in guest.vm.console.text
@@ -101,7 +102,7 @@ def test_http_boot_brings_configuration_and_grub_by_http(
     (served / "boot" / "agent.toml").write_text(toml("grub.efi"))
     (served / "boot" / "grub.efi").write_bytes(grub_image("2.12", _GRUB).read_bytes())
     (served / "boot" / "fetched.txt").write_bytes(b"GRUB has the network\n")
-    chosen = firmware("2025.02")
+    chosen = ovmf.firmware("2025.02")
     variables = tmp_path / "variables.fd"
     entry = UriEntry("web", f"http://{HOST}:{web}/boot/pykexec.efi")
     write_boot_entries(chosen.variables, variables, [entry])
@@ -121,13 +122,13 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Certified:
 
 
 def test_the_shell_fetches_by_https_and_says_why_not(
-    boot: Boot, tmp_path: Path, served: Path, trusted: Certified
+    boot: Boot, tmp_path: Path, firmware: Firmware, served: Path, trusted: Certified
 ) -> None:
     other = certified(tmp_path / "other", f"IP:{HOST}")
     pem = trusted.authority.read_text()
     config = f'[network]\nca = """{pem}"""\ntimeout_s = 3\n'
     disk = disk_with(tmp_path, images.image(config=config), {})
-    machine = Machine(firmware("2022.11"), nic=Nic(), extra=NOW)
+    machine = Machine(firmware, nic=Nic(), extra=NOW)
     machine = with_entries(machine, tmp_path, disk, [boot_entry(disk, IMAGE_PATH)])
 
     def settings(keys: Certified) -> Settings:
@@ -174,7 +175,7 @@ def test_payloads_that_cannot_be_had_end_in_the_failure_action(
         disk = disk_with(tmp_path, images.hello(), dict(files))
         entries = [boot_entry(disk, rf"\EFI\{name}.efi") for name in configs]
         entries.append(boot_entry(disk, HELLO_PATH, "after all faults"))
-        machine = replace(Machine(firmware("2025.02")), nic=Nic())
+        machine = replace(Machine(ovmf.firmware("2025.02")), nic=Nic())
         guest = Guest(boot(with_entries(machine, tmp_path, disk, entries)))
         for _, fault in configs.values():
             guest.vm.expect(f"^pykexec: {fault}", within=120)

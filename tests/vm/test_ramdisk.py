@@ -106,8 +106,10 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     assert guest.firmware_is_the_same()
 
 
-def test_an_efi_shell_runs_the_script_on_a_ram_disk(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image("6.12-cloud"), ovmf.firmware("2022.11"))
+def test_an_efi_shell_runs_the_script_on_a_ram_disk(
+    agent_ready: AgentReady, firmware: Firmware
+) -> None:
+    guest = agent_ready(image("6.12-cloud"), firmware)
     guest.ok(f"pykexec ramdisk add '{RAMDISK}'")
     guest.send(rf"pykexec exec '\shellx64.efi' --volume {LABEL}")
     guest.vm.expect("PK:shell:start:0", within=60)

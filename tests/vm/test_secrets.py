@@ -11,10 +11,11 @@ from typing import Any
 from pykexec.abi import Action
 from pykexec.config.agent import OVERRIDE_PATH
 from pykexec.memory import Range
+from pykexec.vm import ovmf
 from pykexec.vm.bootvars import boot_entry
 from pykexec.vm.guest_os import command_line
 from pykexec.vm.machine import Machine
-from pykexec.vm.ovmf import Firmware, firmware
+from pykexec.vm.ovmf import Firmware
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, IMAGE_PATH, Guest, disk_with, with_entries
@@ -90,8 +91,8 @@ def start_linux(guest: Guest) -> None:
     guest.vm.expect("^OS:DONE$", within=120)
 
 
-def test_a_payload_finds_no_secret_of_linux(boot: Boot, tmp_path: Path) -> None:
-    guest = booted(boot, tmp_path, firmware("2022.11"))
+def test_a_payload_finds_no_secret_of_linux(boot: Boot, tmp_path: Path, firmware: Firmware) -> None:
+    guest = booted(boot, tmp_path, firmware)
     check_measured(guest)
     assert guest.script("secrets", f"'{SEED}'") == REFUSED
     arena = Range(*guest.script("memory")["ours"]["arena"])
@@ -112,7 +113,7 @@ def test_a_payload_finds_no_secret_of_linux(boot: Boot, tmp_path: Path) -> None:
 
 
 def test_a_reset_after_a_panic_finds_no_secret_of_linux(boot: Boot, tmp_path: Path) -> None:
-    guest = booted(boot, tmp_path, firmware("2025.02"), extra=("-no-shutdown",))
+    guest = booted(boot, tmp_path, ovmf.firmware("2025.02"), extra=("-no-shutdown",))
     assert guest.script("secrets", f"'{SEED}'") == REFUSED
     guest.send("echo c >/proc/sysrq-trigger")
     guest.vm.expect("Kernel panic - not syncing: sysrq", fatal=None)
@@ -125,7 +126,7 @@ def test_a_reset_after_a_panic_finds_no_secret_of_linux(boot: Boot, tmp_path: Pa
 
 
 def test_without_the_wiping_the_search_finds_what_linux_left(boot: Boot, tmp_path: Path) -> None:
-    guest = booted(boot, tmp_path, firmware("2025.02"), "PK_TEST_NO_SECRETS_WIPE")
+    guest = booted(boot, tmp_path, ovmf.firmware("2025.02"), "PK_TEST_NO_SECRETS_WIPE")
     assert guest.script("secrets", f"'{SEED}'") == REFUSED
     start_linux(guest)
     assert len(places_now(guest.vm)) > 100

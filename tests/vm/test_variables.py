@@ -21,8 +21,8 @@ VOLATILE = f"ConInDev-{GLOBAL}=6"
 @pytest.mark.parametrize(
     ("version", "kernel"),
     [
-        ("2022.11", "6.12-cloud"),
-        pytest.param("2025.02", "6.1-cloud", marks=pytest.mark.matrix),
+        ("2025.02", "6.12-cloud"),
+        pytest.param("2022.11", "6.12-cloud", marks=pytest.mark.matrix),
         pytest.param("2022.11", "6.1-cloud", marks=pytest.mark.matrix),
     ],
 )
