@@ -207,6 +207,7 @@ class _Watcher(threading.Thread):
         self._disk, self._device, self._is_window = disk, device, is_window
         self._stop_fd = stop_fd
         self._is_usb = False
+        self._publisher = state.Publisher(bridge)
         self.answers = True
         self.fault: BaseException | None = None
 
@@ -240,8 +241,7 @@ class _Watcher(threading.Thread):
         return Links(self._bridge.name, self._device.node, path, self._info.block_size)
 
     def _publish(self, links: Links) -> None:
-        state.publish(
-            self._bridge,
+        self._publisher.say(
             node=f"/dev/{self._device.node}",
             medium="present",
             path=str(links.path or ""),
@@ -268,6 +268,7 @@ class _Watcher(threading.Thread):
             if time.monotonic() < look_at:
                 continue
             look_at = time.monotonic() + POLL_S
+            self._publisher.again()
             failed = self._disk.nr_errors != nr_errors
             nr_errors = self._disk.nr_errors
             if self._disk.lost:

@@ -1,50 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor: finds devices, keeps a bridge running for each, starts again what dies."""
+"""The supervisor: finds devices, keeps a bridge running for each, starts again what dies.
+
+All bridges end with it, so it does not end: each thing that it does is a step, and one that fails
+is a line, said once, changes nothing else, and is tried again when its time comes.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import mmap
 import os
 import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from pykexec._native import ffi
 from pykexec.abi_devices import WindowConstant
 from pykexec.bridge import FAILED, STARTING, UP, Bridge, state
-from pykexec.bridge.kinds import discover, release, serve
+from pykexec.bridge.child import Child, end, reap, start
+from pykexec.bridge.clients import Clients, Request, answer
+from pykexec.bridge.kinds import discover
 from pykexec.bridge.native import Natives
 from pykexec.bridge.window import find_window
-from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.log import describe
+from pykexec.linux.oom import spare_this_process
+from pykexec.steps import attempt, on_stderr
 
 LOOK_S = 2.0
 SCAN_S = 30.0  # For what goes without a word; bridges themselves notice it sooner.
-_GRACE_S = 5.0
-_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_STEADY_S = 60.0  # A bridge that lived so long has no failures to its name.
-_REQUEST_MAX = 65536
-
-
-@dataclass(slots=True)
-class Child:
-    """A bridge and the process that serves it, if one does (pid 0: none)."""
-
-    bridge: Bridge
-    pid: int = 0
-    pidfd: int = -1
-    stop_fd: int = -1  # the write end of what it listens to
-    fault_fd: int = -1  # what it has to say when it fails
-    fault: str = ""
-    failures: int = 0
-    started: float = 0.0
-    again: float = 0.0  # when to start it anew
+PAUSE_S = 1.0
+"""What a turn that failed as a whole is followed by."""
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 @dataclass(slots=True)
@@ -62,6 +54,8 @@ class Supervisor:
 
     mailbox: Mailbox
     natives: Natives
+    clients: Clients
+    kept: tuple[int, ...] = ()  # descriptors that bridges keep open, too
     wanted: set[str] = field(default_factory=set)
     children: dict[str, Child] = field(default_factory=dict)
     waiters: list[Waiter] = field(default_factory=list)
@@ -70,6 +64,18 @@ class Supervisor:
     next_look: float = 0.0
     next_scan: float = 0.0
     ended: bool = False
+    said: dict[str, str] = field(default_factory=dict)  # by step, until it goes well again
+
+    def step(self, what: str, do: Callable[[], T], otherwise: D) -> T | D:
+        """What do comes to, or otherwise; a line where it fails, once as long as it does so."""
+        before = self.said.pop(what, "")
+
+        def say(line: str) -> None:
+            self.said[what] = line
+            if line != before:
+                on_stderr(line)
+
+        return attempt(f"bridge: {what}", do, otherwise, say)
 
 
 def run(path: str) -> None:
@@ -79,19 +85,24 @@ def run(path: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return  # Another one was faster.
+        return  # Another one was faster, or its bridges have not ended yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    spare_this_process()
     mailbox = Mailbox()
-    supervisor = Supervisor(mailbox, Natives(mailbox), header=_map_header())
+    header = attempt("bridge: window", _map_header, None)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         if os.path.exists(path):
             os.unlink(path)
         listener.bind(path)
         listener.listen(8)
+        supervisor = Supervisor(
+            mailbox, Natives(mailbox), Clients(listener), kept=(lock,), header=header
+        )
         while not supervisor.ended:
-            _turn(supervisor, listener)
-        os.unlink(path)
+            if not supervisor.step("supervisor", lambda: turn(supervisor), False):
+                time.sleep(PAUSE_S)
+        attempt("bridge", lambda: os.unlink(path), None)
 
 
 def _map_header() -> mmap.mmap | None:
@@ -105,34 +116,53 @@ def _map_header() -> mmap.mmap | None:
         os.close(fd)
 
 
-def _turn(supervisor: Supervisor, listener: socket.socket) -> None:
+def turn(supervisor: Supervisor) -> bool:
+    """Do what is due, then wait for what comes next and see to it; True."""
     now = time.monotonic()
     if now >= supervisor.next_look:
-        lost = supervisor.natives.look()
-        new = _nr_installed(supervisor) != supervisor.nr_installed
-        if lost or new or now >= supervisor.next_scan:
-            scan(supervisor)
+        supervisor.step("look", lambda: _look(supervisor), None)
         supervisor.next_look = time.monotonic() + LOOK_S
     for child in supervisor.children.values():
         if not child.pid and now >= child.again:
-            start(child)
+            start(child, supervisor.kept)
     _answer_settled(supervisor)
-    poll = select.poll()
-    poll.register(listener, select.POLLIN)
+    _wait(supervisor)
+    return True
+
+
+def _look(supervisor: Supervisor) -> None:
+    lost = supervisor.step("drivers", supervisor.natives.look, False)
+    new = _nr_installed(supervisor) != supervisor.nr_installed
+    if lost or new or time.monotonic() >= supervisor.next_scan:
+        scan(supervisor)
+
+
+def _wait(supervisor: Supervisor) -> None:
+    clients, natives = supervisor.clients, supervisor.natives
     by_fd = {child.pidfd: child for child in supervisor.children.values() if child.pid}
+    poll = select.poll()
+    clients.register(poll)
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
-    if (events := supervisor.natives.fileno()) >= 0:
+    if (events := natives.fileno()) >= 0:
         poll.register(events, select.POLLIN)
+    dues = [child.again for child in supervisor.children.values() if not child.pid]
+    until = min([supervisor.next_look, clients.deadline, *dues])
     # A bridge that is coming up says so in a file.
-    wait_s = 0.05 if supervisor.waiters else supervisor.next_look - time.monotonic()
-    for fd, _ in poll.poll(max(wait_s, 0.01) * 1000):
-        if fd == listener.fileno():
-            _accept(supervisor, listener)
-        elif fd == events:
-            supervisor.natives.drain()
-        elif fd in by_fd:
-            reap(supervisor, by_fd[fd])
+    wait_s = 0.05 if supervisor.waiters else until - time.monotonic()
+    ready = {fd for fd, _ in poll.poll(max(wait_s, 0.01) * 1000)}
+    # Who has died is known before anybody is told of it, or asked to end.
+    for fd in ready & by_fd.keys():
+        if reap(by_fd[fd]):
+            supervisor.next_look = supervisor.next_scan = 0.0
+    if events in ready:
+        supervisor.step("drivers' events", natives.drain, None)
+    if clients.listener.fileno() in ready:
+        supervisor.step("clients", clients.accept, None)
+    for connection, request in supervisor.step("requests", clients.take, ()):
+        serve = partial(_serve, supervisor, connection, request)
+        if not supervisor.step(request.do, serve, False):
+            connection.close()
 
 
 def _nr_installed(supervisor: Supervisor) -> int:
@@ -144,177 +174,98 @@ def _nr_installed(supervisor: Supervisor) -> int:
 
 
 def scan(supervisor: Supervisor) -> None:
-    """Look for devices: new ones get a bridge, if they need one; what has gone loses it."""
+    """Look for devices: new ones get a bridge, if they need one; what has gone loses it.
+
+    A kind that cannot be looked for stays as it is.
+    """
     supervisor.nr_installed = _nr_installed(supervisor)
     supervisor.next_scan = time.monotonic() + (SCAN_S if supervisor.header else LOOK_S)
-    for kind in supervisor.wanted:
-        try:
-            bridges = discover(kind, supervisor.mailbox)
-            natives = supervisor.natives.take(kind, bridges, supervisor.children)
-        except PykexecError as error:
-            _say(f"{kind}: {describe(error)}")
-            continue
-        found = {bridge.name: bridge for bridge in bridges if bridge.name not in natives}
-        for name, bridge in found.items():
-            known = supervisor.children.get(name)
-            if known and known.bridge == bridge:
-                continue
-            if known:
-                end(known)  # The same device under another handle: its driver was connected anew.
+    for kind in sorted(supervisor.wanted):
+        supervisor.step(kind, partial(_scan, supervisor, kind), None)
+
+
+def _scan(supervisor: Supervisor, kind: str) -> None:
+    bridges = discover(kind, supervisor.mailbox)
+    natives = supervisor.natives.take(kind, bridges, supervisor.children)
+    found = {bridge.name: bridge for bridge in bridges if bridge.name not in natives}
+    gone = [
+        child
+        for name, child in supervisor.children.items()
+        # The same device under another handle: its driver was connected anew.
+        if child.bridge.kind == kind and child.bridge != found.get(name)
+    ]
+    _end(supervisor, gone)
+    for name, bridge in found.items():
+        if name not in supervisor.children:
             supervisor.children[name] = Child(bridge)
-        for name, child in list(supervisor.children.items()):
-            if child.bridge.kind == kind and name not in found:
-                end(child)
-                del supervisor.children[name]
 
 
-def start(child: Child) -> None:
-    """Fork the process that serves the bridge."""
-    stop_read, stop_write = os.pipe2(os.O_CLOEXEC)
-    fault_read, fault_write = os.pipe2(os.O_CLOEXEC)
-    child.started = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.close(stop_write)
-            serve(child.bridge, stop_read)
-            code = 0
-        except PykexecError as error:
-            os.write(fault_write, describe(error).encode()[:1000])
-        except BaseException as error:
-            os.write(fault_write, repr(error).encode()[:1000])
-        finally:
-            os._exit(code)
-    os.close(stop_read)
-    os.close(fault_write)
-    child.pid, child.pidfd = pid, os.pidfd_open(pid)
-    child.stop_fd, child.fault_fd = stop_write, fault_read
-
-
-def reap(supervisor: Supervisor, child: Child) -> None:
-    """Its process has ended: note why, and when to try again."""
-    _, status = os.waitpid(child.pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    said = os.read(child.fault_fd, 1000).decode(errors="replace")
-    _forget_process(child)
-    state.withdraw(child.bridge)
-    now = time.monotonic()
-    if now - child.started > _STEADY_S:
-        child.failures = 0
-    if code == 0:  # The device has gone, or another medium is in it: look again.
-        child.fault = ""
-        child.again = now + _PAUSES_S[min(child.failures + 1, len(_PAUSES_S) - 1)]
-        supervisor.next_look = supervisor.next_scan = now
-        return
-    child.fault = said or f"ended by signal {-code}" if code < 0 else said or f"exit code {code}"
-    child.again = now + _PAUSES_S[min(child.failures, len(_PAUSES_S) - 1)]
-    child.failures += 1
-    _say(f"{child.bridge.name}: {child.fault}; again in {child.again - now:g} s")
-
-
-def end(*children: Child) -> None:
-    """Have the bridges end by themselves, all at once, or by force."""
-    served = [child for child in children if child.pid]
-    for child in served:
-        os.write(child.stop_fd, b"\0")  # Closing is no word: siblings have inherited the pipe.
-    deadline = time.monotonic() + _GRACE_S
-    for child in served:
-        poll = select.poll()
-        poll.register(child.pidfd, select.POLLIN)
-        if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
-            _say(f"{child.bridge.name}: does not end, killed")
-            os.kill(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
-        _forget_process(child)
-        state.withdraw(child.bridge)
+def _end(supervisor: Supervisor, children: list[Child]) -> list[dict[str, Any]]:
+    """End them and forget them; rows of those that did not end well."""
+    bad = end(*children)
     for child in children:
-        release(child.bridge)
+        del supervisor.children[child.bridge.name]
+    return [_row(child.bridge, FAILED, child.fault) for child in bad]
 
 
-def _forget_process(child: Child) -> None:
-    for fd in (child.pidfd, child.stop_fd, child.fault_fd):
-        if fd >= 0:
-            os.close(fd)
-    child.pid, child.pidfd, child.stop_fd, child.fault_fd = 0, -1, -1, -1
-
-
-def _accept(supervisor: Supervisor, listener: socket.socket) -> None:
-    connection, _ = listener.accept()
-    connection.settimeout(2)
-    try:
-        request = json.loads(connection.makefile("rb").readline(_REQUEST_MAX))
-        do, kinds = request["do"], tuple(request.get("kinds", ()))
-        wait_s = float(request.get("wait_s", 0))
-    except (OSError, ValueError, KeyError, TypeError):
-        connection.close()  # No client of ours.
-        return
-    if do == "ensure":
-        supervisor.wanted |= set(kinds)
+def _serve(supervisor: Supervisor, connection: socket.socket, request: Request) -> bool:
+    if request.do == "ensure":
+        supervisor.wanted |= set(request.kinds)
         scan(supervisor)
-        supervisor.waiters.append(Waiter(connection, kinds, time.monotonic() + wait_s))
-        return
-    if do == "stop":
-        _stop(supervisor, kinds)
-    elif do == "release":
-        _release(supervisor, request.get("handle", 0))
-    _answer(supervisor, connection)
+        until = time.monotonic() + request.wait_s
+        supervisor.waiters.append(Waiter(connection, request.kinds, until))
+        return True
+    bad = []
+    if request.do == "stop":
+        bad = _stop(supervisor, request.kinds)
+    elif request.do == "release":
+        _release(supervisor, request.handle)
+    answer(connection, rows(supervisor) + bad)
+    return True
 
 
-def _stop(supervisor: Supervisor, kinds: tuple[str, ...]) -> None:
+def _stop(supervisor: Supervisor, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
     supervisor.wanted -= set(kinds)
     ending = [child for child in supervisor.children.values() if child.bridge.kind in kinds]
-    end(*ending)
-    for child in ending:
-        del supervisor.children[child.bridge.name]
-    supervisor.natives.end(kinds)
+    bad = _end(supervisor, ending)
+    supervisor.step("drivers", lambda: supervisor.natives.end(kinds), None)
     supervisor.ended = not supervisor.wanted
+    return bad
 
 
 def _release(supervisor: Supervisor, handle: int) -> None:
-    ending = [child for child in supervisor.children.values() if child.bridge.handle == handle]
-    end(*ending)
-    for child in ending:
-        del supervisor.children[child.bridge.name]
-    supervisor.natives.release(handle)
+    _end(supervisor, [c for c in supervisor.children.values() if c.bridge.handle == handle])
+    supervisor.step("drivers", lambda: supervisor.natives.release(handle), None)
     # Not to be found again before the one who asked has taken it away.
     supervisor.next_look = time.monotonic() + LOOK_S
 
 
 def _answer_settled(supervisor: Supervisor) -> None:
+    if not supervisor.waiters:
+        return
+    now = time.monotonic()
+    found = rows(supervisor)
     for waiter in list(supervisor.waiters):
-        states = [row["state"] for row in rows(supervisor) if row["kind"] in waiter.kinds]
-        if STARTING in states and time.monotonic() < waiter.deadline:
-            continue
-        supervisor.waiters.remove(waiter)
-        _answer(supervisor, waiter.connection)
-
-
-def _answer(supervisor: Supervisor, connection: socket.socket) -> None:
-    with connection:
-        try:
-            connection.sendall(json.dumps(rows(supervisor)).encode() + b"\n")
-        except OSError:
-            pass  # It no longer listens.
+        states = [row["state"] for row in found if row["kind"] in waiter.kinds]
+        if STARTING not in states or now >= waiter.deadline:
+            supervisor.waiters.remove(waiter)
+            answer(waiter.connection, found)
 
 
 def rows(supervisor: Supervisor) -> list[dict[str, Any]]:
     """One a device, as supervisor.ensure() describes them."""
-    published = {record["name"]: record for record in state.records()}
+    published = {r["name"]: r for r in supervisor.step("records", state.records, ())}
     found = []
     for name, child in supervisor.children.items():
         record = published.get(name, {})
         up = child.pid and record.get("pid") == child.pid
         doing = UP if up else FAILED if child.fault and child.failures else STARTING
-        row = {"kind": child.bridge.kind, "name": name, "handle": child.bridge.handle}
-        found.append({**(record if up else {}), **row, "state": doing, "fault": child.fault})
-    found += [{**record, "state": UP, "fault": ""} for record in supervisor.natives.records()]
+        found.append({**(record if up else {}), **_row(child.bridge, doing, child.fault)})
+    natives = supervisor.step("drivers", supervisor.natives.records, ())
+    found += [{**record, "state": UP, "fault": ""} for record in natives]
     return sorted(found, key=lambda row: str(row["name"]))
 
 
-def _say(line: str) -> None:
-    """On standard error, which is the console's."""
-    try:
-        os.write(2, f"bridge: {line}\n".encode())
-    except OSError:
-        pass
+def _row(bridge: Bridge, doing: str, fault: str) -> dict[str, Any]:
+    row = {"kind": bridge.kind, "name": bridge.name, "handle": bridge.handle}
+    return {**row, "state": doing, "fault": fault}

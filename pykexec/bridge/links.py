@@ -8,30 +8,39 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from pykexec.disk.gpt import Table
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.device_path_node import HARD_DRIVE, HARD_DRIVE_FORMAT, Node, hard_drive_node
 from pykexec.errors import FormatError
+from pykexec.steps import attempt
 
 SECTOR = 512  # sysfs counts in these, whatever the disk's blocks are
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#+-.:=@_")
 _MBR_FORMAT, _MBR_SIGNATURE_TYPE = 1, 1
 _MBR_SIGNATURE = slice(440, 444)
-_NAME_MAX = 255
+_NAME_MAX = 255  # bytes
+_OFFSET_MAX = 2**63 - 1  # off_t
+_READ_MAX = 1 << 24
 
 
 def escape(text: str) -> str:
     r"""text as a file name: what udev does not let through is spelled \xNN, of its UTF-8.
 
     Parentheses and commas of device paths are let through, too; they are no trouble to anybody.
+    What a terminal would obey (controls, directions of writing) is spelled out.
     """
-    spelled = (
-        char if char in _PLAIN or char in "(),{}" or ord(char) > 0x7F else rf"\x{ord(char):02x}"
-        for char in text
-    )
-    name = "".join(spelled)
+    name = "".join(char if _is_plain(char) else _spelled(char) for char in text)
     return name.replace(".", r"\x2e") if name in (".", "..") else name
+
+
+def _is_plain(char: str) -> bool:
+    return char in _PLAIN or char in "(),{}" or (ord(char) > 0x7F and char.isprintable())
+
+
+def _spelled(char: str) -> str:
+    return "".join(rf"\x{byte:02x}" for byte in char.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,11 @@ def partition_path(
 
 @dataclass(slots=True)
 class Links:
-    """The links of one disk; refresh() makes them what they should be, remove() takes them away."""
+    """The links of one disk; refresh() makes them what they should be, remove() takes them away.
+
+    They are decoration, made of what strangers wrote on a disk: whatever is wrong with them is a
+    line, and no end of anything.
+    """
 
     name: str
     node: str
@@ -93,12 +106,16 @@ class Links:
 
     def refresh(self) -> None:
         """Look at disk and partitions anew."""
-        wanted = {link: node for link, node in self._wanted() if len(_base(link)) <= _NAME_MAX}
+        names = attempt(self._what("names"), lambda: list(self._wanted()), ())
+        wanted = {link: node for link, node in names if _fits(link)}
         for link in [link for link, node in self.made.items() if wanted.get(link) != node]:
             self._unlink(link)
         for link, node in wanted.items():
             if link not in self.made:
-                self._link(link, node)
+                attempt(self._what(link), partial(self._link, link, node), None)
+
+    def _what(self, part: str) -> str:
+        return f"{self.name}: links: {part}"
 
     def remove(self) -> None:
         """Take away every link that was made here."""
@@ -127,7 +144,9 @@ class Links:
 
     def _wanted(self) -> Iterator[tuple[str, str]]:
         found = volumes(self.node, self.sysfs)
-        mbr, table = self._tables(found[0]) if found else (b"", None)
+        nothing: tuple[bytes, Table | None] = b"", None
+        tables = self._what("partition table")
+        mbr, table = attempt(tables, lambda: self._tables(found[0]), nothing) if found else nothing
         guids = (
             {partition.number: partition for partition in table.partitions if table}
             if table
@@ -146,7 +165,8 @@ class Links:
                 if partition.name:
                     yield f"disk/by-partlabel/{escape(partition.name)}", volume.node
             # A disk with partitions may look like a file system, too: hybrid ISO images do.
-            yield from self._file_system(volume)
+            what = self._what(f"file system of {volume.node}")
+            yield from attempt(what, partial(self._file_system, volume), ())
 
     def _tables(self, disk: Volume) -> tuple[bytes, Table | None]:
         from pykexec.disk.gpt import read_gpt
@@ -159,22 +179,24 @@ class Links:
         except (OSError, FormatError):
             return b"", None
 
-    def _file_system(self, volume: Volume) -> Iterator[tuple[str, str]]:
+    def _file_system(self, volume: Volume) -> list[tuple[str, str]]:
         from pykexec.disk.probe import probe
 
         try:
             with _Device(os.path.join(self.dev, volume.node)) as device:
                 found = probe(device.read)
         except OSError:
-            return
-        if found and found.uuid:
-            yield f"disk/by-uuid/{escape(found.uuid)}", volume.node
-        if found and found.label:
-            yield f"disk/by-label/{escape(found.label)}", volume.node
+            return []
+        names = {"by-uuid": found.uuid, "by-label": found.label} if found else {}
+        return [(f"disk/{by}/{escape(name)}", volume.node) for by, name in names.items() if name]
 
 
 def _base(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _fits(link: str) -> bool:
+    return len(os.fsencode(_base(link))) <= _NAME_MAX
 
 
 class _Device:
@@ -190,5 +212,7 @@ class _Device:
         os.close(self._fd)
 
     def read(self, offset: int, size: int) -> bytes:
-        """size bytes, fewer at the end."""
-        return os.pread(self._fd, size, offset) if offset >= 0 else b""
+        """size bytes, fewer at the end; none where no disk can have any, or more than it has."""
+        if not 0 <= offset <= _OFFSET_MAX or not 0 <= size <= _READ_MAX:
+            return b""
+        return os.pread(self._fd, size, offset)

@@ -10,12 +10,12 @@ import logging
 import socket
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pykexec.bridge import NATIVE, Bridge, state
-from pykexec.errors import PykexecError
 from pykexec.firmware import native
-from pykexec.log import describe
+from pykexec.steps import attempt, words
 
 if TYPE_CHECKING:
     from pykexec.bridge.native_names import Names
@@ -34,6 +34,7 @@ class _Served:
     bridge: Bridge
     device: native.Device
     names: Names
+    publisher: state.Publisher
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,6 +56,7 @@ class Natives:
         What no driver serves is offered to them, except what is bridged: it has a process. Where
         the configuration wants no such drivers, devices are taken from them.
         """
+        taken: set[str] = set()
         found: dict[str, _Served] = {}
         if native.is_there():
             if allowed := native.is_allowed():
@@ -69,12 +71,15 @@ class Natives:
                     native.bind(handle)
                 device = native.device(handle)
                 if device and device.kind == kind:
-                    found[bridge.name] = self._serve(bridge, device, index)
+                    taken.add(bridge.name)  # Whatever its names come to: it can have no bridge.
+                    serve = partial(self._serve, bridge, device, index)
+                    if served := attempt(f"bridge: {bridge.name}", serve, None):
+                        found[bridge.name] = served
         for name, served in list(self.served.items()):
             if served.bridge.kind == kind and name not in found:
                 self._forget(name)
         self.served |= found
-        return set(found)
+        return taken
 
     def _serve(self, bridge: Bridge, device: native.Device, index: int) -> _Served:
         from pykexec.bridge.native_names import make_names
@@ -88,7 +93,8 @@ class Natives:
         self._uevents = self._uevents or open_uevents()
         names = make_names(self.mailbox, bridge, device, index)
         # Naming a network interface is renaming it.
-        served = _Served(bridge, native.device(device.handle) or device, names)
+        renamed = native.device(device.handle) or device
+        served = _Served(bridge, renamed, names, state.Publisher(bridge))
         self._refresh(served)
         return served
 
@@ -105,6 +111,7 @@ class Natives:
     def look(self) -> bool:
         """See to what no event tells of; is a device no longer the one that it was?"""
         for served in self.served.values():
+            served.publisher.again()
             if served.names.polls:
                 self._refresh(served)
         return any(native.device(s.device.handle) != s.device for s in self.served.values())
@@ -112,22 +119,21 @@ class Natives:
     def _refresh(self, served: _Served, told: bool = False) -> None:
         try:
             facts = served.names.refresh(told)
-        except (PykexecError, OSError) as error:
-            log.info("%s: %s", served.bridge.name, describe(error))  # look() finds out why.
+        except Exception as error:  # What is on a disk may be anything; look() finds out.
+            log.info("%s: %s", served.bridge.name, words(error))
             return
         facts = {**facts, "handle": served.device.handle, "pid": 0, "by": NATIVE}
         facts["driver"] = served.device.driver
         if facts != served.facts:
             served.facts = facts
-            state.publish(served.bridge, **facts)
+            served.publisher.say(**facts)
 
     def end(self, kinds: Container[str]) -> None:
         """Take the devices of these kinds from the drivers: the firmware alone has them then."""
         for name, served in list(self.served.items()):
             if served.bridge.kind in kinds:
                 self._forget(name)
-                native.unbind(served.device.handle)
-                served.names.leave()
+                attempt(f"bridge: {name}", partial(_leave, served), None)
 
     def release(self, handle: int) -> None:
         """Take a device from its driver that is about to be taken away altogether."""
@@ -146,8 +152,13 @@ class Natives:
 
     def _forget(self, name: str) -> None:
         served = self.served.pop(name)
-        served.names.remove()
-        state.withdraw(served.bridge)
+        attempt(f"bridge: {name}", served.names.remove, None)
+        attempt(f"bridge: {name}", partial(state.withdraw, served.bridge), None)
+
+
+def _leave(served: _Served) -> None:
+    native.unbind(served.device.handle)
+    served.names.leave()
 
 
 def _load(kind: str) -> None:

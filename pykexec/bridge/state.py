@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pykexec.bridge import Bridge
+from pykexec.log import describe
+from pykexec.steps import on_stderr
 
 DIRECTORY = "/run/pykexec/bridges"
 
@@ -15,7 +19,7 @@ DIRECTORY = "/run/pykexec/bridges"
 def publish(bridge: Bridge, directory: str = DIRECTORY, **facts: Any) -> None:
     """Say that this process serves bridge, and what Linux has of it (its node, for example).
 
-    Facts are JSON values; the file is replaced as a whole.
+    Facts are JSON values; the file is replaced as a whole. OSError leaves the old one as it is.
     """
     record = {
         "kind": bridge.kind,
@@ -25,10 +29,51 @@ def publish(bridge: Bridge, directory: str = DIRECTORY, **facts: Any) -> None:
         **facts,
     }
     os.makedirs(directory, exist_ok=True)
-    path = _path(directory, bridge.name)
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(record, file)
-    os.replace(f"{path}.new", path)
+    replace(_path(directory, bridge.name), json.dumps(record).encode())
+
+
+def replace(path: str, data: bytes) -> None:
+    """Have a file with data at path, all of it or, with OSError, what was there before."""
+    new = f"{path}.new"
+    try:
+        with open(new, "wb") as file:
+            file.write(data)
+        os.replace(new, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+@dataclass(slots=True)
+class Publisher:
+    """publish() for a bridge that is in use: where it cannot be said the device goes on.
+
+    That is told once, and done when again() is called and there is room.
+    """
+
+    bridge: Bridge
+    directory: str = DIRECTORY
+    _owed: dict[str, Any] | None = None
+    _told: bool = False
+
+    def say(self, **facts: Any) -> None:
+        """Publish facts, now or later."""
+        self._owed = facts
+        self.again()
+
+    def again(self) -> None:
+        """Publish what could not be published, if that is so."""
+        if self._owed is None:
+            return
+        try:
+            publish(self.bridge, self.directory, **self._owed)
+        except OSError as error:
+            if not self._told:
+                on_stderr(f"bridge: {self.bridge.name}: cannot say what it is: {describe(error)}")
+            self._told = True
+            return
+        self._owed, self._told = None, False
 
 
 def withdraw(bridge: Bridge, directory: str = DIRECTORY) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from pykexec.bridge import SOCKET
 from pykexec.config.bridges import KINDS
-from pykexec.errors import FirmwareError, PykexecError
-from pykexec.log import describe
+from pykexec.errors import FirmwareError
+from pykexec.steps import attempt
 
 WAIT_S = 20.0
 _START_S = 10.0
+_SPAWN_S = 1.0
 _ANSWER_S = 20.0  # Probing a driver of the kernel takes its time.
 _ANSWER_MAX = 1 << 20
 
@@ -81,7 +82,7 @@ def _ask(request: dict[str, Any], wait_s: float, start: bool = False) -> list[di
 
 def _connect(start: bool) -> socket.socket | None:
     deadline = time.monotonic() + _START_S
-    started = False
+    spawn_at = 0.0
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -91,9 +92,10 @@ def _connect(start: bool) -> socket.socket | None:
             connection.close()
         if not start:
             return None
-        if not started:
+        if time.monotonic() >= spawn_at:
+            # Once more: bridges of one that was killed may still be ending, and it waits for none.
             _spawn()
-            started = True
+            spawn_at = time.monotonic() + _SPAWN_S
         if time.monotonic() > deadline:
             raise FirmwareError(errno.ETIMEDOUT, "the supervisor does not start", SOCKET)
         time.sleep(0.02)
@@ -113,9 +115,7 @@ def _detached(do: Callable[[], object]) -> None:
         return
     try:
         os.setsid()
-        if os.fork() == 0:
-            do()
-    except (PykexecError, OSError) as error:
-        os.write(2, f"bridge: {describe(error)}\n".encode())
+        if attempt("bridge", os.fork, -1) == 0:
+            attempt("bridge", do, None)
     finally:
         os._exit(0)

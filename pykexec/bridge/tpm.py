@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from pykexec._native import ffi, lib
 from pykexec.bridge import Bridge
-from pykexec.bridge.state import publish
+from pykexec.bridge.state import Publisher, replace
 from pykexec.bridge.window import Port, open_port
 from pykexec.errors import FirmwareError, PykexecError, TpmError
 from pykexec.firmware.info import read_tpm_info
@@ -74,6 +74,7 @@ def _run(
     bridge: Bridge, mailbox: Mailbox, port: Port, fd: int, stop_fd: int, links: dict[str, str]
 ) -> None:
     idle_ms, log_size = _STARTING_MS, -1
+    publisher = Publisher(bridge)
     while True:
         result = lib.pk_vtpm_serve(fd, port.pointer, stop_fd, idle_ms)
         if result == 0:
@@ -83,10 +84,10 @@ def _run(
         if result < 0:
             raise FirmwareError(-result, os.strerror(-result), "TPM command")
         log_size = refresh_event_log(mailbox, log_size)
+        publisher.again()
         if idle_ms == _STARTING_MS and all(map(os.path.exists, links.values())):
             link(links)
-            publish(
-                bridge,
+            publisher.say(
                 node=links[RAW_DEVICE],
                 resource_manager=links[RESOURCE_MANAGER],
                 event_log=EVENT_LOG if log_size > 0 else "",
@@ -97,20 +98,18 @@ def _run(
 def refresh_event_log(mailbox: Mailbox, old_size: int, path: str = EVENT_LOG) -> int:
     """Write the firmware's event log to path if its size is not old_size; its size.
 
-    0, with a warning, where there is none to be had: the TPM is of use without.
+    0, with a warning, where there is none to be had, or no room for it: the TPM is of use without.
     """
     try:
         if event_log_size(mailbox) == old_size:
             return old_size
         data = read_event_log(mailbox).data
-    except FirmwareError as error:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        replace(path, data)
+    except OSError as error:
         if old_size != 0:
-            log.warning("event log: %s", error.strerror)
+            log.warning("event log: %s", describe(error))
         return 0
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.new", "wb") as file:
-        file.write(data)
-    os.replace(f"{path}.new", path)
     return len(data)
 
 
