@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pykexec._native import CData
 
 UBLK_CONTROL = "/dev/ublk-control"
+FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
 _SOCKET_BUFFER = 4 << 20
 _REQUEST_MAX = 1 << 20
 # Linux notices the end of a process whose requests are all under way by their timeout, 30 s.

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: shows where it runs, then starts the payload that is configured, or asks."""
+"""The agent: shows where it runs, then starts the payload that is configured, or asks.
+
+A step that fails is a line. What only informs or helps is left out then; what decides falls back to
+what grants less; and where the payload cannot be started the configured failure action is taken.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
+from functools import partial
 
 from pykexec.config.agent import (
     EMBEDDED_PATH,
@@ -16,14 +20,19 @@ from pykexec.config.agent import (
     read_embedded,
     resolve_config,
 )
-from pykexec.errors import NotResidentError, PykexecError
+from pykexec.errors import NotResidentError
 from pykexec.firmware import native
 from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.guest.ends import final_action, leave_for, without_shell
-from pykexec.log import describe, marker
+from pykexec.log import marker
+from pykexec.steps import attempt, on_stderr, words
 
 BRIDGES_NEED = 48 << 20  # bytes: three processes, and a payload beside them
+
+NOTHING_GRANTED = AgentConfig(failure_action="boot-next", shell=False)
+"""What is in force where the embedded configuration cannot be had."""
+_PAUSES_S = (0.1, 0.5, 1.0)
 
 # What the agent does next.
 SHELL = "shell"
@@ -35,20 +44,20 @@ def run(spent_s: float) -> None:
     """One life of the agent; spent_s is the processor time that PID 1 took before it."""
     mailbox, info = _connect()
     if mailbox:
-        show(mailbox)
+        attempt("pykexec: summary", partial(show, mailbox), None)
     # process_time() starts anew in a fork.
     print(marker("agent", "time", round((spent_s + time.process_time()) * 1000)))
     print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
     print(marker("agent", "ready"), flush=True)
     config = load_config(mailbox, info)
-    native.allow(config.native)
-    if config.attest:
-        from pykexec.guest.attest import remember
-
-        remember()
+    attempt("pykexec: native", partial(native.allow, config.native), None)
+    if config.attest and not attempt("pykexec: attestation", _remember, False):
+        # Should the agent crash, somebody might be let in who must not be.
+        leave_for(mailbox, without_shell(config))
+        return
     step = decide(config, info)
     if mailbox:
-        start_bridges(config)
+        attempt("pykexec: bridges", partial(start_bridges, config), None)
     if info and info.outcome.nr_runs:
         print(f"last end: {info.outcome}")
     if step == PAYLOAD and mailbox:
@@ -57,6 +66,13 @@ def run(spent_s: float) -> None:
         fail(mailbox, config)
     else:
         attend(mailbox, config)
+
+
+def _remember() -> bool:
+    from pykexec.guest.attest import remember
+
+    remember()
+    return True
 
 
 def start_bridges(config: AgentConfig) -> None:
@@ -70,10 +86,7 @@ def start_bridges(config: AgentConfig) -> None:
     if free < BRIDGES_NEED:
         print(f"bridges: not started, {free >> 20} MiB of memory are too few for them")
         return
-    try:
-        begin(*config.bridges)
-    except PykexecError as error:
-        print(f"pykexec: {describe(error)}", file=sys.stderr)
+    begin(*config.bridges)
 
 
 def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:
@@ -90,12 +103,17 @@ def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:
 
 
 def _connect() -> tuple[Mailbox | None, FirmwareInfo | None]:
-    try:
-        mailbox = Mailbox()
-    except NotResidentError as error:
-        print(f"not under live boot services: {error.strerror}")
-        return None, None
-    return mailbox, read_info(mailbox)
+    for pause_s in _PAUSES_S:
+        try:
+            mailbox = Mailbox()
+            return mailbox, read_info(mailbox)
+        except NotResidentError as error:
+            print(f"not under live boot services: {error.strerror}")
+            break
+        except Exception as error:
+            on_stderr(f"pykexec: {words(error)}")
+            time.sleep(pause_s)
+    return None, None
 
 
 def show(mailbox: Mailbox) -> None:
@@ -130,13 +148,13 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
     measured is reported and leaves the embedded one in force. A faulty embedded one grants
     nothing: no payload, no shell.
     """
-    embedded = read_embedded()
     try:
+        embedded = read_embedded()
         base = resolve_config(embedded, None)
-        native.allow(base.native)
-    except PykexecError as error:
-        print(f"pykexec: {describe(error)}", file=sys.stderr)
-        return AgentConfig(failure_action="boot-next", shell=False)
+    except Exception as error:
+        on_stderr(f"pykexec: {words(error)}")
+        return NOTHING_GRANTED
+    attempt("pykexec: native", partial(native.allow, base.native), None)
     if base.locked or not mailbox or not info:
         return base
     from pykexec.net.boot_server import network_origin
@@ -149,8 +167,8 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
             return network_config(mailbox, info, origin, base)
         if info.boot_volume:
             return resolve_config(embedded, _override(mailbox, info))
-    except PykexecError as error:
-        print(f"pykexec: {describe(error)}", file=sys.stderr)
+    except Exception as error:  # What a volume or a server has for us may be anything.
+        on_stderr(f"pykexec: {words(error)}")
     return base
 
 
@@ -179,7 +197,8 @@ def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
     from pykexec.guest.console import wait_for_key
     from pykexec.guest.payload import start_payload
 
-    if config.shell and config.timeout_s and wait_for_key(config.timeout_s):
+    wait = partial(wait_for_key, config.timeout_s)
+    if config.shell and config.timeout_s and attempt("pykexec: console", wait, False):
         attend(mailbox, config, menu_first=True)
         return
     if not config.shell and config.timeout_s:
@@ -210,9 +229,11 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
         leave_for(mailbox, without_shell(config))
         return
     if not menu_first:
-        shell()
-    while True:
-        menu(mailbox, config)
+        attempt("pykexec: shell", shell, None)
+    while os.isatty(0):
+        attempt("pykexec: menu", partial(menu, mailbox, config), None)
+    # The terminal is gone, and whoever sat at it.
+    leave_for(mailbox, final_action(config))
 
 
 def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
@@ -224,18 +245,23 @@ def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
 
 def rescue() -> None:
     """After a crash: a shell if the embedded configuration allows one, else the firmware."""
-    embedded = read_embedded()
-    try:
-        config = AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
-    except PykexecError:
-        config = AgentConfig(failure_action="boot-next", shell=False)
-    try:
-        mailbox = Mailbox()
-    except PykexecError:
-        mailbox = None
+    config, mailbox = _embedded_config(), attempt("pykexec", Mailbox, None)
     if config.shell and os.isatty(0) and may_enter(mailbox, config):
         from pykexec.guest.menu import shell
 
         shell()
         return
     leave_for(mailbox, without_shell(config))
+
+
+def give_up() -> None:
+    """After crash upon crash, or where not even a process can be had: the firmware."""
+    leave_for(attempt("pykexec", Mailbox, None), without_shell(_embedded_config()))
+
+
+def _embedded_config() -> AgentConfig:
+    def read() -> AgentConfig:
+        embedded = read_embedded()
+        return AgentConfig() if embedded is None else parse_config(embedded, EMBEDDED_PATH)
+
+    return attempt("pykexec", read, NOTHING_GRANTED)

@@ -15,6 +15,7 @@ from pykexec.config.attest import AttestConfig
 from pykexec.errors import DeniedError, FirmwareError, PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, print_marker
+from pykexec.steps import on_stderr, words
 
 if TYPE_CHECKING:
     from pykexec.attest.client import Answer
@@ -55,8 +56,8 @@ def spend_for_a_person(mailbox: Mailbox | None, linux_tpm: str = _RESOURCE_MANAG
         spend(Tpm(transmit), mailbox, SHELL_EVENT)
         if mailbox:
             _remove_ramdisks(mailbox)
-    except PykexecError as error:
-        print(f"pykexec: no shell: {describe(error)}", file=sys.stderr, flush=True)
+    except Exception as error:  # Whatever keeps it from being spent.
+        on_stderr(f"pykexec: no shell: {words(error)}")
         return False
     return True
 

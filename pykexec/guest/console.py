@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import struct
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any, TextIO
+
+from pykexec.steps import attempt
 
 CONSOLE_ACTIVE = "/sys/class/tty/console/active"
 
@@ -19,19 +26,36 @@ _SERIAL_STRUCT_SIZE = 72
 _SERIAL_IRQ_OFFSET = 12
 
 
-def open_console() -> None:
-    """Make the last active console standard input, output and error.
+class _Said(io.FileIO):
+    """What is written to a console that may be gone: nothing depends on it."""
 
-    The firmware keeps all legacy interrupts, so writes to a serial port fail
-    with EIO until it is polled (irq 0); that can be set only while nobody,
-    /dev/console included, has it open.
+    def write(self, data: Any, /) -> int:
+        """All of data is written as far as anybody has to know."""
+        try:
+            super().write(data)
+        except OSError:
+            pass
+        return len(memoryview(data).cast("B"))
+
+
+def open_console() -> None:
+    """Make a console standard input, output and error: the last active one that can be written.
+
+    One that cannot is none, and nobody sits at it. Where there is no other, it is /dev/null.
     """
     for fd in range(3):
         _close(fd)
-    device = console_device()
-    if device.startswith("/dev/ttyS"):
-        _poll_if_mute(device)
-    fd = _open(device)
+    attempt("console", _open_console, None)
+    sys.stdin = attempt(
+        "console", lambda: open(0, encoding="utf-8", errors="replace", closefd=False), io.StringIO()
+    )
+    sys.stdout, sys.stderr = (
+        attempt("console", partial(_text, fd), io.StringIO()) for fd in (1, 2)
+    )
+
+
+def _open_console() -> None:
+    fd = _usable(reversed(_active_devices()))
     for target in range(3):
         if fd == target:
             os.set_inheritable(fd, True)  # Python opens everything close-on-exec.
@@ -39,26 +63,52 @@ def open_console() -> None:
             os.dup2(fd, target)
     if fd > 2:
         os.close(fd)
-    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)
 
 
-def console_device() -> str:
-    """The device behind /dev/console: the last word of the kernel's list."""
-    devices = _active_devices()
-    return devices[-1] if devices else "/dev/null"
+def _text(fd: int) -> TextIO:
+    raw = io.BufferedWriter(_Said(fd, "w", closefd=False))
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
+
+
+def _usable(devices: Iterable[str]) -> int:
+    """Of an open device that takes what is written to it.
+
+    The firmware keeps all legacy interrupts, so writes to a serial port fail with EIO until it is
+    polled (irq 0); that can be set only while nobody, /dev/console included, has it open. Those to
+    a port that the machine does not have fail ever after.
+    """
+    for device in devices:
+        if device.startswith("/dev/ttyS"):
+            _poll_if_mute(device)
+        try:
+            fd = os.open(device, os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            continue
+        if takes_words(fd):
+            return fd
+        os.close(fd)
+    return os.open("/dev/null", os.O_RDWR)
+
+
+def takes_words(fd: int) -> bool:
+    """Could something be written? Nothing is: a terminal that is none says so all the same."""
+    try:
+        os.write(fd, b"")
+    except OSError:
+        return False
+    return True
 
 
 def mirror(text: str) -> None:
     """Show text on the other consoles of the command line: on a screen beside a serial line."""
-    for device in _active_devices()[:-1]:
+    for device in _active_devices():
         try:
             fd = os.open(device, os.O_WRONLY | os.O_NOCTTY)
         except OSError:
             continue
         try:
-            os.write(fd, text.encode())
+            if not os.path.sameopenfile(fd, 1):
+                os.write(fd, text.encode(errors="backslashreplace"))
         except OSError:
             pass  # A mute serial port: its reader has the other console.
         finally:
@@ -71,13 +121,6 @@ def _active_devices() -> list[str]:
             return [f"/dev/{name}" for name in file.read().split()]
     except OSError:
         return []
-
-
-def _open(device: str) -> int:
-    try:
-        return os.open(device, os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return os.open("/dev/null", os.O_RDWR)
 
 
 def _close(fd: int) -> None:
@@ -136,23 +179,28 @@ def reclaim_terminal() -> None:
 
 
 def wait_for_key(seconds: int) -> bool:
-    """Was a key pressed within seconds? Shows a countdown."""
+    """Was a key pressed within seconds? Shows a countdown.
+
+    The end of what can be read and an error are no keys: nobody is there.
+    """
     import select
     import termios
     import tty
 
     try:
         saved = termios.tcgetattr(0)
-    except termios.error:
+        tty.setcbreak(0, termios.TCSAFLUSH)
+    except (OSError, termios.error):
         return False
-    tty.setcbreak(0, termios.TCSAFLUSH)
     try:
         for left in range(seconds, 0, -1):
             print(f"\rstarting in {left} s, press a key for the menu ", end="", flush=True)
             if select.select([0], [], [], 1.0)[0]:
-                os.read(0, 64)
-                return True
+                return bool(os.read(0, 64))
+        return False
+    except OSError:
         return False
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)
         print()

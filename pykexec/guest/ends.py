@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from pykexec.config.agent import AgentConfig
-from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.log import describe
+from pykexec.steps import attempt
 
 
 def final_action(config: AgentConfig) -> str:
@@ -30,9 +28,7 @@ def leave_for(mailbox: Mailbox | None, action: str) -> None:
     from pykexec.kexec.leave import leave
 
     if mailbox:
-        try:
-            leave(mailbox, Action(enum_member(Action, action)))
-        except PykexecError as error:
-            print(f"pykexec: {describe(error)}", file=sys.stderr)
+        chosen = Action(enum_member(Action, action))
+        attempt("pykexec", lambda: leave(mailbox, chosen), None)
     os.sync()
     lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)

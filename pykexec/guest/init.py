@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PID 1 of the initramfs: mounts, modules, console; then the agent, again and again."""
+"""PID 1 of the initramfs: mounts, modules, console; then the agent, again and again.
+
+The kernel ends with it, so it does not end: a step that fails is a line, a process that cannot be
+had is tried again after a pause, and when nothing helps the firmware has the machine again.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.linux.modules import load_at_boot
+from pykexec.steps import attempt, on_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
 # PID 1 was a thread of the kernel that unpacked the initramfs, in system time. That is not ours.
 _KERNEL_BOOT_S = os.times().system
 HOSTNAME = "pykexec"
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""After a crash of the agent and of what is to rescue it, one more each time; then it is enough."""
+_STEADY_S = 60.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "TERM": "vt100"}
 
 # Source, target, type, flags; devtmpfs is what /dev/console and the modules need.
@@ -37,30 +47,45 @@ _EFIVARFS = (
 
 def main() -> NoReturn:
     """Never returns: PID 1 that ends takes the kernel with it."""
-    try:
-        set_up()
-    except BaseException:
-        _report()
+    set_up()
+    nr_crashes = 0
     while True:
-        _attempt(partial(_agent, _cpu_time_s()))
+        begun = time.monotonic()
+        attempt("init", partial(_attempt, partial(_agent, _cpu_time_s())), False)
         # The agent comes back only when it crashed: nobody may be at the console.
-        _attempt(_rescue)
+        rescued = attempt("init", partial(_attempt, _rescue), False)
+        lived = time.monotonic() - begun > _STEADY_S
+        nr_crashes = 0 if rescued or lived else nr_crashes + 1
+        if nr_crashes > len(PAUSES_S):
+            attempt("init", _give_up, None)
+        time.sleep(PAUSES_S[min(nr_crashes, len(PAUSES_S)) - 1] if nr_crashes else 0)
 
 
 def set_up() -> None:
     """Everything up to a console that can be written to; faults are said on it afterwards."""
-    faults = [fault for mount in _MOUNTS if (fault := _mount(*mount))]
-    faults += load_at_boot()
-    if os.path.isdir(os.path.dirname(_EFIVARFS[1])) and (fault := _mount(*_EFIVARFS)):
-        faults.append(fault)
+    faults: list[str] = []
+    for source, target, fstype, flags in _MOUNTS:
+        mount = partial(_mount, source, target, fstype, flags)
+        faults.append(attempt(f"mount {target}", mount, "", faults.append))
+    faults += attempt("modules", load_at_boot, [], faults.append)
+    if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
+        faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
     os.environ.update(ENVIRONMENT)
+    attempt("console", _open_console, None, faults.append)
+    attempt("host name", _set_hostname, None, faults.append)
+    for fault in filter(None, faults):
+        on_stderr(f"init: {fault}")
+
+
+def _open_console() -> None:
     from pykexec.guest.console import open_console
 
     open_console()
+
+
+def _set_hostname() -> None:
     with open("/proc/sys/kernel/hostname", "w", encoding="ascii") as file:
         file.write(HOSTNAME)
-    for fault in faults:
-        print(f"init: {fault}")
 
 
 def _mount(source: str, target: str, fstype: str, flags: int) -> str:
@@ -94,14 +119,25 @@ def _rescue() -> None:
     rescue()
 
 
-def _attempt(step: Callable[[], None]) -> None:
-    """Run step in a child, whose crash costs nothing, and reap whatever dies meanwhile."""
-    from pykexec.guest.console import open_console, take_terminal
+def _give_up() -> None:
+    from pykexec.guest.agent import give_up
 
+    give_up()
+
+
+def _attempt(step: Callable[[], None]) -> bool:
+    """Run step in a child, whose crash costs nothing, and reap whatever dies meanwhile.
+
+    Did it come to its end?
+    """
     child = os.fork()
     if child == 0:
         code = 1
         try:
+            from pykexec.guest.console import open_console, take_terminal
+            from pykexec.linux.oom import spare_this_process
+
+            spare_this_process()
             # Anew each time: the end of the last session's leader hung the old descriptors up.
             open_console()
             take_terminal()
@@ -111,19 +147,19 @@ def _attempt(step: Callable[[], None]) -> None:
             _report()
         finally:
             os._exit(code)
-    while os.waitpid(-1, 0)[0] != child:
-        pass
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            return status == 0
 
 
 def _report() -> None:
     import sys
     import traceback
 
-    try:
+    with suppress(Exception):
         traceback.print_exc()
         sys.stderr.flush()
-    except OSError:
-        pass
 
 
 if __name__ == "__main__":

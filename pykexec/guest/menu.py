@@ -25,8 +25,8 @@ def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
     )
     try:
         choice = input("choose 1-5: ").strip()
-    except EOFError:
-        time.sleep(1)  # No terminal, or Ctrl-D: do not spin.
+    except (EOFError, OSError):
+        time.sleep(1)  # No terminal any more, or Ctrl-D: do not spin.
         return
     if choice == "1" and mailbox:
         start_payload(mailbox, config)
@@ -45,6 +45,7 @@ def shell() -> None:
     import signal
 
     from pykexec.guest.console import reclaim_terminal
+    from pykexec.linux.oom import spare_no_longer
 
     print("rescue shell: `pykexec --help` for what can be done, `exit` for the menu", flush=True)
     child = os.fork()
@@ -52,6 +53,7 @@ def shell() -> None:
         try:
             for number in (signal.SIGINT, signal.SIGTTOU):
                 signal.signal(number, signal.SIG_DFL)
+            spare_no_longer()
             os.execve(SHELL, [SHELL], {**os.environ, "PS1": PROMPT})
         except OSError as error:
             print(f"{SHELL}: {error.strerror}", flush=True)

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from pykexec.config.agent import AgentConfig, PayloadConfig
-from pykexec.errors import PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.guest.ends import leave_for
-from pykexec.log import describe
+from pykexec.steps import attempt, on_stderr, words
 
 
 def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
@@ -25,11 +22,11 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
         print("no payload is configured")
         return False
     attestation = None
-    if config.attest:
-        from pykexec.guest.attest import Attestation
-
-        attestation = Attestation(mailbox, config, config.attest)
     try:
+        if config.attest:
+            from pykexec.guest.attest import Attestation
+
+            attestation = Attestation(mailbox, config, config.attest)
         path = _absolute(mailbox, payload)
         if attestation:
             attestation.connect()
@@ -45,10 +42,10 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
             before=attestation.release if attestation else None,
             report=lambda line: print(f"pykexec: {line}", flush=True),
         )
-    except PykexecError as error:
-        print(f"pykexec: {describe(error)}", file=sys.stderr)
+    except Exception as error:  # Whatever it is, what is configured for a failure comes next.
+        on_stderr(f"pykexec: {words(error)}")
     finally:
-        if attestation and not attestation.withdraw():
+        if attestation and not attempt("released secrets", attestation.withdraw, False):
             leave_for(mailbox, "reset")
     return False
 

@@ -147,10 +147,10 @@ def test_a_verb_does_not_import_the_others() -> None:
 
 
 def test_nobody_is_let_in_where_the_boot_cannot_be_spent(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert not spend_for_a_person(None, "/nonexistent/tpm")
-    assert capsys.readouterr().err.startswith("pykexec: no shell: /nonexistent/tpm: No such file")
+    assert capfd.readouterr().err.startswith("pykexec: no shell: /nonexistent/tpm: No such file")
 
 
 def test_a_machine_that_does_not_attest_lets_people_in() -> None:
