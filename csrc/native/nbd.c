@@ -411,9 +411,12 @@ int pk_nbd_serve(struct pk_disk *disk, int socket)
 	/* What does not fit costs a change of processes; smaller ones do, too. */
 	setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &buffer_size, sizeof(buffer_size));
 	while (!result) {
+		int served;
+
 		result = collect(loop);
-		if (!result)
-			result = serve_all(loop);
+		/* What came before the disconnection is served and answered (NBD protocol, NBD_CMD_DISC). */
+		served = !result || result == -ESHUTDOWN ? serve_all(loop) : 0;
+		result = result ? result : served;
 	}
 	free(loop);
 	if (result == -ESHUTDOWN)

@@ -62,6 +62,21 @@ static bool take(int fd, u64 start, u64 size)
 	return !fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+static void give_back(int fd, u64 start, u64 size)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)start, .l_len = (off_t)size };
+
+	fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+/* Whatever the last owner of the channel left undone stays undone. */
+static void forget_posted(struct pk_port *port, u64 channel)
+{
+	struct pk_counters *counters = &((struct pk_window *)port->window)->counters[channel];
+
+	__atomic_store_n(&counters->posted, counters->served, __ATOMIC_RELEASE);
+}
+
 static int take_channel(struct pk_port *port)
 {
 	for (u64 n = 0; n < PK_WINDOW_CHANNELS; n++) {
@@ -71,9 +86,8 @@ static int take_channel(struct pk_port *port)
 			continue;
 		port->channel = (struct pk_channel *)(port->window + start);
 		port->counters = &((struct pk_window *)port->window)->counters[n];
-		/* Whatever its last owner left undone stays undone. */
-		port->posted = port->counters->served;
-		__atomic_store_n(&port->counters->posted, port->posted, __ATOMIC_RELEASE);
+		forget_posted(port, n);
+		port->posted = port->counters->posted;
 		return 0;
 	}
 	return -EBUSY;
@@ -89,6 +103,24 @@ static int take_data(struct pk_port *port)
 		return 0;
 	}
 	return -EBUSY;
+}
+
+/*
+ * Who was killed between posting and its bell has left descriptors that anybody's bell
+ * serves, and they name the data area that is ours now. Its channel became free together
+ * with that area: no free channel may have any left when we begin to use it.
+ */
+static void disarm_free_channels(struct pk_port *port)
+{
+	for (u64 n = 0; n < PK_WINDOW_CHANNELS; n++) {
+		u64 start = (n + 1) * PK_PAGE_SIZE;
+
+		/* Our own lock would be no obstacle. */
+		if ((u8 *)port->channel == port->window + start || !take(port->dax_fd, start, PK_PAGE_SIZE))
+			continue;
+		forget_posted(port, n);
+		give_back(port->dax_fd, start, PK_PAGE_SIZE);
+	}
 }
 
 static int open_window(struct pk_port *port, const char *dax, const char *bell)
@@ -111,7 +143,11 @@ static int open_window(struct pk_port *port, const char *dax, const char *bell)
 	if (header->magic != PK_WINDOW_MAGIC || header->version != PK_WINDOW_VERSION)
 		return -EPROTO;
 	result = take_channel(port);
-	return result ? result : take_data(port);
+	if (!result)
+		result = take_data(port);
+	if (!result)
+		disarm_free_channels(port);
+	return result;
 }
 
 static int open_mailbox(struct pk_port *port, const char *mailbox)

@@ -378,6 +378,7 @@ static int serve_some(struct loop *loop)
 int pk_ublk_serve(struct pk_disk *disk, u32 id)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
+	int failure = 0;
 	int result;
 
 	if (!loop)
@@ -389,16 +390,25 @@ int pk_ublk_serve(struct pk_disk *disk, u32 id)
 		goto err_open;
 	for (u16 tag = 0; tag < DEPTH; tag++)
 		queue(loop, _IOWR('u', UBLK_IO_FETCH_REQ, struct ublksrv_io_cmd), tag, 0);
-	while (!result && loop->nr_ended < DEPTH) {
+	while (loop->nr_ended < DEPTH) {
 		result = pk_ring_enter(&loop->ring, loop->nr_pending ? 0 : 1);
 		if (result)
 			break;
 		take_completions(loop);
-		if (loop->nr_pending)
-			result = serve_some(loop);
+		if (!loop->nr_pending)
+			continue;
+		result = serve_some(loop);
+		if (result < 0) {
+			/*
+			 * Ending now would leave commands to the kernel that it has to cancel: the
+			 * rest fails, and the end is that of any other device, by pk_ublk_stop().
+			 */
+			failure = result;
+			disk->lost = EFI_DEVICE_ERROR;
+		}
 	}
 	close_device(loop);
 err_open:
 	free(loop);
-	return result;
+	return failure ? failure : result;
 }

@@ -33,8 +33,8 @@ int pk_ublk_recover(u32 id);
 int pk_ublk_start(u32 id, bool recover);
 
 /*
- * Serve requests until the device is stopped: 0; or until the firmware cannot be asked: -errno, and then
- * what was not answered waits for the next one.
+ * Serve requests until the device is stopped, and every command has come back: 0, or -errno when the
+ * firmware could not be asked. Then disk->lost is set, and requests fail until the device is stopped.
  */
 int pk_ublk_serve(struct pk_disk *disk, u32 id);
 

@@ -314,7 +314,9 @@ class _Watcher(threading.Thread):
             return
         try:
             os.fsync(fd)
-        except OSError:
-            pass  # Whoever wrote has been told, or will be.
+        except OSError as error:
+            # Who wrote may be gone: then this is the only one who hears of it.
+            fault = "not all that was written last has reached the disk"
+            raise FirmwareError(error.errno or errno.EIO, fault, self._bridge.name) from None
         finally:
             os.close(fd)

@@ -79,7 +79,8 @@ def _be(bridge: Bridge, stop_fd: int, fault_fd: int, kept: Collection[int]) -> N
     try:
         # Not the siblings' pipes, nor clients, nor the socket that they come by.
         _close_all_but({0, 1, 2, stop_fd, fault_fd, *kept})
-        serve(bridge, stop_fd)
+        with _also_by_signal(stop_fd) as stop:
+            serve(bridge, stop.fileno())
         code = 0
     except BaseException as error:
         fault = describe(error) if isinstance(error, PykexecError) else repr(error)
@@ -87,6 +88,20 @@ def _be(bridge: Bridge, stop_fd: int, fault_fd: int, kept: Collection[int]) -> N
             os.write(fault_fd, fault.encode(errors="replace")[:_FAULT_MAX])
     finally:
         os._exit(code)
+
+
+def _also_by_signal(stop_fd: int) -> select.epoll:
+    """Readable when stop_fd is, or once SIGTERM has come: the main thread may be busy in C.
+
+    So whoever asks a bridge to end has it end as it always does, with nothing under way.
+    """
+    told, tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    stop = select.epoll()
+    stop.register(stop_fd, select.EPOLLIN)
+    stop.register(told, select.EPOLLIN)
+    return stop
 
 
 def _close_all_but(kept: Collection[int]) -> None:

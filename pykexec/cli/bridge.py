@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Do it and list the bridges; 8 when one that was to be started has failed."""
+    """Do it and list the bridges; 8 when one of those that were meant has failed to do it."""
     from pykexec.bridge import FAILED, NATIVE, supervisor
     from pykexec.cli.output import print_json
     from pykexec.errors import UsageError
@@ -48,5 +48,6 @@ def main(args: argparse.Namespace) -> int:
             print(f"{row['name']:20} {row['state']:9} handle {row['handle']:<4} {what}")
         if args.do == "start":
             print("\n".join(supervisor.missing(rows, args.kind or KINDS)))
-    failed = args.do == "start" and any(row["state"] == FAILED for row in rows)
+    meant = [row for row in rows if row["kind"] in (args.kind or KINDS)]
+    failed = args.do != "status" and any(row["state"] == FAILED for row in meant)
     return 8 if failed else 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pykexec._native import ffi, lib
@@ -10,6 +11,7 @@ from pykexec.abi import BzimageFault
 from pykexec.efi import pe
 from pykexec.errors import FormatError
 
+_VERSION = re.compile(r"\w[\w.+~-]{0,63}", re.ASCII)
 _FAULTS = {
     BzimageFault.TRUNCATED: "truncated Linux kernel",
     BzimageFault.NOT_BZIMAGE: "not a Linux kernel (no setup header)",
@@ -52,8 +54,12 @@ def parse(data: bytes, source: str) -> Kernel:
     if fault != BzimageFault.OK:
         raise FormatError(f"{source}: {_FAULTS[fault]}")
     text = _string(data, header.version_offset) if header.version_offset else ""
+    version = text.partition(" ")[0]
+    # It becomes a directory's name, and a line of .osrel.
+    if text and not _VERSION.fullmatch(version):
+        raise FormatError(f"{source}: {version!r} is no kernel version")
     return Kernel(
-        version=text.partition(" ")[0],
+        version=version,
         banner=text,
         protocol=(header.protocol >> 8, header.protocol & 0xFF),
         cmdline_size=header.cmdline_size,

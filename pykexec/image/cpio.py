@@ -59,10 +59,12 @@ def character_device(path: str, major: int, minor: int, permissions: int = 0o600
 
 def archive(entries: Iterable[Entry]) -> bytes:
     """The archive of entries: sorted by path, owned by root, dated 1970; UsageError if two claim a
-    path.
+    path, or one has a name with which an archive ends.
     """
     by_path: dict[str, Entry] = {}
     for entry in entries:
+        if entry.path == _TRAILER:
+            raise UsageError(f"initramfs: /{_TRAILER} ends an archive and is no name for a file")
         if by_path.setdefault(entry.path, entry) != entry:
             raise UsageError(f"initramfs: two different files are to become /{entry.path}")
     for path in list(by_path):

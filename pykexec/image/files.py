@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 from pykexec.errors import UsageError
@@ -19,28 +21,41 @@ def read(path: Path) -> bytes:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Make path hold data, or leave it as it was and raise UsageError; nobody ever sees half of
-    it.
+    it. A link stays one, and a file keeps who may read it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        target = path.resolve()
+        fd, temporary = tempfile.mkstemp(prefix=".pykexec-", suffix=".tmp", dir=target.parent)
         try:
-            with temporary.open("xb") as file:
+            with open(fd, "wb") as file:
+                os.fchmod(fd, _permissions(target))
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+                os.fsync(fd)
+            os.replace(temporary, target)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
             raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def _permissions(path: Path) -> int:
+    """Those of the file, or of a new one."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
 def check_writable(path: Path) -> None:
     """UsageError if write_atomically() is bound to fail, before the work is done."""
-    if path.is_dir():
-        raise UsageError(f"{path}: is a directory")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such directory")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path.parent}: cannot be written")
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{path}: is {'a directory' if target.is_dir() else 'no file'}")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such directory")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{target.parent}: cannot be written")

@@ -9,6 +9,8 @@ processor.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +39,20 @@ _ARCHIVE_MAGICS = (
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """An archive that the user has put behind ours; entries are its files if it was a directory."""
+    """An archive that the user has put behind ours; entries are its files if it was a directory.
+
+    unpacked_size is what it needs at least: only of what we packed is it known.
+    """
 
     name: str
     data: bytes
+    unpacked_size: int
     entries: tuple[cpio.Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Initrd:
-    """An initramfs as the kernel gets it; unpacked_size is that of our archive before
+    """An initramfs as the kernel gets it; unpacked_size is that of its archives before
     compression.
     """
 
@@ -91,7 +97,8 @@ def compose(
     parts = [compress(archive), *(addition.data for addition in added)]
     # The kernel looks for the next archive at a multiple of 4 and skips zeros.
     data = b"".join(part + bytes(-len(part) % 4) for part in parts)
-    return Initrd(data, len(archive), entries, by_path, added)
+    unpacked_size = len(archive) + sum(addition.unpacked_size for addition in added)
+    return Initrd(data, unpacked_size, entries, by_path, added)
 
 
 def compress(archive: bytes) -> bytes:
@@ -137,22 +144,44 @@ def _modules(
 
 def _addition(path: Path) -> Addition:
     if path.is_dir():
-        entries = tuple(_tree(path))
-        return Addition(path.name, compress(cpio.archive(entries)), entries)
+        entries = tuple(sorted(_tree(path), key=lambda entry: entry.path))
+        archive = cpio.archive(entries)
+        return Addition(path.name, compress(archive), len(archive), entries)
     data = files.read(path)
     if not data.startswith(_ARCHIVE_MAGICS):
         raise FormatError(f"{path}: neither a cpio archive nor a compressed one")
-    return Addition(path.name, data)
+    return Addition(path.name, data, len(data))
 
 
 def _tree(root: Path) -> Iterator[cpio.Entry]:
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.is_symlink():
-            yield cpio.link(name, str(path.readlink()))
-        elif path.is_dir():
-            yield cpio.directory(name)
-        elif path.is_file():
-            yield cpio.file(name, files.read(path), 0o755 if path.stat().st_mode & 0o100 else 0o644)
-        else:
-            raise UsageError(f"{path}: neither file, directory nor symbolic link")
+    """All that lies in root, with its permissions; UsageError for what cannot be read or said."""
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+    for directory, folders, names in os.walk(root, onerror=refuse):
+        for name in (*folders, *names):
+            yield _entry(root, os.path.join(directory, name))
+
+
+def _entry(root: Path, path: str) -> cpio.Entry:
+    name = os.path.relpath(path, root)
+    mode = os.lstat(path).st_mode
+    target = os.readlink(path) if stat.S_ISLNK(mode) else ""
+    if not _is_text(name + target):
+        raise UsageError(f"{os.fsencode(path)!r}: its name, or where it leads to, is not UTF-8")
+    if target:
+        return cpio.link(name, target)
+    if stat.S_ISDIR(mode):
+        return cpio.directory(name, stat.S_IMODE(mode))
+    if stat.S_ISREG(mode):
+        return cpio.file(name, files.read(Path(path)), stat.S_IMODE(mode))
+    raise UsageError(f"{path}: neither file, directory nor symbolic link")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

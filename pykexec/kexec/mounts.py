@@ -83,6 +83,7 @@ def settle() -> None:
 
     drain_console()  # Firmware that gets its NICs back prints of it.
     try:
-        supervisor.stop()
+        for row in supervisor.stop():
+            log.warning("%s", row["fault"] or f"{row['name']}: is still {row['state']}")
     except FirmwareError as error:
         log.warning("%s", describe(error))  # The stub takes the devices back in any case.

@@ -121,11 +121,19 @@ def load_payload(
     """
     fd = os.memfd_create("payload", os.MFD_CLOEXEC)
     try:
-        size = sum(os.write(fd, chunk) for chunk in chunks)
+        size = sum(_write_all(fd, chunk) for chunk in chunks)
     except BaseException:
         os.close(fd)
         raise
     return _checked(source, fd, size, check)
+
+
+def _write_all(fd: int, data: bytes) -> int:
+    """Its size, once all of it is there: where memory is short only a part is taken at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    return len(data)
 
 
 def _checked(

@@ -172,6 +172,13 @@ def test_a_bridge_that_has_just_ended_is_ended(world: World) -> None:
     world.turns_until(world.up)
 
 
+def test_a_bridge_that_is_asked_to_end_ends_as_it_always_does(world: World) -> None:
+    asked = world.pid(HEALTHY)
+    os.kill(asked, signal.SIGTERM)
+    world.turns_until(lambda: world.pid(HEALTHY) not in (0, asked) and world.up())
+    assert world.supervisor.children["disk-3"].failures == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -69,7 +69,8 @@ def kernel_bytes(
 ) -> bytes:
     """A kernel with EFI stub as far as its headers go (boot.rst, "Details of Header Fields")."""
     data = bytearray(pe_bytes((TEXT,), headers_size=2048, image_size=0x2000))
-    data[0x300 : 0x300 + len(version)] = version.encode()
+    text = version.encode("latin-1")
+    data[0x300 : 0x300 + len(text)] = text
     struct.pack_into("<B", data, 0x1F1, 3)
     struct.pack_into("<I", data, 0x1F4, 32)
     struct.pack_into("<HH4sH", data, 0x1FE, 0xAA55, 0x6CEB, magic, 0x20F)

@@ -190,3 +190,16 @@ def test_a_disk_without_gpt_is_named(tmp_path: Path) -> None:
     disk.write_bytes(bytes(4096))
     with pytest.raises(FormatError, match=r"disk.img: no GPT"):
         gpt_partition(disk, 512, 1)
+
+
+def test_a_payload_is_whole_where_memory_takes_a_part_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: whole(fd, data[: len(data) // 2 or 1]))
+    chunks = [b"A" * 9, b"", b"B" * 5]
+    payload = load_payload("payload", chunks, lambda data, source: None)
+    monkeypatch.undo()
+    assert os.pread(payload.fd, 100, 0) == b"".join(chunks)
+    assert payload.size == 14
+    os.close(payload.fd)
