@@ -19,7 +19,7 @@ from pykexec.log import describe
 from pykexec.steps import attempt, on_stderr, words
 
 # A kernel keeps an NBD's requests for 30 s when nobody is there to answer: no pause is longer.
-PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+PAUSES_S: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Until what is in Linux' memory is on the disk; all but that takes no time worth mentioning.
 GRACE_S = 30.0
 _KILLED_S = 5.0

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from pykexec._native import CData
 
 UBLK_CONTROL = "/dev/ublk-control"
-FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (((6, 5), (7, 0)),)
+"""Linux on which disks go by NBD, although slower: from, and before which version.
+
+A server of ublk that is killed with requests under way may take these kernels with it:
+docs/io-uring.md has what was seen, and in which sources the way there is.
+"""
+_NBD_MODULE = "/sys/module/nbd"
 _SOCKET_BUFFER = 4 << 20
 _REQUEST_MAX = 1 << 20
 # Linux notices the end of a process whose requests are all under way by their timeout, 30 s.
@@ -53,7 +59,9 @@ class DiskDevice(Protocol):
 
 def open_device(disk: CData, name: str) -> DiskDevice:
     """The kernel's best way to a block device; FirmwareError (ENODEV) when it has none."""
-    return UblkDevice(disk, name) if has_ublk() else NbdDevice(disk, name)
+    if has_ublk() and not (has_faulty_ublk(os.uname().release) and _has_nbd()):
+        return UblkDevice(disk, name)
+    return NbdDevice(disk, name)
 
 
 def has_ublk() -> bool:
@@ -63,6 +71,20 @@ def has_ublk() -> bool:
     if not os.path.exists(UBLK_CONTROL):
         load("ublk_drv")
     return os.path.exists(UBLK_CONTROL)
+
+
+def has_faulty_ublk(release: str) -> bool:
+    """Is it a kernel that may oops when a ublk server is killed?"""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    return any(first <= version < fixed for first, fixed in FAULTY_UBLK)
+
+
+def _has_nbd() -> bool:
+    from pykexec.linux.modules import load
+
+    load("nbd")
+    return os.path.exists(_NBD_MODULE)
 
 
 def release(name: str) -> None:
