@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from pykexec._native import lib
 from pykexec.abi import Limit, Op
 from pykexec.abi_devices import NetConstant
 from pykexec.bridge import Bridge
-from pykexec.bridge.state import publish
+from pykexec.bridge.state import publish, replace
 from pykexec.bridge.window import open_port
 from pykexec.efi.device_path_names import IPV4, IPV6, URI
 from pykexec.errors import FirmwareError, NetworkError
@@ -39,9 +40,8 @@ def discover(mailbox: Mailbox) -> list[Bridge]:
     nics = find_nics(mailbox)
     if not nics and not os.path.exists(_CONNECTED):
         connect_all(mailbox)
-        os.makedirs(os.path.dirname(_CONNECTED), exist_ok=True)
-        with open(_CONNECTED, "w", encoding="ascii"):
-            pass
+        with suppress(OSError):  # Without room for it they are connected once more.
+            replace(_CONNECTED, b"")
         nics = find_nics(mailbox)
     return [Bridge("net", handle.number, name) for name, handle, _ in nics]
 

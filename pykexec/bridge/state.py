@@ -28,13 +28,13 @@ def publish(bridge: Bridge, directory: str = DIRECTORY, **facts: Any) -> None:
         "pid": os.getpid(),
         **facts,
     }
-    os.makedirs(directory, exist_ok=True)
     replace(_path(directory, bridge.name), json.dumps(record).encode())
 
 
 def replace(path: str, data: bytes) -> None:
     """Have a file with data at path, all of it or, with OSError, what was there before."""
     new = f"{path}.new"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(new, "wb") as file:
             file.write(data)

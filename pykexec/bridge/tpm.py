@@ -104,7 +104,6 @@ def refresh_event_log(mailbox: Mailbox, old_size: int, path: str = EVENT_LOG) ->
         if event_log_size(mailbox) == old_size:
             return old_size
         data = read_event_log(mailbox).data
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         replace(path, data)
     except OSError as error:
         if old_size != 0:

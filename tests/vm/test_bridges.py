@@ -52,6 +52,9 @@ def check_killed(guest: Guest, up: dict[str, Any]) -> None:
     # Whoever reads while the bridge dies comes to an end: with all of it, or with an error.
     guest.ok("echo 3 > /proc/sys/vm/drop_caches")
     killed = " ".join(str(row["pid"]) for row in up.values())
+    # Not for want of memory, though: then the shell goes first.
+    spared = " ".join(f"/proc/{pid}/oom_score_adj" for pid in killed.split())
+    assert guest.ok(f"cat {spared} /proc/self/oom_score_adj").split() == ["-1000"] * 3 + ["0"]
     reader = f"sha256sum {node} > /tmp/read 2>&1 & reader=$!; sleep 0.1; kill -9 {killed}"
     ended = guest.run(f"{reader}; wait $reader", within=120)
     assert ended.status == 1 or whole in guest.ok("cat /tmp/read")
