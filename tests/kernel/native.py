@@ -13,7 +13,7 @@ NATIVE = Way(
     KERNEL,
     "2025.02",
     "/dev/efiblk",
-    "/dev/ublkb",
+    "/dev/nbd",
     by="native",
     lacks=frozenset({"nls_ascii"}),
 )
@@ -21,8 +21,8 @@ FORCED = Way(
     "forced",
     KERNEL,
     "2025.02",
-    "/dev/ublkb",
-    "/dev/ublkb",
+    "/dev/nbd",
+    "/dev/nbd",
     config="[agent]\nnative = false\n",
     lacks=frozenset({"nls_ascii"}),
 )
