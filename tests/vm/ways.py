@@ -39,4 +39,11 @@ NBD = Way("6.1-cloud", "6.1-cloud", "2025.02", "/dev/nbd", "/dev/nbd", lacks=fro
 # Where nobody says otherwise its disks go by NBD: pykexec/bridge/disk_device.py.
 UBLK = Way("6.12-cloud", "6.12-cloud", "2025.02", "/dev/ublkb", "/dev/ublkb")
 STOCK = (NBD, UBLK)
-NEWEST = Way("sid-cloud", "sid-cloud", ovmf.NEWEST, "/dev/ublkb", "/dev/ublkb")
+NEWEST = Way(
+    "sid-cloud",
+    "sid-cloud",
+    ovmf.NEWEST,
+    "/dev/ublkb",
+    "/dev/ublkb",
+    lacks=frozenset({"ntfs3"}),
+)
