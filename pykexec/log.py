@@ -8,6 +8,16 @@ import os
 CONSOLE = "/dev/console"
 
 
+def printable(text: str, limit: int | None = None) -> str:
+    """What others said, fit for a terminal: one line, of at most limit characters and an ellipsis.
+
+    What a server, a file or a device could do to a terminal by control characters, those of
+    direction and Unicode's second set too, becomes question marks.
+    """
+    shown = "".join(char if char.isprintable() else "?" for char in text[:limit])
+    return shown if limit is None or len(text) <= limit else f"{shown}..."
+
+
 def marker(component: str, stage: str, status: int | str = 0) -> str:
     """The line that tests and the demo wait for: PK:<component>:<stage>:<status>."""
     return f"PK:{component}:{stage}:{status}"
@@ -48,13 +58,24 @@ def describe(error: Exception) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error)
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def configure(verbose: bool) -> None:
     """Send records to standard error; -v shows debug records, otherwise warnings only."""
     import logging
 
-    logging.basicConfig(
-        format="%(name)s: %(message)s", level=logging.DEBUG if verbose else logging.WARNING
-    )
+    log_to_stderr("%(name)s: %(message)s", logging.DEBUG if verbose else logging.WARNING)
+
+
+def log_to_stderr(layout: str, level: int) -> None:
+    """Send records from level on to standard error, a printable line each, whoever's words."""
+    import logging
+
+    class Printable(logging.Formatter):
+        def formatMessage(self, record: logging.LogRecord) -> str:
+            return printable(super().formatMessage(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Printable(layout))
+    logging.basicConfig(handlers=[handler], level=level)

@@ -10,10 +10,13 @@ HELP = "serve a directory to machines that boot from the network: PXE, UEFI HTTP
 EPILOG = """\
 DIR holds the image (pykexec.efi), beside it agent.toml and what that names by `url =`. With
 --interface, firmware in that network gets addresses and is told to boot the image, by PXE (TFTP) or
-by HTTP, over IPv4 and IPv6, as far as the interface has addresses; dnsmasq does that, and it needs
-root. iPXE gets boot.ipxe, if DIR has it. Never let it loose in a network with a DHCP server of its
-own: --proxy is for that; it adds where to boot from (PXE over IPv4) and gives no addresses.
-Without --interface, HTTP alone is served.
+by HTTP, over IPv4 and IPv6, as far as the interface has addresses, and at these alone; dnsmasq does
+that, and it needs root to begin with. iPXE gets boot.ipxe, if DIR has it. Never let it loose in a
+network with a DHCP server of its own: --proxy is for that; it adds where to boot from (PXE over
+IPv4) and gives no addresses. Without --interface, HTTP alone is served, at every address.
+
+Nothing is served with root's rights, but with those of whom DIR belongs to, or nobody's where that
+is root. HTTP follows no link that leads out of DIR; TFTP does, to what these rights may read.
 """
 EXAMPLES = """\
 pykexec netboot serve build/netboot
@@ -51,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     import signal
 
-    from pykexec.netboot import Settings, Tls, serve
+    from pykexec.netboot import Settings, Tls, give_up_root, serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # dnsmasq must not stay behind.
     settings = Settings(
@@ -65,5 +68,6 @@ def main(args: argparse.Namespace) -> int:
     with serve(settings, lambda line: print(line, flush=True)) as server:
         for line in server.describe():
             print(line, flush=True)
+        give_up_root(settings.directory)
         server.wait()
     return 0

@@ -78,6 +78,7 @@ def main(args: argparse.Namespace) -> int:
     import logging
 
     from pykexec.errors import UsageError
+    from pykexec.log import log_to_stderr
     from pykexec.server.process.serve import ServeOptions, serve
     from pykexec.server.service import ServiceSettings
     from pykexec.server.web.limits import Rate
@@ -90,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--threads: from 1 to 256")
     if not 1 <= args.challenge_timeout <= 3600:
         raise UsageError("--challenge-timeout: from 1 to 3600 s")
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO)
+    log_to_stderr("%(asctime)s %(name)s: %(message)s", logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for chatty in ("alembic", "asyncio", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pykexec.errors import UsageError
 
 PORTS = {"http": 80, "https": 443, "tftp": 69}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BACKSLASH = "%5C"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(.*)", re.DOTALL)
 _AUTHORITY = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)(?:%25(?P<scope>[\w.-]+))?\]|(?P<name>[\w.-]+))(?::(?P<port>\d+))?",
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)(?:%25(?P<scope>[\w.-]+))?\]|(?P<name>[\w.-]+))(?::(?P<port>\d{1,5}))?",
     re.ASCII,
 )
 
@@ -43,7 +44,12 @@ class Url:
     def directory(self) -> Url:
         """Where the file lies: what relative addresses are relative to."""
         path = self.path.partition("?")[0]
-        return replace(self, path=path[: path.rindex("/") + 1])
+        end = path.rindex("/") + 1
+        if self.scheme == "tftp":
+            # Windows' boot servers know names of parts with backslashes between, and no others.
+            backslash = path.upper().rfind(_BACKSLASH)
+            end = max(end, backslash + len(_BACKSLASH)) if backslash > 0 else end
+        return replace(self, path=path[:end])
 
     @property
     def file_name(self) -> str:
@@ -61,9 +67,15 @@ class Url:
             return parse_url(reference)
         _check_characters(reference)
         if reference.startswith("//"):
-            raise UsageError(f"{reference}: no address without its scheme")
-        path = reference if reference.startswith("/") else self.directory.path + reference
-        return replace(self, path=_without_dots(path, reference))
+            return parse_url(f"{self.scheme}:{reference}")
+        if reference.startswith("/"):
+            return replace(self, path=_without_dots(reference, reference))
+        directory = self.directory.path
+        if not directory.upper().endswith(_BACKSLASH):
+            return replace(self, path=_without_dots(directory + reference, reference))
+        slashes = re.sub(_BACKSLASH, "/", directory, flags=re.IGNORECASE)
+        path = _without_dots(slashes + reference, reference)
+        return replace(self, path="/" + path[1:].replace("/", _BACKSLASH))
 
 
 def is_absolute(text: str) -> bool:
@@ -80,14 +92,15 @@ def parse_url(text: str) -> Url:
     scheme = match[1].lower()
     if scheme not in PORTS:
         raise UsageError(f"{text}: {scheme} is none of {', '.join(PORTS)}")
-    authority, slash, path = match[2].partition("/")
+    authority, path = match[2], match[3]
     parts = _AUTHORITY.fullmatch(authority)
     if not parts:
         raise UsageError(f"{text}: {authority!r} is no server (name, IPv4 or [IPv6], :port)")
     port = int(parts["port"]) if parts["port"] else PORTS[scheme]
     if not 0 < port < 65536:
         raise UsageError(f"{text}: no port {port}")
-    path = _without_dots(slash + path or "/", text)
+    # A query may follow the server at once (RFC 3986, 3.2).
+    path = _without_dots(path if path.startswith("/") else f"/{path}", text)
     return Url(scheme, parts["v6"] or parts["name"], port, path, parts["scope"] or "")
 
 

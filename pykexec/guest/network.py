@@ -16,6 +16,7 @@ from pykexec.errors import FirmwareError, NotOnServerError
 from pykexec.firmware.info import FirmwareInfo
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.firmware.measure import measure_config
+from pykexec.log import describe
 from pykexec.net.boot_server import NetworkOrigin
 
 _TOTAL_S = 60.0
@@ -70,5 +71,6 @@ def _beside_on_server(
     bounds = replace(limits(embedded.network, OVERRIDE_MAX), total_s=_TOTAL_S)
     try:
         return fetch_bytes(url, bounds), str(url)
-    except NotOnServerError:
+    except NotOnServerError as error:
+        print(f"configuration: our own; {describe(error)}")
         return None

@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pykexec.errors import NetworkError
+from pykexec.errors import NetworkError, PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.linux.interface import Address, Interface
+from pykexec.log import describe
 from pykexec.net import record
-from pykexec.net.lease import Lease
+from pykexec.net.lease import Lease, Route
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ def bring_up(
     for row in _candidates(mailbox, nic):
         try:
             return _configure(mailbox, row, static, dhcp, end)
-        except NetworkError as error:
-            faults.append(str(error))
+        except (PykexecError, OSError) as error:
+            # Whatever is wrong with this one, the next one may do.
+            faults.append(describe(error))
     raise NetworkError("; ".join(faults))
 
 
@@ -197,19 +199,33 @@ def _ask_routers(interface: Interface, end: float, wait: bool) -> Lease | None:
 
 
 def apply(interface: Interface, lease: Lease) -> None:
-    """Give the interface what the lease says; what it has already stays."""
+    """Give the interface what the lease says; what it has already stays.
+
+    NetworkError for an address that Linux refuses; without its MTU or one of its routes it is of
+    use, a warning says so.
+    """
     present = {assigned.address for assigned in interface.addresses()}
     if lease.mtu:
-        interface.set_mtu(min(lease.mtu, interface.mtu))
+        try:
+            interface.set_mtu(min(lease.mtu, interface.mtu))
+        except NetworkError as error:
+            log.warning("%s", error)
     for address in lease.addresses:
         if address not in present:
             interface.add_address(address)
     for route in lease.routes:
-        if route.gateway and not _on_link(lease, route.gateway):
-            # Cloud networks have routers outside of the host's own /32.
-            bits = route.gateway.max_prefixlen
-            interface.add_route(type(route.destination)((route.gateway.packed, bits)))
-        interface.add_route(route.destination, route.gateway)
+        try:
+            _add_route(interface, lease, route)
+        except NetworkError as error:
+            log.warning("%s", error)
+
+
+def _add_route(interface: Interface, lease: Lease, route: Route) -> None:
+    if route.gateway and not _on_link(lease, route.gateway):
+        # Cloud networks have routers outside of the host's own /32.
+        bits = route.gateway.max_prefixlen
+        interface.add_route(type(route.destination)((route.gateway.packed, bits)))
+    interface.add_route(route.destination, route.gateway)
 
 
 def _on_link(lease: Lease, gateway: Address) -> bool:

@@ -8,16 +8,20 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pykexec.errors import FormatError, NetworkError
 from pykexec.linux.interface import Interface
+from pykexec.log import printable
 from pykexec.net.dhcp6_message import (
     Message,
     Option,
     Packet,
     build_packet,
     lease_from,
+    pack_options,
     parse_packet,
     status_of,
 )
@@ -34,30 +38,28 @@ _ETHERNET = 1
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 8.0
 _PAUSE_S = 0.05
+_DUID_MAX = 130  # RFC 8415, 11.1
+_WORDS_MAX = 256
 
 _WANTED = struct.pack("!2H", Option.NAME_SERVERS, Option.DOMAINS)
 
 
 def acquire(interface: Interface, timeout_s: float, managed: bool) -> Lease:
-    """Ask for an address (managed) or for information alone; NetworkError when nobody answers."""
+    """Ask for an address (managed) or for information alone.
+
+    NetworkError, and no other, when nobody has answered in time by something that can be used.
+    """
     end = time.monotonic() + timeout_s
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.name.encode())
-        _wait_for_link_local(interface, end)
-        sock.bind(("::", CLIENT_PORT))
-        client = _Client(sock, interface, end)
-        if not managed:
-            reply = client.exchange(Message.INFORMATION_REQUEST, (), Message.REPLY)
-            return lease_from(reply, "DHCPv6")
-        nothing = (Option.IA_NA, client.association + bytes(8))
-        offer = client.exchange(Message.SOLICIT, (nothing,), Message.ADVERTISE)
-        chosen = tuple(
-            (number, value)
-            for number, value in offer.options
-            if number in (Option.SERVER_ID, Option.IA_NA)
-        )
-        return lease_from(client.exchange(Message.REQUEST, chosen, Message.REPLY), "DHCPv6")
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.name.encode())
+            _wait_for_link_local(interface, end)
+            sock.bind(("::", CLIENT_PORT))
+            client = _Client(sock, interface, interface.mac, interface.index, end)
+            return client.addressed() if managed else client.informed()
+    except OSError as error:
+        raise NetworkError(f"{interface.name}: DHCPv6: {error.strerror or error}") from None
 
 
 def _wait_for_link_local(interface: Interface, end: float) -> None:
@@ -72,24 +74,47 @@ def _wait_for_link_local(interface: Interface, end: float) -> None:
 class _Client:
     sock: socket.socket
     interface: Interface
+    mac: bytes
+    index: int
     end: float
+    fault: str = ""  # of what came last and was of no use
 
     @property
     def identity(self) -> bytes:
-        return struct.pack("!HH", _DUID_LINK_LAYER, _ETHERNET) + self.interface.mac
+        return struct.pack("!HH", _DUID_LINK_LAYER, _ETHERNET) + self.mac
 
-    @property
-    def association(self) -> bytes:
-        return self.interface.mac[-4:]
+    def informed(self) -> Lease:
+        """Name servers and the like (RFC 8415, 18.2.6)."""
+        reply = self._exchange(Message.INFORMATION_REQUEST, (), partial(_is_reply, b""))
+        return lease_from(reply, "DHCPv6")
 
-    def exchange(
-        self, message: Message, options: tuple[tuple[int, bytes], ...], answer: Message
+    def addressed(self) -> Lease:
+        """An address, of the first server that offers one (18.2.1, 18.2.2)."""
+        association = self.mac[-4:] + bytes(8)
+        nothing = ((Option.IA_NA, association),)
+        offer = self._exchange(Message.SOLICIT, nothing, _is_offer)
+        # What is said of it is made anew: only the server's name for itself is given back.
+        address = lease_from(offer, "").addresses[0].ip.packed
+        server = offer.option(Option.SERVER_ID)
+        chosen = (
+            (Option.SERVER_ID, server),
+            (Option.IA_NA, association + pack_options([(Option.IA_ADDRESS, address + bytes(8))])),
+        )
+        return lease_from(
+            self._exchange(Message.REQUEST, chosen, partial(_gives_address, server)), "DHCPv6"
+        )
+
+    def _exchange(
+        self,
+        message: Message,
+        options: tuple[tuple[int, bytes], ...],
+        is_meant: Callable[[Packet], bool],
     ) -> Packet:
-        """Send until the answer comes, more and more seldom."""
+        """Send until what is meant comes, more and more seldom."""
         transaction = int.from_bytes(os.urandom(3))
         start = time.monotonic()
         wait_s = _FIRST_WAIT_S
-        target = (ALL_SERVERS, SERVER_PORT, 0, self.interface.index)
+        target = (ALL_SERVERS, SERVER_PORT, 0, self.index)
         while (now := time.monotonic()) < self.end:
             elapsed = struct.pack("!H", min(int((now - start) * 100), 0xFFFF))
             ours = (
@@ -97,35 +122,56 @@ class _Client:
                 (Option.ELAPSED_TIME, elapsed),
                 (Option.WANTED, _WANTED),
             )
-            try:
-                packet = Packet(message, transaction, (*ours, *options))
-                self.sock.sendto(build_packet(packet), target)
-            except OSError as error:
-                fault = f"{self.interface.name}: DHCPv6: {error.strerror}"
-                raise NetworkError(fault) from None
+            packet = Packet(message, transaction, (*ours, *options))
+            self.sock.sendto(build_packet(packet), target)
             until = min(now + wait_s, self.end)
             while (left := until - time.monotonic()) > 0:
-                if found := self._receive(transaction, left, answer):
+                if found := self._receive(transaction, left, is_meant):
                     return found
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         word = message.name.lower().replace("_", "-")
-        raise NetworkError(f"{self.interface.name}: no DHCPv6 server answered ({word})")
+        fault = f"; {self.fault}" if self.fault else ""
+        raise NetworkError(f"{self.interface.name}: no DHCPv6 server answered ({word}){fault}")
 
-    def _receive(self, transaction: int, left_s: float, answer: Message) -> Packet | None:
+    def _receive(
+        self, transaction: int, left_s: float, is_meant: Callable[[Packet], bool]
+    ) -> Packet | None:
         self.sock.settimeout(left_s)
         try:
             packet = parse_packet(self.sock.recv(65536))
-            code, words = status_of(packet)
+            ours = packet.transaction == transaction
+            ours = ours and packet.option(Option.CLIENT_ID) in (b"", self.identity)
+            return packet if ours and is_meant(packet) else None
         except TimeoutError:
             return None
         except FormatError as error:
-            log.debug("%s: %s", self.interface.name, error)
+            self.fault = printable(str(error), _WORDS_MAX)
+            log.info("%s: DHCPv6: %s", self.interface.name, self.fault)
             return None
-        if (packet.message, packet.transaction) != (answer, transaction):
-            return None
-        if packet.option(Option.CLIENT_ID) not in (b"", self.identity):
-            return None
-        if code:
-            log.info("%s: DHCPv6 server refused: %d %s", self.interface.name, code, words)
-            return None
-        return packet
+
+
+def _check(packet: Packet) -> Lease:
+    """The lease in it; FormatError for a refusal and for what makes no sense."""
+    code, words = status_of(packet)
+    if code:
+        raise FormatError(f"the server refused: {code} {words}".rstrip())
+    return lease_from(packet, "")
+
+
+def _is_offer(packet: Packet) -> bool:
+    if packet.message != Message.ADVERTISE:
+        return False
+    if not 0 < len(packet.option(Option.SERVER_ID)) <= _DUID_MAX:
+        raise FormatError("DHCPv6 message: an offer that does not say whose")
+    return bool(_check(packet).addresses)
+
+
+def _is_reply(server: bytes, packet: Packet) -> bool:
+    if packet.message != Message.REPLY or (server and packet.option(Option.SERVER_ID) != server):
+        return False
+    _check(packet)
+    return True
+
+
+def _gives_address(server: bytes, packet: Packet) -> bool:
+    return _is_reply(server, packet) and bool(_check(packet).addresses)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from pykexec.errors import FormatError
-from pykexec.net.lease import Lease
+from pykexec.net.lease import Lease, domain_names
+
+log = logging.getLogger(__name__)
 
 _IA_NA_HEADER = 12
 _IA_ADDRESS_HEADER = 24
@@ -100,7 +103,10 @@ def status_of(packet: Packet) -> tuple[int, str]:
 
 
 def lease_from(packet: Packet, source: str) -> Lease:
-    """What a reply gives. Addresses are single: prefixes on the link are the routers' to tell."""
+    """What a reply gives; FormatError for an address that no host can have.
+
+    Addresses are single: prefixes on the link are the routers' to tell.
+    """
     seconds: list[int] = []
     addresses = []
     for number, value in packet.options:
@@ -108,31 +114,43 @@ def lease_from(packet: Packet, source: str) -> Lease:
             continue
         for kind, body in _options(value, _IA_NA_HEADER):
             if kind == Option.IA_ADDRESS and len(body) >= _IA_ADDRESS_HEADER:
-                addresses.append(ipaddress.IPv6Interface((body[:16], 128)))
+                addresses.append(ipaddress.IPv6Interface((_host(body[:16]), 128)))
                 seconds.append(int.from_bytes(body[20:24]))
-    servers = packet.option(Option.NAME_SERVERS)
     return Lease(
         source=source,
         addresses=tuple(addresses),
-        name_servers=tuple(
-            str(ipaddress.IPv6Address(servers[i : i + 16]))
-            for i in range(0, len(servers) - len(servers) % 16, 16)
-        ),
-        domains=tuple(_names(packet.option(Option.DOMAINS))),
+        name_servers=tuple(_servers(packet.option(Option.NAME_SERVERS))),
+        domains=domain_names(_names(packet.option(Option.DOMAINS))),
         seconds=min(seconds, default=None),
     )
 
 
+def _host(data: bytes) -> ipaddress.IPv6Address:
+    address = ipaddress.IPv6Address(data)
+    if address.is_unspecified or address.is_loopback or address.is_multicast:
+        raise FormatError(f"DHCPv6 message: {address} is no address of a host")
+    return address
+
+
+def _servers(data: bytes) -> Iterator[str]:
+    if len(data) % 16:
+        log.info("DHCPv6 message: option 23 has %d bytes, left out", len(data))
+        return
+    for offset in range(0, len(data), 16):
+        yield str(ipaddress.IPv6Address(data[offset : offset + 16]))
+
+
 def _names(data: bytes) -> Iterator[str]:
-    """Uncompressed DNS names (RFC 1035, 3.1)."""
+    """Uncompressed DNS names (RFC 1035, 3.1), as far as they make sense."""
     labels: list[str] = []
     offset = 0
     while offset < len(data):
         size = data[offset]
         if size > 63 or offset + 1 + size > len(data):
-            raise FormatError("DHCPv6 message: option 24 is malformed")
+            log.info("DHCPv6 message: option 24 is malformed, left out from there on")
+            return
         if size:
-            labels.append(data[offset + 1 : offset + 1 + size].decode("ascii", "replace"))
+            labels.append(data[offset + 1 : offset + 1 + size].decode("latin-1"))
         elif labels:
             yield ".".join(labels)
             labels = []

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from pykexec.errors import FormatError
 from pykexec.linux.interface import Network
-from pykexec.net.lease import BootServer, Lease, Route, default_route
+from pykexec.net.lease import BootServer, Lease, Route, default_route, domain_names
+
+log = logging.getLogger(__name__)
 
 ETHERNET = 1
 PACKET_MAX = 1472
@@ -47,6 +50,34 @@ class Option(IntEnum):
     CLASSLESS_ROUTES = 121
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How many bytes an option has (RFC 2132): size, or a multiple of it where there are several.
+
+    Without most options a lease is of use; what a needed one says wrongly nobody can make up for.
+    """
+
+    size: int
+    several: bool = False
+    needed: bool = False
+
+    def fits(self, value: bytes) -> bool:
+        return len(value) == self.size or (self.several and len(value) % self.size == 0)
+
+
+_SHAPES = {
+    Option.SUBNET_MASK: _Shape(4, needed=True),
+    Option.ROUTER: _Shape(4, several=True),
+    Option.NAME_SERVER: _Shape(4, several=True),
+    Option.MTU: _Shape(2),
+    Option.REQUESTED_ADDRESS: _Shape(4),
+    Option.LEASE_TIME: _Shape(4),
+    Option.OVERLOAD: _Shape(1, needed=True),
+    Option.MESSAGE_TYPE: _Shape(1, needed=True),
+    Option.SERVER_ID: _Shape(4, needed=True),
+}
+
+
 class Message(IntEnum):
     """Values of MESSAGE_TYPE."""
 
@@ -60,7 +91,7 @@ class Message(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A BOOTP message with its DHCP options; addresses as four bytes."""
+    """A BOOTP message with its DHCP options, none of a wrong length; addresses as four bytes."""
 
     transaction: int
     client_address: bytes
@@ -76,11 +107,15 @@ class Packet:
     @property
     def message(self) -> int:
         """A Message, or 0 for plain BOOTP."""
-        return (self.options.get(Option.MESSAGE_TYPE) or b"\0")[0]
+        return self.options.get(Option.MESSAGE_TYPE, b"\0")[0]
 
 
 def parse_packet(data: bytes) -> Packet:
-    """Decode a packet, with its options wherever they overflow to; FormatError names the offset."""
+    """Decode a packet, with its options wherever they overflow to; FormatError names the offset.
+
+    An option of a length that it cannot have is left out with a line in the log, or ends it where
+    nothing can be made of the packet without it.
+    """
     if len(data) < _HEADER.size + len(_COOKIE):
         raise FormatError(f"DHCP packet: {len(data)} bytes are too few")
     operation, hardware_type, size, _, transaction, seconds, _, *rest = _HEADER.unpack_from(data)
@@ -91,13 +126,17 @@ def parse_packet(data: bytes) -> Packet:
         raise FormatError(f"DHCP packet: offset {_HEADER.size}: no DHCP options")
     options: dict[int, bytes] = {}
     _parse_options(data, _HEADER.size + len(_COOKIE), len(data), options)
-    overload = (options.get(Option.OVERLOAD) or b"\0")[0]
+    _check_size(options, Option.OVERLOAD)
+    overload = options.get(Option.OVERLOAD, b"\0")[0]
     if overload & 1:
         _parse_options(file, 0, len(file), options)
         file = b""
     if overload & 2:
         _parse_options(name, 0, len(name), options)
         name = b""
+    # Now, as an option may come in pieces (RFC 3396).
+    for option in _SHAPES:
+        _check_size(options, option)
     return Packet(
         transaction=transaction,
         client_address=client,
@@ -126,6 +165,17 @@ def _parse_options(data: bytes, offset: int, end: int, options: dict[int, bytes]
         offset += 2 + size
 
 
+def _check_size(options: dict[int, bytes], option: Option) -> None:
+    shape, value = _SHAPES[option], options.get(option)
+    if value is None or shape.fits(value):
+        return
+    fault = f"DHCP packet: option {option.value} has {len(value)} bytes"
+    if shape.needed:
+        raise FormatError(fault)
+    log.info("%s, left out", fault)
+    del options[option]
+
+
 def build_packet(packet: Packet) -> bytes:
     """Encode a request of a client without an address: answers are to be broadcast."""
     head = _HEADER.pack(
@@ -151,10 +201,10 @@ def build_packet(packet: Packet) -> bytes:
 
 
 def lease_from(packet: Packet, source: str) -> Lease:
-    """What an ACK gives; FormatError for one without an address."""
+    """What an offer or an ACK gives; FormatError for one whose address no host can have."""
     address = ipaddress.IPv4Address(packet.your_address)
-    if address.is_unspecified:
-        raise FormatError("DHCP packet: offset 16: no address")
+    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_reserved:
+        raise FormatError(f"DHCP packet: offset 16: {address} is no address of a host")
     options = packet.options
     mask = _addresses(options.get(Option.SUBNET_MASK, b""))
     prefix: int | str = str(mask[0]) if mask else _class_prefix(address)
@@ -162,14 +212,15 @@ def lease_from(packet: Packet, source: str) -> Lease:
         interface = ipaddress.IPv4Interface(f"{address}/{prefix}")
     except ValueError:
         raise FormatError(f"DHCP packet: {prefix} is no subnet mask") from None
-    domain = text(options.get(Option.DOMAIN, b""))
+    if not interface.network.prefixlen:
+        raise FormatError(f"DHCP packet: {prefix} is no subnet mask")
     mtu = int.from_bytes(options.get(Option.MTU, b""))
     return Lease(
         source=source,
         addresses=(interface,),
         routes=_routes(options),
         name_servers=tuple(map(str, _addresses(options.get(Option.NAME_SERVER, b"")))),
-        domains=tuple(domain.split()),
+        domains=domain_names(text(options.get(Option.DOMAIN, b"")).split()),
         mtu=mtu if mtu >= _SMALLEST_MTU else None,
         seconds=int.from_bytes(options.get(Option.LEASE_TIME, b"")) or None,
     )
@@ -188,12 +239,18 @@ def boot_server(packet: Packet) -> BootServer:
 
 
 def _routes(options: Mapping[int, bytes]) -> tuple[Route, ...]:
-    """Classless routes replace the routers (RFC 3442)."""
-    if Option.CLASSLESS_ROUTES not in options:
-        routers = _addresses(options.get(Option.ROUTER, b""))
-        return tuple(map(default_route, routers[:1]))
-    data, offset = options[Option.CLASSLESS_ROUTES], 0
-    routes = []
+    """Classless routes replace the routers (RFC 3442), unless they make no sense."""
+    if Option.CLASSLESS_ROUTES in options:
+        try:
+            return tuple(_classless_routes(options[Option.CLASSLESS_ROUTES]))
+        except FormatError as error:
+            log.info("%s, left out", error)
+    routers = _addresses(options.get(Option.ROUTER, b""))
+    return tuple(map(default_route, routers[:1]))
+
+
+def _classless_routes(data: bytes) -> Iterator[Route]:
+    offset = 0
     while offset < len(data):
         prefix = data[offset]
         nr_bytes = (prefix + 7) // 8
@@ -203,13 +260,12 @@ def _routes(options: Mapping[int, bytes]) -> tuple[Route, ...]:
         destination = data[offset + 1 : offset + 1 + nr_bytes].ljust(4, b"\0")
         network: Network = ipaddress.IPv4Network((destination, prefix), strict=False)
         over = ipaddress.IPv4Address(gateway)
-        routes.append(Route(network, None if over.is_unspecified else over))
+        yield Route(network, None if over.is_unspecified else over)
         offset += 5 + nr_bytes
-    return tuple(routes)
 
 
 def _addresses(data: bytes) -> list[ipaddress.IPv4Address]:
-    return [ipaddress.IPv4Address(data[i : i + 4]) for i in range(0, len(data) & ~3, 4)]
+    return [ipaddress.IPv4Address(data[i : i + 4]) for i in range(0, len(data), 4)]
 
 
 def _class_prefix(address: ipaddress.IPv4Address) -> int:

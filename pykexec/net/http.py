@@ -7,21 +7,31 @@ import http.client
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pykexec.about import version
 from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
+from pykexec.log import printable
 from pykexec.net.transfer import Deadline, Limits, Sink, Transient, resolve
+
+if TYPE_CHECKING:
+    import ssl
 
 CHUNK_SIZE = 1 << 18
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
-_MISSING = (404, 410)
+# Whose lister may not see what there is says 403 of what is not there (S3).
+_MISSING = (403, 404, 410)
 _TOO_MANY = 429
 _RETRY_AFTER_MAX_S = 3600.0
-_DETAIL_MAX = 512  # characters
+_WORDS_MAX = 512  # characters that a server may add to an error
+_LOCATION_MAX = 2048
+# verify_code of SSLCertVerificationError, X509_V_ERR_* of openssl: the clock decides about these.
+_BY_THE_CLOCK = (9, 10)
 
 
 def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
@@ -80,6 +90,7 @@ def _request(
     url: Url, method: str, body: bytes | None, sink: Sink, limits: Limits, deadline: Deadline
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer, whose body is yet to be read; faults of reading it are put into words, too."""
+    answered = False
     with _connection(url, limits, deadline) as connection:
         try:
             connection.putrequest(method, url.path, skip_host=True, skip_accept_encoding=True)
@@ -91,7 +102,9 @@ def _request(
                 connection.putheader("Content-Type", "application/json")
                 connection.putheader("Content-Length", str(len(body)))
             _send(connection, body)
-            yield connection.getresponse()
+            response = connection.getresponse()
+            answered = True
+            yield response
         except TimeoutError:
             raise Transient(f"{url}: no answer within {limits.timeout_s:g} s") from None
         except http.client.IncompleteRead:
@@ -102,10 +115,24 @@ def _request(
             raise Transient(f"{url}: closed without an answer") from None
         except http.client.HTTPException as error:
             deadline.silence_s(url)
-            raise NetworkError(f"{url}: not HTTP: {error!r}") from None
+            raise NetworkError(f"{url}: not HTTP: {printable(repr(error), _WORDS_MAX)}") from None
         except OSError as error:
             deadline.silence_s(url)
+            if _ends_before_tls(url, error):
+                gone = f"{url}: closed without an answer"
+                raise Transient(_cut_off(url, sink.size) if answered else gone) from None
             raise Transient(f"{url}: {error.strerror or error}") from None
+
+
+def _ends_before_tls(url: Url, error: OSError) -> bool:
+    """Did it end without the word that TLS has for it? Anybody on the way can do that."""
+    if url.scheme != "https":
+        return False
+    import ssl
+
+    # Python below 3.11.4 has no type of its own for what OpenSSL 3 says.
+    reason = error.reason if isinstance(error, ssl.SSLError) else ""
+    return isinstance(error, ssl.SSLEOFError) or reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _send(connection: http.client.HTTPConnection, body: bytes | None) -> None:
@@ -126,13 +153,16 @@ def _location(url: Url, response: http.client.HTTPResponse) -> str:
     target = response.headers.get("Location")
     if not target:
         raise NetworkError(f"{url}: {response.status} without a Location")
+    if len(target) > _LOCATION_MAX:
+        raise NetworkError(f"{url}: redirects to an address of {len(target)} characters")
     return target.partition("#")[0]
 
 
 def _check_status(url: Url, response: http.client.HTTPResponse) -> None:
     if response.status == 200:
-        return
-    fault = f"{url}: {response.status} {response.reason}".rstrip()
+        return _check_encoding(url, response)
+    reason = printable(response.reason, _WORDS_MAX)
+    fault = f"{url}: {response.status} {reason}".rstrip()
     if detail := _detail(response):
         fault = f"{fault}: {detail}"
     if response.status in _MISSING:
@@ -140,6 +170,15 @@ def _check_status(url: Url, response: http.client.HTTPResponse) -> None:
     if response.status >= 500 or response.status == _TOO_MANY:
         raise Transient(fault, _retry_after_s(response))
     raise NetworkError(fault)
+
+
+def _check_encoding(url: Url, response: http.client.HTTPResponse) -> None:
+    """Compressed contents were not asked for, and are not the file."""
+    for field in ("Content-Encoding", "Transfer-Encoding"):
+        coding = response.headers.get(field, "identity").strip().lower()
+        if coding not in ("", "identity", "chunked" if field.startswith("T") else ""):
+            words = printable(coding, _WORDS_MAX)
+            raise NetworkError(f"{url}: comes encoded ({words}), which was not asked for")
 
 
 def _detail(response: http.client.HTTPResponse) -> str:
@@ -155,7 +194,7 @@ def _detail(response: http.client.HTTPResponse) -> str:
     detail = document.get("detail") if isinstance(document, dict) else None
     if not isinstance(detail, str):
         return ""
-    return "".join(char if char.isprintable() else " " for char in detail[:_DETAIL_MAX])
+    return printable(" ".join(detail.split()), _WORDS_MAX)
 
 
 def _retry_after_s(response: http.client.HTTPResponse) -> float:
@@ -239,12 +278,18 @@ def _tls(url: Url, plain: socket.socket, limits: Limits, deadline: Deadline) -> 
     except (ssl.SSLError, ValueError) as error:
         raise NetworkError(f"{url}: the configured certificate authority: {error}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Who is named as an authority is trusted, be it an intermediate one or the server itself.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # An end that TLS does not know of is no end of a body: this, and below, Python would take it.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     plain.settimeout(deadline.silence_s(url))
     try:
         # Its detach would take plain from the watch: a copy of the descriptor goes to TLS.
-        return context.wrap_socket(plain.dup(), server_hostname=url.host.encode())
+        return context.wrap_socket(
+            plain.dup(), server_hostname=url.host.encode(), suppress_ragged_eofs=False
+        )
     except ssl.SSLCertVerificationError as error:
-        raise NetworkError(f"{url}: certificate refused: {error.verify_message}") from None
+        raise NetworkError(f"{url}: certificate refused: {_why_refused(error)}") from None
     except TimeoutError:
         raise Transient(f"{url}: no TLS within {limits.timeout_s:g} s") from None
     except ssl.SSLError as error:
@@ -252,3 +297,13 @@ def _tls(url: Url, plain: socket.socket, limits: Limits, deadline: Deadline) -> 
     except OSError as error:
         deadline.silence_s(url)
         raise Transient(f"{url}: no TLS: {error.strerror or error}") from None
+
+
+def _why_refused(error: ssl.SSLCertVerificationError) -> str:
+    """A clock that runs from its battery's end makes every certificate one of the future."""
+    words: str = error.verify_message
+    if error.verify_code in _BY_THE_CLOCK:
+        words += (
+            f"; the clock of this machine says {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}"
+        )
+    return words

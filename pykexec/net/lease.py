@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pykexec.linux.interface import Address, InterfaceAddress, Network
+
+# Letters, digits, hyphens (RFC 1123, 2.1), and the underscore that names of services have.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_NAME_MAX = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,16 @@ class Lease:
     domains: tuple[str, ...] = ()
     mtu: int | None = None
     seconds: int | None = None
+
+
+def domain_names(words: Iterable[str]) -> tuple[str, ...]:
+    """Of words those that are names of domains: they become lines of resolv.conf."""
+    names = (word.removesuffix(".") for word in words)
+    return tuple(name for name in names if len(name) <= _NAME_MAX and _is_name(name))
+
+
+def _is_name(name: str) -> bool:
+    return all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def default_route(gateway: Address) -> Route:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TFTP: one read, octet mode (RFC 1350), with the options of RFC 2347-2349 and 7440."""
+"""TFTP: one read, octet mode (RFC 1350), with the options of RFC 2347-2349 and 7440.
+
+Servers are older than the options, or have ideas of their own: one that refuses them by whatever
+code, does not answer, or numbers windows in its own way is asked once more without any.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import time
 
 from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError
+from pykexec.log import printable
 from pykexec.net.transfer import Deadline, Limits, Sink, resolve
 
 BLOCK_SIZE = 1428  # fits an Ethernet frame behind IPv6's header, and UDP's and TFTP's
@@ -16,9 +21,12 @@ DEFAULT_BLOCK_SIZE = 512
 WINDOW_SIZE = 16
 _FIRST_WAIT_S = 1.0
 _NAME_MAX = 1024
+_DIGITS_MAX = 20
+_LAST_NUMBER = 0xFFFF
 
 _RRQ, _DATA, _ACK, _ERROR, _OACK = 1, 3, 4, 5, 6
-_NOT_DEFINED, _NOT_FOUND, _DISK_FULL, _UNKNOWN_PORT, _BAD_OPTION = 0, 1, 3, 5, 8
+_NOT_DEFINED, _NOT_FOUND, _DENIED, _DISK_FULL, _UNKNOWN_PORT, _BAD_OPTION = 0, 1, 2, 3, 5, 8
+_WORDS_MAX = 256
 _FAULTS = {
     1: "no such file",
     2: "access denied",
@@ -29,23 +37,26 @@ _FAULTS = {
 _Address = tuple[object, ...]
 
 
-class _Refused(Exception):
-    """The server does not negotiate."""
+class _WithoutOptionsError(Exception):
+    """The server does not negotiate, or not in a way that we understand."""
 
 
 def read(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> None:
     """Write what url names to sink; NotOnServerError or NetworkError say what went wrong."""
+    name = url.file_name
+    if not name or "\0" in name or len(name) > _NAME_MAX:
+        raise NetworkError(f"{url}: no name that TFTP can ask for")
     family, address = resolve(url, socket.SOCK_DGRAM)[0]
-    for options in (_wanted_options(), {}):
-        with socket.socket(family, socket.SOCK_DGRAM) as udp:
-            try:
-                _Transfer(udp, address, url, sink, limits, deadline).run(options)
-                return
-            except _Refused:
-                continue
-            except OSError as error:
-                raise NetworkError(f"{url}: {error.strerror or error}") from None
-    raise NetworkError(f"{url}: the server refuses options that were not asked for")
+    try:
+        for options in (_wanted_options(), {}):
+            with socket.socket(family, socket.SOCK_DGRAM) as udp:
+                try:
+                    _Transfer(udp, address, url, sink, limits, deadline).run(options)
+                    return
+                except _WithoutOptionsError:
+                    sink.restart()
+    except OSError as error:
+        raise NetworkError(f"{url}: {error.strerror or error}") from None
 
 
 def _wanted_options() -> dict[str, int]:
@@ -63,6 +74,8 @@ def parse_options(body: bytes) -> dict[str, int]:
     words = body.split(b"\0")
     if words.pop() or len(words) % 2:
         raise ValueError("not pairs of terminated strings")
+    if any(len(value) > _DIGITS_MAX for value in words[1::2]):
+        raise ValueError("a number without an end")
     return {words[i].decode().lower(): int(words[i + 1]) for i in range(0, len(words), 2)}
 
 
@@ -85,20 +98,20 @@ class _Transfer:
         self._size: int | None = None
         self._last = 0  # number of the last block that came in order
         self._since_ack = 0
+        self._nr_blocks = 0
         self._gap_told = False
+        self._nr_rollovers = 0  # seen where a block seems to be missing
         self._last_packet = b""
         self._asked = False
+        self._silent_since = time.monotonic()  # since when nothing has come that leads on
 
     def run(self, options: dict[str, int]) -> None:
-        name = self._url.file_name
-        if not name or "\0" in name or len(name) > _NAME_MAX:
-            raise NetworkError(f"{self._url}: no name that TFTP can ask for")
         self._asked = bool(options)
-        self._send(request(name, options))
+        self._send(request(self._url.file_name, options))
         while True:
             packet = self._receive()
             kind = int.from_bytes(packet[:2], "big")
-            if kind == _OACK and self._asked and not self._last:
+            if kind == _OACK and self._asked and not self._nr_blocks:
                 self._negotiate(packet[2:], options)
                 self._acknowledge()
             elif kind == _DATA and len(packet) >= 4:
@@ -111,7 +124,7 @@ class _Transfer:
 
     def _data(self, number: int, data: bytes) -> bool:
         """Take a block if it is the next one; was it the last?"""
-        if number != (self._last + 1) & 0xFFFF:
+        if number != (self._last + 1) & _LAST_NUMBER and not self._rolls_over_to_1(number):
             # A block was lost, or our answer. Once: the rest of the window is on its way already.
             if not self._gap_told:
                 self._gap_told = True
@@ -125,12 +138,29 @@ class _Transfer:
             self._error(_DISK_FULL, "too large")
             raise
         self._last = number
+        self._nr_blocks += 1
+        self._silent_since = time.monotonic()
         self._since_ack += 1
         self._gap_told = False
         ended = len(data) < self._block_size
         if ended or self._since_ack >= self._window:
             self._acknowledge()
         return ended
+
+    def _rolls_over_to_1(self, number: int) -> bool:
+        """Is that what comes after the last number? Then 0 is none for this server.
+
+        One block at a time there is no doubt, for 0 was not acknowledged. Of a window 0 may have
+        been lost, but hardly twice.
+        """
+        if self._last != _LAST_NUMBER or number != 1:
+            return False
+        if self._window > 1:
+            self._nr_rollovers += 1
+            if self._nr_rollovers > 1:
+                self._error(_NOT_DEFINED, "once more, without a window")
+                raise _WithoutOptionsError
+        return self._window == 1
 
     def _negotiate(self, body: bytes, wanted: dict[str, int]) -> None:
         try:
@@ -154,22 +184,25 @@ class _Transfer:
 
     def _refused(self, packet: bytes) -> None:
         code = int.from_bytes(packet[2:4], "big")
-        if self._asked and not self._last and code == _BAD_OPTION:
-            raise _Refused
+        if self._asked and not self._nr_blocks and code != _NOT_FOUND:
+            raise _WithoutOptionsError
         text = packet[4:].partition(b"\0")[0].decode("ascii", "replace")
-        words = "".join(char if char.isprintable() else "?" for char in text)
+        words = printable(text, _WORDS_MAX)
         # Some servers have no other number for a file that is not there.
-        missing = code == _NOT_FOUND or (code == _NOT_DEFINED and "not found" in words.lower())
+        missing = code in (_NOT_FOUND, _NOT_DEFINED, _DENIED) and not self._nr_blocks
         kind = NotOnServerError if missing else NetworkError
         raise kind(f"{self._url}: the server says: {words or _FAULTS.get(code, f'error {code}')}")
 
     def _receive(self) -> bytes:
         """The next packet of our server; what we said last is said again while nothing comes."""
         wait = _FIRST_WAIT_S
-        silent_since = time.monotonic()
         while True:
-            patience = silent_since + self._limits.timeout_s - time.monotonic()
+            # With options and without: half of the time that a first answer may take is for each.
+            timeout_s = self._limits.timeout_s / (1 if self._peer else 2)
+            patience = self._silent_since + timeout_s - time.monotonic()
             if patience <= 0:
+                if self._asked and not self._peer:
+                    raise _WithoutOptionsError
                 raise self._fault(f"no answer within {self._limits.timeout_s:g} s")
             self._udp.settimeout(min(wait, patience, self._deadline.silence_s(self._url)))
             try:
@@ -179,10 +212,10 @@ class _Transfer:
                 self._since_ack = 0
                 self._transmit()
                 continue
-            if sender[0] != self._server[0]:
-                continue
-            if self._peer is None and len(packet) >= 4:
+            # The first that answers is the server: one of several addresses may use another.
+            if self._peer is None and _is_answer(packet):
                 self._peer = sender
+                self._silent_since = time.monotonic()
             if sender == self._peer:
                 return packet
             self._udp.sendto(_error_packet(_UNKNOWN_PORT, "not for you"), sender)
@@ -212,6 +245,12 @@ class _Transfer:
 
     def _fault(self, fault: str) -> NetworkError:
         return NetworkError(f"{self._url}: {fault}")
+
+
+def _is_answer(packet: bytes) -> bool:
+    """Could this be the first packet of a server?"""
+    kind, number = int.from_bytes(packet[:2], "big"), int.from_bytes(packet[2:4], "big")
+    return len(packet) >= 4 and (kind in (_OACK, _ERROR) or (kind, number) == (_DATA, 1))
 
 
 def _error_packet(code: int, text: str) -> bytes:

@@ -63,9 +63,13 @@ class Sink:
 
     def __init__(self, fd: int, url: Url, limit: int) -> None:
         self._fd, self._url, self._limit = fd, url, limit
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what came: it comes once more."""
         self.size = 0
         self._digest = hashlib.sha256()
-        os.ftruncate(fd, 0)
+        os.ftruncate(self._fd, 0)
 
     def expect(self, size: int) -> None:
         """Refuse with NetworkError, before they come, more bytes than may come."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
+from pykexec.netboot.rights import give_up_root
 from pykexec.netboot.serve import Server, serve
 from pykexec.netboot.settings import Settings, Tls
 
-__all__ = ["Server", "Settings", "Tls", "serve"]
+__all__ = ["Server", "Settings", "Tls", "give_up_root", "serve"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
-import pwd
 import shlex
 import shutil
 import subprocess
@@ -15,12 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pykexec.errors import ToolError, UsageError
+from pykexec.netboot.rights import without_root
 from pykexec.netboot.settings import IPXE_SCRIPT, Addresses, Settings
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "dnsmasq"
 LEASE_TIME = "1h"
+# Its own directory: a name that has a line's end in it writes no configuration, and whoever may not
+# look into the directories above can serve what is in this one.
+_ROOT = "/proc/self/cwd"
 # Processor architectures of RFC 4578, as IANA lists them: x86-64 firmware, by PXE and by HTTP.
 _PXE_X64 = (7, 9)
 _HTTP_X64 = 16
@@ -41,7 +43,7 @@ def configuration(settings: Settings, addresses: Addresses, http_port: int, stat
         "log-dhcp",
         f"dhcp-leasefile={state / 'leases'}",
         "enable-tftp",
-        f"tftp-root={settings.directory.absolute()}",
+        f"tftp-root={_ROOT}",
         *_classes(),
     ]
     if addresses.ipv4:
@@ -98,16 +100,18 @@ def _for_ipxe(settings: Settings) -> str:
 
 
 class Dnsmasq:
-    """The running program; report gets each line that it says."""
+    """The running program, which serves directory; report gets each line that it says."""
 
     def __init__(
-        self, configuration_file: Path, owner: Path, report: Callable[[str], None]
+        self, configuration_file: Path, directory: Path, report: Callable[[str], None]
     ) -> None:
+        # It stays who it is: it could not find out who a user without a name is.
         words = [
+            *without_root(directory),
             PROGRAM,
             f"--conf-file={configuration_file}",
             "--log-facility=-",
-            *_identity(owner),
+            "--no-daemon",
         ]
         if not shutil.which(PROGRAM):
             fault = f"{PROGRAM}: not installed (on Debian it is in the package dnsmasq-base)"
@@ -117,7 +121,8 @@ class Dnsmasq:
         self._said: list[str] = []
         try:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *words],
+                words,
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -173,18 +178,3 @@ class Dnsmasq:
 
     def _last_words(self) -> str:
         return "; ".join(self._said[-3:]) or "not a word"
-
-
-def _identity(owner: Path) -> list[str]:
-    """Whose rights it keeps: those of whom the files belong to, as far as that can be had."""
-    if os.geteuid() != 0 or _setgroups_denied():
-        return ["--no-daemon"]  # As we are: it cannot change who it is.
-    return ["--keep-in-foreground", f"--user={pwd.getpwuid(owner.stat().st_uid).pw_name}"]
-
-
-def _setgroups_denied() -> bool:
-    """A user namespace of an ordinary user (user_namespaces(7))."""
-    try:
-        return Path("/proc/self/setgroups").read_text().strip() == "deny"
-    except FileNotFoundError:
-        return False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.log import printable
 from pykexec.netboot.dnsmasq import Dnsmasq, configuration
+from pykexec.netboot.rights import rights_for
 from pykexec.netboot.settings import Addresses, Settings, read_addresses
 from pykexec.netboot.web import Web
 
@@ -27,12 +30,9 @@ class Server:
 
     def describe(self) -> Iterator[str]:
         """What can be had where, a line each."""
-        hosts = ["<this machine>"]
-        if self.addresses:
-            found = (self.addresses.ipv4, self.addresses.ipv6)
-            hosts = [f"[{a.ip}]" if a.version == 6 else str(a.ip) for a in found if a]
         file = self.settings.boot_file
-        for host in hosts:
+        for address in self.addresses.hosts if self.addresses else ("<this machine>",):
+            host = f"[{address}]" if ":" in address else address
             if self.dnsmasq:
                 yield f"PXE   tftp://{host}/{file}"
             yield f"HTTP  http://{host}:{self.http_port}/{file}"
@@ -54,12 +54,21 @@ def serve(settings: Settings, report: Callable[[str], None]) -> Iterator[Server]
     UsageError or ToolError say what is missing: rights, an address, the program, a free port.
     """
     settings.check()
+
+    def say(line: str) -> None:
+        report(printable(line))  # Clients choose some of the words.
+
     with ExitStack() as stack:
         addresses = read_addresses(settings.interface) if settings.interface else None
-        http_port = _start_web(stack, Web(settings.directory, settings.http_port, report))
-        https_port = 0
-        if tls := settings.tls:
-            https_port = _start_web(stack, Web(settings.directory, tls.port, report, tls))
+        hosts = addresses.hosts if addresses else ("",)
+        directory = os.open(settings.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, directory)
+        http_port, https_port = settings.http_port, settings.tls.port if settings.tls else 0
+        for host in hosts:
+            http_port = _start_web(stack, Web(directory, host, http_port, say))
+            if settings.tls:
+                web = Web(directory, host, https_port, say, settings.tls)
+                https_port = _start_web(stack, web)
         dnsmasq = None
         if addresses:
             state = Path(
@@ -67,8 +76,10 @@ def serve(settings: Settings, report: Callable[[str], None]) -> Iterator[Server]
             )
             file = state / "dnsmasq.conf"
             file.write_text(configuration(settings, addresses, http_port, state))
-            _give_to_owner(state, settings.directory)
-            dnsmasq = Dnsmasq(file, settings.directory, report)
+            if rights := rights_for(settings.directory):
+                os.chown(state, rights.user, rights.group)
+                os.chown(file, rights.user, rights.group)
+            dnsmasq = Dnsmasq(file, settings.directory, say)
             stack.callback(dnsmasq.stop)
             dnsmasq.await_start()
         yield Server(settings, addresses, http_port, https_port, dnsmasq)
@@ -81,11 +92,3 @@ def _start_web(stack: ExitStack, web: Web) -> int:
     stack.callback(web.server_close)
     stack.callback(web.shutdown)
     return int(web.server_address[1])
-
-
-def _give_to_owner(state: Path, directory: Path) -> None:
-    """dnsmasq writes its leases with the rights of whom the files belong to."""
-    import os
-
-    if os.geteuid() == 0:
-        os.chown(state, directory.stat().st_uid, -1)

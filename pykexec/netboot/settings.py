@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.errors import ToolError, UsageError
+from pykexec.netboot.rights import check_readable, missing_capabilities
 from pykexec.run import run
 
 IPXE_SCRIPT = "boot.ipxe"
-# capability.h: what DHCP and TFTP servers need to bind their ports and answer who has no address.
-_CAPABILITIES = {"CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class Settings:
         """Refuse with UsageError what cannot be served."""
         if not self.directory.is_dir():
             raise UsageError(f"{self.directory}: not a directory")
+        if self.tls and _is_inside(self.tls.key, self.directory):
+            raise UsageError(f"{self.tls.key}: lies in {self.directory}, it would be served")
         if self.proxy and not self.interface:
             raise UsageError("--proxy: needs --interface, the network to answer in")
         if not self.interface:
@@ -53,6 +54,9 @@ class Settings:
             raise UsageError(f"{self.boot_file!r}: DHCP carries plain file names only")
         if not (self.directory / self.boot_file).is_file():
             raise UsageError(f"{self.directory / self.boot_file}: there is no such file to boot")
+        if not _is_inside(self.directory / self.boot_file, self.directory):
+            raise UsageError(f"{self.boot_file}: a link that leads out of {self.directory}")
+        check_readable(self.directory, self.boot_file)
         if missing := missing_capabilities(Path("/proc/self/status").read_text()):
             fault = f"DHCP and TFTP need root ({', '.join(missing)} missing)"
             raise UsageError(
@@ -60,11 +64,8 @@ class Settings:
             )
 
 
-def missing_capabilities(status: str) -> list[str]:
-    """Of what DHCP and TFTP need, what proc_pid_status(5) does not list as effective."""
-    line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
-    effective = int(line.split()[1], 16)
-    return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+def _is_inside(file: Path, directory: Path) -> bool:
+    return file.resolve().is_relative_to(directory.resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class Addresses:
 
     ipv4: ipaddress.IPv4Interface | None
     ipv6: ipaddress.IPv6Interface | None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Both, those that there are, without their networks."""
+        return tuple(str(address.ip) for address in (self.ipv4, self.ipv6) if address)
 
 
 def read_addresses(interface: str) -> Addresses:

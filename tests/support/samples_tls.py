@@ -9,7 +9,7 @@ from pathlib import Path
 from pykexec.run import run
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-_DAYS = ("-days", "30")
+_DAYS = 30
 # What RFC 5280 wants, and Python from 3.13 on.
 _AUTHORITY = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
 _SERVER = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\nsubjectAltName={}\n"
@@ -24,8 +24,10 @@ class Certified:
     authority: Path
 
 
-def certified(directory: Path, names: str = "DNS:localhost,IP:127.0.0.1,IP:::1") -> Certified:
-    """A new authority and a certificate of its for a server with these names."""
+def certified(
+    directory: Path, names: str = "DNS:localhost,IP:127.0.0.1,IP:::1", days: int = _DAYS
+) -> Certified:
+    """A new authority and a certificate of its, for so many days, for a server with these names."""
     directory.mkdir(parents=True, exist_ok=True)
     authority, authority_key = directory / "ca.pem", directory / "ca.key"
     files: list[str | Path] = ["-keyout", authority_key, "-out", authority]
@@ -38,7 +40,8 @@ def certified(directory: Path, names: str = "DNS:localhost,IP:127.0.0.1,IP:::1")
             "-subj",
             "/CN=test authority",
             *_AUTHORITY,
-            *_DAYS,
+            "-days",
+            str(_DAYS),
             *files,
         ]
     )
@@ -47,6 +50,6 @@ def certified(directory: Path, names: str = "DNS:localhost,IP:127.0.0.1,IP:::1")
     extensions = directory / "extensions"
     extensions.write_text(_SERVER.format(names))
     signer: list[str | Path] = ["-CA", authority, "-CAkey", authority_key, "-CAcreateserial"]
-    signed: list[str | Path] = [*_DAYS, "-extfile", extensions, "-out", certificate]
+    signed: list[str | Path] = ["-days", str(days), "-extfile", extensions, "-out", certificate]
     run(["openssl", "x509", "-req", "-in", asked, *signer, *signed])
     return Certified(key, certificate, authority)

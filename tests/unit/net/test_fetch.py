@@ -24,7 +24,7 @@ DATA = bytes(range(256)) * 4096
 QUICK = Limits(size=1 << 20, timeout_s=0.5, total_s=1.5, attempts=1)
 OK = b"HTTP/1.1 200 OK\r\n"
 WHOLE = OK + b"Content-Length: %d\r\n\r\n" % len(DATA) + DATA
-MISSING, BROKEN = b"HTTP/1.1 404 No\r\n\r\n", b"HTTP/1.1 500 No\r\n\r\n"
+BROKEN, CRLF = b"HTTP/1.1 500 No\r\n\r\n", b"\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 Serve = Callable[..., int]
@@ -136,6 +136,9 @@ def silence(connection: socket.socket) -> None:
         (b"HTTP/1.1 302 X\r\n\r\n", "302 without a Location"),
         (b"HTTP/1.1 302 X\r\nLocation: tftp://h/x\r\n\r\n", "redirects to tftp://h/x, which is"),
         (b"HTTP/1.1 302 X\r\nLocation: /../x\r\n\r\n", "redirects to an address that is none"),
+        (b"HTTP/1.1 302 X\r\nLocation: /" + b"a" * 9000 + b"\r\n\r\n", "of 9001 characters"),
+        (OK + b"Content-Encoding: gzip\r\n\r\nx", r"comes encoded \(gzip\), which was not asked"),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\nx", r"encoded \(gzip, chunked\)"),
         (silence, "no answer within 0.5 s"),
         (drip, "took too long, given up"),
         (drip_header, "took too long, given up"),
@@ -152,9 +155,33 @@ def test_what_went_wrong_is_said_in_bounded_time(
     assert time.monotonic() - started < QUICK.total_s + 1
 
 
-def test_only_a_missing_file_is_missing(serve: Serve) -> None:
+HOSTILE = b"\x1b[2J\x1b]0;owned\x07 \x9b31m" + b"A" * 60_000
+PROBLEM = b"HTTP/1.1 400 X\r\nContent-Type: application/problem+json\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 " + HOSTILE + b"\r\n\r\n",
+        b"HTTP/1.1 \x1b[2J " + HOSTILE + b"\r\n\r\n",
+        b"HTTP/1.1 302 X\r\nLocation: " + HOSTILE[:1000] + b"\r\n\r\n",
+        b"HTTP/1.1 302 X\r\nLocation: " + HOSTILE + b"\r\n\r\n",
+        OK + b"Content-Encoding: " + HOSTILE + b"\r\n\r\n",
+        PROBLEM + b'{"detail": "\\u001b[2J\\u202e\\u009b' + b"x" * 9000 + b'"}',
+    ],
+    ids=["reason", "status", "location", "long location", "coding", "detail"],
+)
+def test_what_a_server_says_is_short_and_printable(answer: bytes, serve: Serve) -> None:
+    with pytest.raises(NetworkError) as caught:
+        get(f"http://127.0.0.1:{serve(answer)}/")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("status", [b"403 Forbidden", b"404 Not Found", b"410 Gone"])
+def test_only_a_missing_file_is_missing(status: bytes, serve: Serve) -> None:
     with pytest.raises(NotOnServerError):
-        get(f"http://127.0.0.1:{serve(MISSING)}/")
+        get(f"http://127.0.0.1:{serve(b'HTTP/1.1 ' + status + CRLF * 2)}/")
     with pytest.raises(NetworkError) as caught:
         get(f"http://127.0.0.1:{serve(BROKEN)}/")
     assert not isinstance(caught.value, NotOnServerError)
@@ -180,6 +207,12 @@ def test_redirects_are_followed_but_not_for_ever(serve: Serve) -> None:
     again = b"HTTP/1.1 307 X\r\nLocation: /a\r\n\r\n"
     with pytest.raises(NetworkError, match="more than 5 redirects"):
         get(f"http://127.0.0.1:{serve(*[again] * 9)}/a")
+
+
+def test_a_redirect_may_leave_the_scheme_out(serve: Serve) -> None:
+    target = serve(WHOLE)
+    port = serve(b"HTTP/1.1 302 X\r\nLocation: //127.0.0.1:%d?b\r\n\r\n" % target)
+    assert str(get(f"http://127.0.0.1:{port}/a")[0].url) == f"http://127.0.0.1:{target}/?b"
 
 
 def test_nobody_listens() -> None:
@@ -245,3 +278,60 @@ def test_http_on_an_https_port_is_said(serve: Serve, trusted: Certified) -> None
     port = serve(WHOLE)
     with pytest.raises(NetworkError, match="no TLS"):
         get(f"https://localhost:{port}/", https(trusted.authority))
+
+
+def cut_without_a_word(connection: socket.socket) -> None:
+    """Half of a configuration, and then what anybody on the way can do: a FIN."""
+    assert isinstance(connection, ssl.SSLSocket)
+    os.close(connection.detach())
+
+
+def half(head: bytes) -> Callable[[socket.socket], None]:
+    """An answer that begins so, and is cut off within its body."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head + b'[payload]\nurl = "os.efi"\n')
+        cut_without_a_word(connection)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        OK + b"Connection: close\r\n\r\n",
+        OK + b"Content-Length: 99\r\n\r\n",
+        CHUNKED + b"99\r\n",
+    ],
+)
+def test_a_body_over_https_is_never_cut_short_unnoticed(
+    head: bytes, serve: Serve, trusted: Certified
+) -> None:
+    port = serve(half(head), tls=trusted)
+    with pytest.raises(NetworkError, match="cut off after 25 bytes"):
+        get(f"https://localhost:{port}/agent.toml", https(trusted.authority))
+
+
+def test_a_body_over_https_may_end_with_the_connection(serve: Serve, trusted: Certified) -> None:
+    def answer(connection: socket.socket) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+        connection.unwrap()
+
+    port = serve(answer, tls=trusted)
+    assert get(f"https://localhost:{port}/", https(trusted.authority))[1] == b"all of it"
+
+
+def test_the_servers_own_certificate_may_stand_for_an_authority(
+    serve: Serve, trusted: Certified
+) -> None:
+    port = serve(WHOLE, tls=trusted)
+    assert get(f"https://localhost:{port}/", https(trusted.certificate))[1] == DATA
+
+
+def test_a_clock_that_is_wrong_is_named(serve: Serve, tmp_path: Path) -> None:
+    stale = certified(tmp_path / "stale", days=-1)
+    port = serve(WHOLE, tls=stale)
+    with pytest.raises(NetworkError, match=r"; the clock of this machine says \d{4}-\d\d-\d\d "):
+        get(f"https://localhost:{port}/", https(stale.authority))

@@ -116,6 +116,28 @@ def without_options(udp: socket.socket, client: tuple[str, int], request: bytes)
         send(udp, client, FILE, 512, 1)
 
 
+def denies_options(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
+    """One that has another number for options than RFC 2347."""
+    if b"blksize" in request:
+        udp.sendto(error(2, "Access violation"), client)
+    else:
+        send(udp, client, FILE, 512, 1)
+
+
+def ignores_options(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
+    """One that does not answer what it does not understand."""
+    if b"blksize" not in request:
+        send(udp, client, FILE, 512, 1)
+
+
+def from_another_address(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
+    """One that has several addresses, and answers from whichever it likes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", 0))
+        other.settimeout(5)
+        send(other, client, FILE, 512, 1)
+
+
 def lossy(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
     """The first window loses its second block; the last acknowledgement must be asked for."""
     udp.sendto(options(blksize=1000, windowsize=4), client)
@@ -150,6 +172,9 @@ def strangers(udp: socket.socket, client: tuple[str, int], request: bytes) -> No
         (plain, FILE),
         (modern, FILE),
         (without_options, FILE),
+        (denies_options, FILE),
+        (ignores_options, FILE),
+        (from_another_address, FILE),
         (lossy, b"".join(bytes([n]) * 1000 for n in range(1, 5)) + b"end"),
         (strangers, FILE[:512] + b"good"),
     ],
@@ -161,6 +186,37 @@ def test_the_file_comes_whole(script: Script, data: bytes, served: Served) -> No
 def test_block_numbers_start_again_after_65535(served: Served) -> None:
     limits = Limits(size=1 << 20, timeout_s=3, total_s=60)
     assert fetch_bytes(parse_url(served(rollover)), limits) == bytes(8 * 66_000)
+
+
+def number_to_1(block_number: int) -> int:
+    """After 65535 comes 1."""
+    return (block_number - 1) % 0xFFFF + 1
+
+
+ROLLED = bytes(range(256)) * 2500
+
+
+@pytest.mark.parametrize("window", [1, 16])
+def test_block_numbers_may_start_again_at_1(window: int, served: Served) -> None:
+    def rolls(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
+        size, step = 512, 1
+        if b"windowsize" in request:
+            size, step = 8, window
+            udp.sendto(options(blksize=size, windowsize=step), client)
+            assert acked(udp) == 0
+        done, count = 0, len(ROLLED) // size + 1
+        while done < count:
+            numbers = range(done + 1, min(done + step, count) + 1)
+            for number in numbers:
+                data = ROLLED[(number - 1) * size : number * size]
+                udp.sendto(block(number_to_1(number), data), client)
+            kind, reply = struct.unpack(">HH", udp.recv(2048)[:4])
+            if kind == ERROR:
+                return
+            done = next((n for n in numbers if number_to_1(n) == reply), done)
+
+    limits = Limits(size=1 << 20, timeout_s=3, total_s=60)
+    assert fetch_bytes(parse_url(served(rolls)), limits) == ROLLED
 
 
 def test_the_request_asks_for_the_name_and_the_options(served: Served) -> None:
@@ -176,12 +232,13 @@ def test_the_request_asks_for_the_name_and_the_options(served: Served) -> None:
 
 
 def answers(*packets: bytes) -> Script:
-    """A server that sends these packets and no more."""
+    """A server that sends these packets and no more; errors are not answered."""
 
     def script(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
         for packet in packets:
             udp.sendto(packet, client)
-            udp.recv(2048)
+            if packet[:2] != b"\0\5":
+                udp.recv(2048)
 
     return script
 
@@ -237,10 +294,26 @@ def test_more_than_may_come_ends_the_transfer(served: Served) -> None:
     assert ended == [196]
 
 
-@pytest.mark.parametrize("text", ["File not found", "file NOT FOUND"])
-def test_a_missing_file_is_missing_whatever_its_number(text: str, served: Served) -> None:
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_missing_file_is_missing_whatever_its_number(code: int, served: Served) -> None:
     with pytest.raises(NotOnServerError):
-        fetch_bytes(parse_url(served(answers(error(0, text)))), QUICK)
+        fetch_bytes(parse_url(served(answers(error(code, "no")))), QUICK)
+
+
+def test_a_file_that_breaks_off_is_not_missing(served: Served) -> None:
+    with pytest.raises(NetworkError) as caught:
+        fetch_bytes(parse_url(served(answers(block(1, bytes(512)), error(0, "gone")))), QUICK)
+    assert not isinstance(caught.value, NotOnServerError)
+
+
+def test_what_leads_nowhere_does_not_hold_us_until_the_end(served: Served) -> None:
+    def again(udp: socket.socket, client: tuple[str, int], request: bytes) -> None:
+        for _ in range(200):
+            udp.sendto(block(1, bytes(512)), client)
+            time.sleep(0.02)
+
+    with pytest.raises(NetworkError, match=r"no answer within 0\.5 s"):
+        fetch_bytes(parse_url(served(again)), Limits(timeout_s=0.5, total_s=8))
 
 
 def test_a_dead_server_costs_no_more_than_its_timeout() -> None:
@@ -253,7 +326,9 @@ def test_a_dead_server_costs_no_more_than_its_timeout() -> None:
         assert time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("body", [b"a\0", b"a\0001", b"\xff\0001\0", b"a\0b\0"])
+@pytest.mark.parametrize(
+    "body", [b"a\0", b"a\0001", b"\xff\0001\0", b"a\0b\0", b"a\0" + b"9" * 5000 + b"\0"]
+)
 def test_malformed_options_are_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         parse_options(body)

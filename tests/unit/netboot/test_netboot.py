@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from pykexec.net.fetch import fetch_bytes
 from pykexec.net.transfer import Limits
 from pykexec.netboot import Settings, Tls, serve
 from pykexec.netboot.dnsmasq import Dnsmasq, configuration
-from pykexec.netboot.settings import Addresses, missing_capabilities, parse_addresses
+from pykexec.netboot.rights import missing_capabilities
+from pykexec.netboot.settings import Addresses, parse_addresses
 from pykexec.netboot.web import parse_range
 from pykexec.run import run
 from pykexec.vm.lan import Lan
@@ -71,6 +73,13 @@ def test_dnsmasq_itself_accepts_the_configuration(proxy: bool, directory: Path) 
     file = directory / "dnsmasq.conf"
     file.write_text(configuration(Settings(directory, "lo", proxy=proxy), ADDRESSES, 80, directory))
     run(["dnsmasq", "--test", f"--conf-file={file}"])
+
+
+def test_no_name_of_a_directory_writes_configuration(tmp_path: Path) -> None:
+    odd = tmp_path / "a\ndhcp-script=/tmp/x"
+    odd.mkdir(parents=True)
+    text = configuration(Settings(odd, "tap0"), ADDRESSES, 8080, Path("/run"))
+    assert "tmp" not in text
 
 
 def test_networks_without_room_are_refused(directory: Path) -> None:
@@ -232,10 +241,12 @@ def test_a_taken_port_and_a_bad_key_are_said(directory: Path, port: int) -> None
 
 
 def test_dnsmasq_that_does_not_start_says_why(directory: Path) -> None:
-    file = directory / "dnsmasq.conf"
-    file.write_text("port=0\nno-such-option\n")
-    with pytest.raises(ToolError, match=r"did not start: .*bad option"):
-        Dnsmasq(file, directory, lambda line: None).await_start()
+    with tempfile.TemporaryDirectory() as state:
+        os.chmod(state, 0o755)
+        file = Path(state) / "dnsmasq.conf"
+        file.write_text("port=0\nno-such-option\n")
+        with pytest.raises(ToolError, match=r"did not start: .*bad option"):
+            Dnsmasq(file, directory, lambda line: None).await_start()
 
 
 FETCH = """
