@@ -35,6 +35,8 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+FUZZ_INSTALLED := $(VENV)/.installed-fuzz
+EXTRAS := test,build,server,docs
 NATIVE_SOURCES := $(shell find csrc -type f) $(wildcard pykexec/_*.py)
 FETCH = $(PY) -m tests.fetch $(1)
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
@@ -84,7 +86,7 @@ golden: $(INSTALLED) ## compare with kept output
 fuzz-short: $(INSTALLED) ## fuzz every parser for seconds
 	$(PYTEST) tests/fuzz
 
-fuzz: $(INSTALLED) ## fuzz every parser, FUZZ_SECONDS=600; hours are welcome
+fuzz: $(FUZZ_INSTALLED) ## fuzz every parser by its coverage, FUZZ_SECONDS=600; hours are welcome
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
 
 vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
@@ -147,7 +149,11 @@ help: ## list the targets
 
 $(INSTALLED): pyproject.toml $(NATIVE_SOURCES) | apt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test,build,server,docs]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(FUZZ_INSTALLED): $(INSTALLED)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),fuzz]'
 	touch $@
 
 # No question may be asked: there may be nobody to answer.
@@ -178,4 +184,4 @@ apt-hosts: apt ## and those that test-hosts needs
 
 clean: ## remove what was built; .cache and .venv stay
 	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache
-	rm -f $(INSTALLED)
+	rm -f $(INSTALLED) $(FUZZ_INSTALLED)

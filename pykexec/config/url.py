@@ -12,7 +12,8 @@ PORTS = {"http": 80, "https": 443, "tftp": 69}
 _BACKSLASH = "%5C"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(.*)", re.DOTALL)
 _AUTHORITY = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)(?:%25(?P<scope>[\w.-]+))?\]|(?P<name>[\w.-]+))(?::(?P<port>\d{1,5}))?",
+    r"(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)(?:%25(?P<scope>[\w.-]+))?\]|(?P<name>[\w.-]+))"
+    r"(?::(?P<port>\d{1,5}))?",
     re.ASCII,
 )
 

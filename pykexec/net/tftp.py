@@ -244,7 +244,7 @@ class _Transfer:
         return self._fault(fault)
 
     def _fault(self, fault: str) -> NetworkError:
-        return NetworkError(f"{self._url}: {fault}")
+        return NetworkError(f"{self._url}: {printable(fault, _WORDS_MAX)}")
 
 
 def _is_answer(packet: bytes) -> bool:

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the libFuzzer drivers and runs them: python tests/fuzz/run.py --seconds 600."""
+"""Builds and runs the fuzzers: libFuzzer's drivers in C, and the table of targets in Python."""
 
 from __future__ import annotations
 
-import argparse
+import random
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-
-from pykexec.errors import ToolError  # noqa: E402
-from pykexec.run import run  # noqa: E402
-from tests.fuzz.corpus import seeds  # noqa: E402
+from pykexec.run import run
+from tests.fuzz.corpus import seeds
+from tests.fuzz.targets import seeds_of, target_of
+from tests.support.mutations import spoilt
 
 PLANTED = "planted"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 DRIVERS = sorted(path.stem for path in HERE.glob("*.c") if path.stem != PLANTED)
 
 _FLAGS = (
@@ -58,40 +58,50 @@ def fuzz(program: Path, seconds: float, corpus: Path) -> None:
 
     corpus keeps what was found interesting; faulty inputs lie beside it as crash-...
     """
+    _run([program], program.name, seeds(program.name), seconds, corpus)
+
+
+def fuzz_python(name: str, seconds: float, corpus: Path) -> None:
+    """The same for one target of the table, whose coverage atheris watches."""
+    driver = [sys.executable, "-m", "tests.fuzz.python_driver", name]
+    _run(driver, name, seeds_of(name), seconds, corpus)
+
+
+def _run(
+    driver: Sequence[str | Path], name: str, inputs: Sequence[bytes], seconds: float, corpus: Path
+) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
-    for index, seed in enumerate(seeds(program.name)):
+    for index, seed in enumerate(inputs):
         (corpus / f"seed-{index}").write_bytes(seed)
     options = [
         f"-max_total_time={max(1, round(seconds))}",
         "-max_len=8192",
         "-seed=1",
         "-timeout=10",
-        f"-artifact_prefix={corpus.parent}/{program.name}-",
+        f"-artifact_prefix={corpus.parent}/{name}-",
     ]
-    run([program, *options, corpus], timeout_s=seconds + _SLACK_S)
+    run([*driver, *options, corpus], cwd=ROOT, timeout_s=seconds + _SLACK_S)
 
 
-def main() -> int:
-    """Run every driver for its share of the time; 1 if any found a fault."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="for all drivers together")
-    parser.add_argument(
-        "--work", type=Path, default=ROOT / "build/fuzz", help="corpora and crashes"
-    )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    archive = build_common(arguments.work)
-    faults = 0
-    for name in DRIVERS:
-        program = build(name, archive)
+def try_python(name: str, seconds: float) -> int:
+    """Spoil a target's inputs for seconds, blindly but always alike; how many were tried.
+
+    What is needed for it is there on every machine, which atheris is not.
+    """
+    target, inputs = target_of(name), seeds_of(name)
+    for data in inputs:
+        target(data)
+    chance = random.Random(1)
+    end = time.monotonic() + seconds
+    tried = 0
+    while time.monotonic() < end:
+        data = chance.choice(inputs)
+        for _ in range(chance.randint(1, 4)):
+            data = spoilt(chance, data or b"\0")
         try:
-            fuzz(program, arguments.seconds / len(DRIVERS), arguments.work / f"corpus-{name}")
-            print(f"{name}: no fault found", flush=True)
-        except ToolError as error:
-            print(f"{name}: {error}", flush=True)
-            faults += 1
-    return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            target(data)
+        except Exception as error:
+            error.add_note(f"{name}: {data.hex()}")
+            raise
+        tried += 1
+    return tried

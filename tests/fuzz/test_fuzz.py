@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A short run of every driver; FUZZ_SECONDS, for all of them together, makes it a long one."""
+"""A short run of every fuzzer; FUZZ_SECONDS, for all of them together, makes it a long one.
+
+Long runs keep what they find in build/fuzz, where the next one goes on, and watch the coverage of
+Python with atheris; short ones spoil Python's inputs without it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,24 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import ToolError
-from tests.fuzz.run import DRIVERS, PLANTED, build, build_common, fuzz
+from tests.fuzz.run import (
+    DRIVERS,
+    PLANTED,
+    ROOT,
+    build,
+    build_common,
+    fuzz,
+    fuzz_python,
+    try_python,
+)
+from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", len(DRIVERS)))
+LONG = float(os.environ.get("FUZZ_SECONDS", 0))
+# In short runs a second is for a driver, less for a target: there are more of them.
+DRIVER_S = LONG / (len(DRIVERS) + len(TARGETS)) or 1.0
+TARGET_S = DRIVER_S if LONG else 0.4
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +38,36 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_common(tmp_path_factory.mktemp("fuzz"))
 
 
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return (ROOT / "build/fuzz" if LONG else tmp_path) / "corpus"
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_no_input_breaks_a_promise(driver: str, archive: Path, tmp_path: Path) -> None:
-    fuzz(build(driver, archive), SECONDS / len(DRIVERS), tmp_path / "corpus")
+def test_no_input_breaks_a_promise(driver: str, archive: Path, corpus: Path) -> None:
+    fuzz(build(driver, archive), DRIVER_S, corpus / driver)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_gives_anything_but_a_result_or_a_refusal(name: str, corpus: Path) -> None:
+    fuzz_python(name, TARGET_S, corpus / name) if LONG else try_python(name, TARGET_S)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_seed_is_refused(name: str) -> None:
+    for seed in TARGETS[name].seeds():
+        TARGETS[name].parse(seed)
 
 
 def test_the_fuzzer_finds_a_planted_fault(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="AddressSanitizer: heap-buffer-overflow"):
         fuzz(build(PLANTED, archive), 20, tmp_path / "corpus")
+
+
+def test_a_planted_fault_in_python_is_found(tmp_path: Path) -> None:
+    if LONG:
+        with pytest.raises(ToolError, match="ZeroDivisionError"):
+            fuzz_python(PLANTED, 60, tmp_path / "corpus")
+    with pytest.raises(ZeroDivisionError) as caught:
+        try_python(PLANTED, 20)
+    assert caught.value.__notes__[0].startswith("planted: 504b")

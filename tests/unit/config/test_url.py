@@ -38,6 +38,7 @@ def test_an_address_has_these_parts(text: str, parts: tuple[object, ...]) -> Non
         ("http://user:word@server/a", "is no server"),
         ("http://server:99999/a", "no port 99999"),
         ("http://server:0/a", "no port 0"),
+        ("http://[fe81]/a", "is no server"),
         pytest.param(f"http://server:{'9' * 5000}/a", "is no server", id="endless port"),
         ("http://server/../a", "above the server's root"),
         ("http://server/a b", "no space"),

@@ -254,6 +254,7 @@ def answers(*packets: bytes) -> Script:
         ([options(blksize=4)], "blocks of 4 bytes"),
         ([options(windowsize=65535)], "65535 at once"),
         ([options(timeout=9)], "options that were not asked for: timeout"),
+        ([b"\0\6a\x1b[2J\0009\0"], r"options that were not asked for: a\?\[2j"),
         ([b"\0\6blksize\0many\0"], "options that make no sense"),
         ([block(1, bytes(513))], "a block of 513 bytes, 512 were agreed on"),
         ([options(tsize=9), block(1, b"short")], "cut off after 5 bytes of 9"),

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done with foreign bytes where there is more to it than a parser, and what must hold."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+from unittest import mock
+
+from pykexec.attest.protocol import Evidence
+from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
+from pykexec.config.url import parse_url
+from pykexec.disk import gpt, probe
+from pykexec.efi import pe as pe_file
+from pykexec.efi.device_path import DevicePath, parse
+from pykexec.errors import FormatError
+from pykexec.net import boot_server, dhcp6_message, dhcp_packet, http, record, tftp
+from pykexec.net.lease import Lease
+from pykexec.net.transfer import Deadline, Limits, Sink
+from pykexec.tpm import capability, event_text, eventlog, nv, objects, pcr
+from pykexec.tpm.constants import Handle, Property
+from pykexec.verify import chain
+from pykexec.verify.explain import explain
+from pykexec.verify.verify import verify
+from tests.support.attest_expected import EXPECTED, NONCE
+from tests.support.attest_machine import Machine
+
+_SIZE_MAX = 1 << 16
+
+
+def agent_toml(data: bytes) -> None:
+    """Embedded, and from a network, which may not open what the embedded one has closed."""
+    parse_config(data, "x")
+    closed = AgentConfig(shell=False)
+    found = resolve_network_config(closed, data, "x")
+    assert not found.shell and not found.network.authorities
+
+
+def certificates(data: bytes) -> None:
+    """As a bundle of roots, and as what a TPM's NV holds."""
+    try:
+        roots = chain.ek_roots(chain.parse_roots(data, "x"))
+    except FormatError:
+        roots = chain.ek_roots(EXPECTED.ek_roots)
+    ek = _machine().identity
+    for presented in ((data,), (*ek.ek_certificates, data)):
+        verify(replace(_evidence(), identity=replace(ek, ek_certificates=presented)), EXPECTED)
+    assert roots
+
+
+def device_path(data: bytes) -> None:
+    """As text, and the boot server that is found in it."""
+    path = parse(data)
+    assert str(path)
+    boot_server.nic_of(path)
+    boot_server.url_of(path)
+
+
+def device_path_text(data: bytes) -> None:
+    """From text, and as bytes the same."""
+    path = DevicePath.from_text(data.decode("utf-8", "replace"))
+    assert parse(bytes(path)) == path
+
+
+def dhcp(data: bytes) -> None:
+    """As the lease and as where to boot from."""
+    packet = dhcp_packet.parse_packet(data)
+    boot = dhcp_packet.boot_server(packet)
+    assert boot.uri or boot.server or not boot.file or not packet.options
+    _check_lease(dhcp_packet.lease_from(packet, "x"))
+
+
+def dhcp6(data: bytes) -> None:
+    """As the lease, and as the server's refusal."""
+    packet = dhcp6_message.parse_packet(data)
+    dhcp6_message.status_of(packet)
+    _check_lease(dhcp6_message.lease_from(packet, "x"))
+
+
+def _check_lease(lease: Lease) -> None:
+    json.dumps(record.to_plain(lease))
+    words = (*lease.name_servers, *lease.domains)
+    assert all(word.isascii() and word.isprintable() and " " not in word for word in words)
+    assert lease.mtu is None or lease.mtu < 1 << 16
+
+
+def event_log(data: bytes) -> None:
+    """In words, and as what each bank's registers would be."""
+    log = eventlog.parse_event_log(data)
+    for event in log.events:
+        assert event_text.describe(event).isprintable()
+    for bank in eventlog.replayable_banks(log):
+        eventlog.replay(log, bank)
+
+
+def pieces(evidence: Evidence) -> list[bytes]:
+    """The parts of evidence, each as evidence() takes it."""
+    who = evidence.identity
+    parts = [evidence.event_log, evidence.statement, evidence.quote, evidence.signature]
+    parts += [who.ek_public, who.ek_certificates[0], who.ak_public]
+    return [bytes([index]) + part for index, part in enumerate(parts)]
+
+
+def evidence(data: bytes) -> None:
+    """One part of it is anything, the others are good: there is a verdict, which can be read."""
+    kind, part, good = data[0] if data else 0, data[1:], _evidence()
+    who = good.identity
+    spoilt = (
+        replace(good, event_log=part),
+        replace(good, statement=part),
+        replace(good, quote=part),
+        replace(good, signature=part),
+        replace(good, identity=replace(who, ek_public=part)),
+        replace(good, identity=replace(who, ek_certificates=(part, *who.ek_certificates[1:]))),
+        replace(good, identity=replace(who, ak_public=part)),
+    )
+    verified = verify(spoilt[kind % len(spoilt)], EXPECTED)
+    json.dumps(verified.claims)
+    assert all(line.isprintable() for line in explain(verified).split("\n"))
+
+
+@cache
+def _machine() -> Machine:
+    return Machine()
+
+
+@cache
+def _evidence() -> Evidence:
+    return _machine().evidence(NONCE)
+
+
+def file_system(data: bytes) -> None:
+    """As a disk with partitions, and as a volume."""
+
+    def read(offset: int, size: int) -> bytes:
+        assert size < 1 << 30
+        return data[offset : offset + size] if offset >= 0 else b""
+
+    found = probe.probe(read)
+    assert found is None or found.type
+    gpt.read_gpt(read, 512, len(data) // 512)
+
+
+def http_answer(data: bytes) -> None:
+    """What a server sends, up to its end, for GET; no more is taken than may come."""
+    ours, theirs = socket.socketpair()
+    limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5, attempts=1)
+    theirs.settimeout(5)
+    url = parse_url("http://server/dir/file")
+    with ours, theirs, _sink() as sink, mock.patch.object(http, "_connect", lambda *to: ours):
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(data) + 4096)
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        with _printable_errors():
+            http._get_once(url, sink, limits, Deadline(limits))
+        assert sink.size <= _SIZE_MAX
+
+
+def tftp_packets(data: bytes) -> None:
+    """Packets of a server, each behind its size in two bytes, and then silence."""
+    waiting = list(_packets(data))
+
+    class Udp:
+        def __init__(self, *kind: object) -> None:
+            pass
+
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = settimeout = sendto = lambda self, *words: None
+
+        def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+            if not waiting:
+                raise OSError("silence")
+            return waiting.pop(0), ("server", 1)
+
+    limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5)
+    names = SimpleNamespace(socket=Udp, SOCK_DGRAM=0)
+    server = [(0, ("server", 69))]
+    with (
+        _sink() as sink,
+        mock.patch.object(tftp, "socket", names),
+        mock.patch.object(tftp, "resolve", lambda *to: server),
+        _printable_errors(),
+    ):
+        tftp.read(parse_url("tftp://server/f"), sink, limits, Deadline(limits))
+        assert sink.size <= _SIZE_MAX
+
+
+def _packets(data: bytes) -> Iterator[bytes]:
+    while data:
+        size = int.from_bytes(data[:2])
+        yield data[2 : 2 + size]
+        data = data[2 + size :]
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        assert str(error).isprintable() and len(str(error)) < 4096
+        raise
+
+
+@contextmanager
+def _sink() -> Iterator[Sink]:
+    import os
+
+    fd = os.memfd_create("fuzz")
+    try:
+        yield Sink(fd, parse_url("http://server/f"), _SIZE_MAX)
+    finally:
+        os.close(fd)
+
+
+def pe(data: bytes) -> None:
+    """Its sections and its digest."""
+    image = pe_file.parse(data, "x")
+    pe_file.check_sections(data, image, "x")
+    for section in image.sections:
+        pe_file.section_data(data, section)
+    pe_file.authenticode_digest(data, image)
+
+
+def tpm_response(data: bytes) -> None:
+    """To whatever was asked, which the first byte chooses."""
+    questions = (
+        lambda tpm: capability.handles(tpm, Handle.PERSISTENT_EK_FIRST),
+        capability.active_banks,
+        lambda tpm: capability.tpm_property(tpm, Property.NV_BUFFER_MAX),
+        lambda tpm: pcr.read_pcrs(tpm, "sha256", range(3)),
+        lambda tpm: nv.read_nv(tpm, 0x1C00002),
+        lambda tpm: objects.read_public(tpm, Handle.PERSISTENT_EK_FIRST),
+    )
+    question, response = questions[data[0] % len(questions)] if data else questions[0], data[1:]
+    question(lambda command: response)
+
+
+def url(data: bytes) -> None:
+    """An address, and what it leads to from elsewhere."""
+    text = data.decode("utf-8", "replace")
+    found = parse_url(text)
+    assert parse_url(str(found)) == found
+    found.join("sub/../agent.toml")
+    assert found.file_name is not None
+    parse_url("http://server/dir/file").join(text)

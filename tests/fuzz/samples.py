@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Valid inputs for each target of the table, made here; what is kept lies in tests/data/fuzz."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import tomli_w
+
+from pykexec.attest import protocol
+from pykexec.attest.verdict import Finding, Verdict
+from pykexec.disk import bek, gpt
+from pykexec.efi.device_path import DevicePath
+from pykexec.efi.guid import Guid
+from pykexec.efi.variables import LoadOption
+from pykexec.net import dhcp6_message, dhcp_packet
+from pykexec.tpm.seal import Sealed, condition, template
+from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
+from tests.fuzz.exercises import pieces
+from tests.support import attest_ca, attest_log
+from tests.support.attest_expected import NONCE
+from tests.support.attest_machine import Machine
+from tests.support.samples import TEXT, bzimage_file, pe_file
+from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG
+
+_LOGS = Path(__file__).resolve().parent.parent / "data/eventlogs"
+_PATHS = (
+    r"PciRoot(0x0)/Pci(0x1,0x1)/NVMe(0x1,00-11-22-33-44-55-66-77)/"
+    r"HD(1,GPT,01234567-89AB-CDEF-0123-456789ABCDEF,0x800,0x100000)/\EFI\BOOT\BOOTX64.EFI",
+    "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)/"
+    "IPv4(0.0.0.0,0x0,DHCP,10.0.2.15,10.0.2.2,255.255.255.0)/Dns(10.0.2.3)/Uri(http://h/a.efi)",
+    "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)/IPv6(::,0x0,Static,::,0x40,::)/Uri()",
+    "VenHw(01234567-89AB-CDEF-0123-456789ABCDEF,0011)/USB(0x1,0x2)/Sata(0x0,0xFFFF,0x0)",
+)
+_AGENT = b"""\
+locked = false
+[payload]
+url = "https://server/os.efi"
+options = "quiet"
+sha256 = "%s"
+[failure]
+action = "boot-next"
+[agent]
+timeout_s = 5
+shell = false
+bridges = ["net"]
+[network]
+interface = "efi0"
+""" % (b"ab" * 32)
+_IMAGE = {"name": "image", "pcr11": {"sha256": "a1" * 32}}
+_POLICY = {"version": 1, "name": "p", "images": [_IMAGE], "boot": {"any_application": True}}
+
+
+@cache
+def _machine() -> Machine:
+    return Machine()
+
+
+def agent_tomls() -> list[bytes]:
+    return [b"", _AGENT, b"[payload]\npath = '\\EFI\\debian\\grubx64.efi'\n"]
+
+
+def attestations() -> list[bytes]:
+    return [protocol.AttestRequest("token", bytes(32), _machine().evidence(NONCE)).encode()]
+
+
+def beks() -> list[bytes]:
+    identifier = Guid.parse("01234567-89ab-cdef-0123-456789abcdef")
+    made = []
+    for volume in (None, identifier):
+        out = bytearray(bek.size(volume))
+        bek.write(memoryview(out), memoryview(bytes(32)), identifier, volume, 0)
+        made.append(bytes(out))
+    return made
+
+
+def bzimages() -> list[bytes]:
+    return [bzimage_file()]
+
+
+def certificates() -> list[bytes]:
+    pem = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    return [attest_ca.root_der(), *_machine().certificates, pem]
+
+
+def challenges() -> list[bytes]:
+    made = protocol.Challenge("token", NONCE, b"blob", b"secret", "sha256", (0, 7), 60)
+    return [made.encode()]
+
+
+def device_paths() -> list[bytes]:
+    return [bytes(DevicePath.from_text(text)) for text in _PATHS]
+
+
+def device_path_texts() -> list[bytes]:
+    return [text.encode() for text in _PATHS]
+
+
+def dhcp_packets() -> list[bytes]:
+    option = dhcp_packet.Option
+    options: dict[int, bytes] = {
+        option.MESSAGE_TYPE: b"\5",
+        option.SERVER_ID: bytes([10, 0, 0, 1]),
+        option.SUBNET_MASK: bytes([255, 255, 255, 0]),
+        option.ROUTER: bytes([10, 0, 0, 1]),
+        option.NAME_SERVER: bytes([10, 0, 0, 1, 10, 0, 0, 2]),
+        option.DOMAIN: b"example.org",
+        option.MTU: struct.pack("!H", 1400),
+        option.LEASE_TIME: bytes(4),
+        option.CLASSLESS_ROUTES: bytes([16, 172, 16, 10, 0, 0, 1, 0, 10, 0, 0, 1]),
+        option.BOOT_FILE: b"boot\\x64\\pykexec.efi\0",
+    }
+    plain = dhcp_packet.Packet(
+        transaction=7,
+        client_address=bytes(4),
+        your_address=bytes([10, 0, 0, 5]),
+        server_address=bytes([10, 0, 0, 1]),
+        hardware=bytes(6),
+        server_name="server",
+        boot_file="a.efi",
+        options=options,
+    )
+    spread = replace(
+        plain, server_name="", boot_file="", options={**options, option.OVERLOAD: b"\3"}
+    )
+    return [dhcp_packet.build_packet(packet) for packet in (plain, spread)]
+
+
+def dhcp6_messages() -> list[bytes]:
+    option = dhcp6_message.Option
+    address = dhcp6_message.pack_options([(option.IA_ADDRESS, b" \1" + bytes(22))])
+    options = (
+        (option.SERVER_ID, b"server"),
+        (option.IA_NA, bytes(12) + address),
+        (option.NAME_SERVERS, b" \1" + bytes(14)),
+        (option.DOMAINS, b"\7example\3org\0"),
+        (option.STATUS, b"\0\0fine"),
+    )
+    return [dhcp6_message.build_packet(dhcp6_message.Packet(7, 9, options))]
+
+
+def event_logs() -> list[bytes]:
+    return [AGILE_LOG, SHA1_LOG, (_LOGS / "ovmf-2022.11.bin").read_bytes()]
+
+
+def pieces_of_evidence() -> list[bytes]:
+    return pieces(_machine().evidence(NONCE))
+
+
+def disks() -> list[bytes]:
+    """A GPT, and the beginnings of file systems."""
+    disk = bytearray(128 * 512)
+    guid = Guid.parse("01234567-89ab-cdef-0123-456789abcdef")
+    partition = gpt.Partition(1, guid, guid, 34, 4, 0, "data")
+    gpt.write_gpt(memoryview(disk), gpt.Table(guid, (partition,), False))
+    luks = b"LUKS\xba\xbe\0\2" + bytes(16) + b"label".ljust(144, b"\0") + b"uuid".ljust(344, b"\0")
+    ext = bytes(1080) + b"\x53\xef" + bytes(2000)
+    ntfs = b"\xeb\x52\x90NTFS    \0\2\x08" + bytes(34) + b"\4" + bytes(460) + b"\x55\xaa"
+    iso = bytes(32768) + b"\1CD001\1" + bytes(2041)
+    return [bytes(disk), luks, ext, ntfs, iso]
+
+
+def http_answers() -> list[bytes]:
+    head = b"HTTP/1.1 200 OK\r\n"
+    return [
+        head + b"Content-Length: 5\r\n\r\nhello",
+        head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.0 200\r\n\r\nhello",
+        b"HTTP/1.1 302 Found\r\nLocation: //h/x?y#z\r\n\r\n",
+    ]
+
+
+def load_options() -> list[bytes]:
+    return [bytes(LoadOption(1, "Linux", DevicePath.from_text(text), b"x\0")) for text in _PATHS]
+
+
+def ders() -> list[bytes]:
+    return [b"".join(_machine().certificates)]
+
+
+def pe_files() -> list[bytes]:
+    return [pe_file(), pe_file([TEXT])]
+
+
+def policies() -> list[bytes]:
+    least = b'version = 1\nname = "p"\nallow_any_image = true\n'
+    return [least, tomli_w.dumps(_POLICY).encode()]
+
+
+def quotes() -> list[bytes]:
+    return [_machine().evidence(NONCE).quote]
+
+
+def replies() -> list[bytes]:
+    refused = Verdict((Finding("quote.nonce", "old"), Finding("clock", "odd", refuses=False)))
+    given = protocol.AttestReply(Verdict(), "a.b.c.d.e")
+    return [protocol.AttestReply(refused).encode(), given.encode()]
+
+
+def sealeds() -> list[bytes]:
+    public = template(condition("sha256", (7,), b""), bytes(32)).encode()
+    return [Sealed(public, b"private").encode()]
+
+
+def signature_lists() -> list[bytes]:
+    kind = Guid.parse("c1c41626-504c-4092-aca9-41f936934328")
+    return [attest_log.signature_list(kind, [bytes(32), b"\1" * 32])]
+
+
+def statements() -> list[bytes]:
+    return [_machine().evidence(NONCE).statement]
+
+
+def tftp_conversations() -> list[bytes]:
+    option = b"\0\6blksize\0008\0tsize\00011\0windowsize\0002\0"
+    blocks = [option, b"\0\3\0\1" + b"A" * 8, b"\0\3\0\2end"]
+    refused = [b"\0\5\0\x08no\0", b"\0\3\0\1" + b"A" * 512, b"\0\3\0\2end"]
+    return [b"".join(len(p).to_bytes(2) + p for p in packets) for packets in (blocks, refused)]
+
+
+def publics() -> list[bytes]:
+    return [AK_TEMPLATE.encode(), STORAGE_TEMPLATE.encode(), *_ek_publics()]
+
+
+def _ek_publics() -> list[bytes]:
+    return [Machine(kind=kind).ek_public for kind in ("ecc-p256", "rsa2048")]
+
+
+def tpm_responses() -> list[bytes]:
+    def answer(question: int, body: bytes) -> bytes:
+        return bytes([question]) + struct.pack(">HII", 0x8001, 10 + len(body), 0) + body
+
+    area = AK_TEMPLATE.encode()
+    name = (34).to_bytes(2) + AK_TEMPLATE.name
+    return [
+        answer(0, b"\0" + struct.pack(">III", 1, 1, 0x81010001)),
+        answer(1, b"\0" + struct.pack(">II", 5, 1) + b"\0\x0b\3\xff\xff\xff"),
+        answer(2, b"\0" + struct.pack(">IIII", 6, 1, 0x12C, 1024)),
+        answer(5, len(area).to_bytes(2) + area + name * 2),
+    ]
+
+
+def urls() -> list[bytes]:
+    return [
+        b"http://server:81/a/./b/../c?x=1",
+        b"tftp://[fe80::1%25eth0]/a%5Cb.efi",
+        b"https://h?x",
+    ]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What in Python reads foreign bytes: any bytes give a result or a refusal, never anything else.
+
+The table: a new parser is one line of it, or a function in exercises.py where there is more to be
+promised than that it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pykexec.attest import decode
+from pykexec.disk import bek
+from pykexec.efi import variables
+from pykexec.errors import FormatError, NetworkError, TpmError, UsageError
+from pykexec.image import bzimage
+from pykexec.policy.parse import parse_policy
+from pykexec.tpm import nv, public, seal
+from pykexec.verify import quote, signatures
+from tests.fuzz import exercises, samples
+
+# Inputs that broke something once, by target; see its README.
+FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """parse is given any bytes and raises refusals alone; of seeds it refuses none."""
+
+    parse: Callable[[bytes], object]
+    seeds: Callable[[], Sequence[bytes]]
+    refusals: tuple[type[Exception], ...] = (FormatError,)
+
+    def __call__(self, data: bytes) -> None:
+        """Give it these."""
+        with contextlib.suppress(*self.refusals):
+            self.parse(data)
+
+
+TARGETS: dict[str, Target] = {
+    "agent-toml": Target(exercises.agent_toml, samples.agent_tomls),
+    "attestation": Target(decode.parse_attest_request, samples.attestations),
+    "bek": Target(lambda data: bek.read(memoryview(data), "x"), samples.beks),
+    "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
+    "certificates": Target(exercises.certificates, samples.certificates),
+    "challenge": Target(decode.parse_challenge, samples.challenges),
+    "device-path": Target(exercises.device_path, samples.device_paths),
+    "device-path-text": Target(exercises.device_path_text, samples.device_path_texts),
+    "dhcp": Target(exercises.dhcp, samples.dhcp_packets),
+    "dhcp6": Target(exercises.dhcp6, samples.dhcp6_messages),
+    "event-log": Target(exercises.event_log, samples.event_logs),
+    "evidence": Target(exercises.evidence, samples.pieces_of_evidence),
+    "file-system": Target(exercises.file_system, samples.disks),
+    "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,)),
+    "load-option": Target(variables.parse_load_option, samples.load_options),
+    "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
+    "pe": Target(exercises.pe, samples.pe_files),
+    "policy": Target(lambda data: parse_policy(data, "x"), samples.policies),
+    "quote": Target(quote.parse_quote, samples.quotes, (FormatError, TpmError)),
+    "reply": Target(decode.parse_attest_reply, samples.replies),
+    "sealed": Target(seal.parse_sealed, samples.sealeds, (TpmError,)),
+    "signatures": Target(signatures.parse_signatures, samples.signature_lists),
+    "statement": Target(decode.parse_statement, samples.statements),
+    "tftp": Target(exercises.tftp_packets, samples.tftp_conversations, (NetworkError,)),
+    "tpm-public": Target(public.parse_public, samples.publics, (TpmError,)),
+    "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),
+    "url": Target(exercises.url, samples.urls, (UsageError,)),
+}
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """Where a run begins: valid inputs, and those that once broke something."""
+    found = sorted((FOUND / name).glob("*")) if (FOUND / name).is_dir() else []
+    return [*target_of(name).seeds(), *(path.read_bytes() for path in found)]
+
+
+def target_of(name: str) -> Target:
+    """One of the table, or that which a fuzzer has to find a fault in."""
+    return Target(_planted, lambda: [b"PX" + bytes(6)]) if name == "planted" else TARGETS[name]
+
+
+def _planted(data: bytes) -> None:
+    if data[:2] == b"PK":
+        raise ZeroDivisionError
