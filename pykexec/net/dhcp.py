@@ -15,7 +15,7 @@ from itertools import islice
 
 from pykexec.errors import FormatError, NetworkError
 from pykexec.linux.interface import Interface
-from pykexec.log import printable
+from pykexec.log import describe, printable
 from pykexec.net.dhcp_packet import (
     ETHERNET,
     PACKET_MAX,
@@ -66,7 +66,7 @@ def acquire(interface: Interface, timeout_s: float, host_name: str = "") -> Leas
             sock.bind(("", CLIENT_PORT))
             return _Client(sock, interface.name, interface.mac, end, host_name).lease()
     except OSError as error:
-        raise NetworkError(f"{interface.name}: DHCP: {error.strerror or error}") from None
+        raise NetworkError(f"{interface.name}: DHCP: {describe(error)}") from None
 
 
 def _waits() -> Iterator[float]:

@@ -14,7 +14,7 @@ from functools import partial
 
 from pykexec.errors import FormatError, NetworkError
 from pykexec.linux.interface import Interface
-from pykexec.log import printable
+from pykexec.log import describe, printable
 from pykexec.net.dhcp6_message import (
     Message,
     Option,
@@ -59,7 +59,7 @@ def acquire(interface: Interface, timeout_s: float, managed: bool) -> Lease:
             client = _Client(sock, interface, interface.mac, interface.index, end)
             return client.addressed() if managed else client.informed()
     except OSError as error:
-        raise NetworkError(f"{interface.name}: DHCPv6: {error.strerror or error}") from None
+        raise NetworkError(f"{interface.name}: DHCPv6: {describe(error)}") from None
 
 
 def _wait_for_link_local(interface: Interface, end: float) -> None:
