@@ -33,6 +33,7 @@ from pykexec.attest.protocol import (
 from pykexec.config.attest import check_server
 from pykexec.config.url import Url, parse_url
 from pykexec.errors import DeniedError, TpmError
+from pykexec.log import printable
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
 
@@ -116,8 +117,8 @@ class Answer:
         if self.reply.verdict.accepted:
             return
         reasons = "; ".join(str(finding) for finding in self.reply.verdict.reasons)
-        text = f"{self.server} refuses: {reasons}"
-        raise DeniedError("".join(c if c.isprintable() else " " for c in text[:_TEXT_MAX]))
+        reasons = printable(" ".join(reasons.split()), _TEXT_MAX)
+        raise DeniedError(f"{self.server} refuses: {reasons}")
 
     def open_release(self, spend: Callable[[], None]) -> Release:
         """Call spend, then open the secrets; if it raises, or one cannot be opened, none is.

@@ -6,6 +6,8 @@ from __future__ import annotations
 import hashlib
 import os
 
+from pykexec.log import printable
+
 DMI = "/sys/class/dmi/id"
 _FILES = {
     "vendor": "sys_vendor",
@@ -29,7 +31,7 @@ def machine_identity(directory: str = DMI) -> dict[str, str]:
         except OSError:
             continue
         if text:
-            found[key] = "".join(c if c.isprintable() else "?" for c in text[:_TEXT_MAX])
+            found[key] = printable(text[:_TEXT_MAX])
     if "uuid" in found:
         found["uuid"] = found["uuid"].lower()
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pykexec.cli.output import print_json, print_table
 from pykexec.errors import UsageError
+from pykexec.log import printable
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient
@@ -61,7 +62,7 @@ def cell(value: object) -> str:
         return "-"
     if isinstance(value, dict):
         return " ".join(f"{cell(key)}={cell(item)}" for key, item in value.items()) or "-"
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+    return printable(str(value))
 
 
 def pairs_of(words: list[str]) -> dict[str, str]:
