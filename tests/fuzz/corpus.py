@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from pykexec import abi
 from pykexec._native import ffi, lib
 from tests.support.samples import (
@@ -17,6 +19,14 @@ from tests.support.samples import (
     request,
 )
 from tests.support.samples_event_log import AGILE_LOG, LAST, SHA1_LAST, SHA1_LOG
+
+# Ethernet, IPv4 and TCP with 200 bytes; checksums are the driver's to find out.
+_TCP = (
+    bytes.fromhex("525400123456525400654321 0800 450000f0000140004006 0000 0a000001 0a000002")
+    + bytes.fromhex("0050 1234 00000001 00000001 5010 ffff 0000 0000")
+    + bytes(200)
+)
+_FRAME_SIZE = len(_TCP)
 
 
 def seeds(driver: str) -> list[bytes]:
@@ -46,6 +56,7 @@ def seeds(driver: str) -> list[bytes]:
             bytes.fromhex("8001 0000000c 00000145 0000"),
             bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000"),
         ],
+        "segment": [_segments(64), b"\0\1" + (_FRAME_SIZE.to_bytes(2, "little") + _TCP) * 2],
         "page_table": [_walk(), b"\0\x08" + b"\0\0\x20\0\0\0" + b"\0\0\x40\0"],
     }.get(driver, [])
 
@@ -62,6 +73,12 @@ def _memory_map(step: int) -> bytes:
 
 def _device_path(path: bytes) -> bytes:
     return b"\0\x02" + b"\x02" + bytes(8) + b"\xff" * 8 + "\\x".encode("utf-16-le") + path
+
+
+def _segments(payload: int) -> bytes:
+    """A packet that Linux leaves to the card to cut: VIRTIO_NET_HDR_GSO_TCPV4."""
+    capacity, header = 2048, struct.pack("<BBHHHH", 1, 1, 54, payload, 34, 16)
+    return b"\1" + capacity.to_bytes(2, "little") + header + _TCP
 
 
 def _handoff() -> bytes:

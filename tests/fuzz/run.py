@@ -37,8 +37,8 @@ _SLACK_S = 60
 
 
 def build_common(work: Path) -> Path:
-    """Compile csrc/common once, instrumented; the archive that build() links."""
-    sources = sorted((ROOT / "csrc/common").glob("*.c"))
+    """Compile what is pure once, instrumented; the archive that build() links."""
+    sources = [*sorted((ROOT / "csrc/common").glob("*.c")), ROOT / "csrc/native/segment.c"]
     run(["clang", *_FLAGS, "-c", *sources], cwd=work, timeout_s=_SLACK_S)
     archive = work / "common.a"
     run(["ar", "crs", archive, *(work / f"{source.stem}.o" for source in sources)])
