@@ -34,6 +34,8 @@ _FLAGS = (
 )
 # The build, and a driver that is just starting.
 _SLACK_S = 60
+# Of inputs that are made; those to start from may be larger, and are then the measure.
+_SIZE_MAX = 8192
 
 
 def build_common(work: Path) -> Path:
@@ -75,7 +77,7 @@ def _run(
         (corpus / f"seed-{index}").write_bytes(seed)
     options = [
         f"-max_total_time={max(1, round(seconds))}",
-        "-max_len=8192",
+        f"-max_len={max(_SIZE_MAX, *map(len, inputs), 0)}",
         "-seed=1",
         "-timeout=10",
         f"-artifact_prefix={corpus.parent}/{name}-",
