@@ -77,7 +77,11 @@ class Web(ThreadingHTTPServer):
             self.shutdown_request(request)
             return
         self._full_told = False
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._slots.release()  # There is no thread that could.
+            raise
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         """The life of that thread."""

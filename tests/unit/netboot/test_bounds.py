@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,29 @@ def test_slow_clients_are_few_and_not_for_ever(directory: Path) -> None:
                 answer = again.recv(12)
         assert answer == b"HTTP/1.1 200"
     assert said.count("http: 5 connections are open, others are refused") == 1
+
+
+@pytest.mark.usefixtures("few")
+def test_a_thread_that_cannot_be_had_takes_no_place(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, faults = ThreadingHTTPServer.process_request, iter(range(6))
+
+    def process(server: ThreadingHTTPServer, request: Any, address: Any) -> None:
+        if next(faults, None) is not None:
+            raise RuntimeError("can't start new thread")
+        started(server, request, address)
+
+    monkeypatch.setattr(ThreadingHTTPServer, "process_request", process)
+    with serve(Settings(directory, http_port=0), lambda line: None) as server:
+        for _ in range(6):
+            with socket.create_connection(("127.0.0.1", server.http_port)) as client:
+                client.settimeout(10)
+                assert client.recv(1) == b""
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+        connection.request("GET", "/pykexec.efi")
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 # Runs in a network of its own: asks the server, and looks at its threads and at dnsmasq.
