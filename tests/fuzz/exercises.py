@@ -12,6 +12,7 @@ from functools import cache
 from types import SimpleNamespace
 from unittest import mock
 
+from pykexec.attest.jwe import open_direct
 from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
@@ -30,6 +31,7 @@ from pykexec.verify.verify import verify
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
 
+KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
 
 
@@ -215,6 +217,11 @@ def _sink() -> Iterator[Sink]:
         yield Sink(fd, parse_url("http://server/f"), _SIZE_MAX)
     finally:
         os.close(fd)
+
+
+def jwe(data: bytes) -> None:
+    """A token, opened by the key that those to start from are sealed with."""
+    open_direct(data.decode("utf-8", "replace"), KEY)
 
 
 def pe(data: bytes) -> None:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import tomli_w
+from joserfc import jwe
+from joserfc.jwk import OctKey
 
 from pykexec.attest import protocol
 from pykexec.attest.verdict import Finding, Verdict
@@ -19,7 +21,7 @@ from pykexec.efi.variables import LoadOption
 from pykexec.net import dhcp6_message, dhcp_packet
 from pykexec.tpm.seal import Sealed, condition, template
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
-from tests.fuzz.exercises import pieces
+from tests.fuzz.exercises import KEY, pieces
 from tests.support import attest_ca, attest_log
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
@@ -92,6 +94,11 @@ def certificates() -> list[bytes]:
 def challenges() -> list[bytes]:
     made = protocol.Challenge("token", NONCE, b"blob", b"secret", "sha256", (0, 7), 60)
     return [made.encode()]
+
+
+def challenge_requests() -> list[bytes]:
+    who = protocol.Identity(b"ek", (b"certificate",), b"ak")
+    return [protocol.ChallengeRequest(who, ("sha256", "sha384")).encode()]
 
 
 def device_paths() -> list[bytes]:
@@ -174,6 +181,15 @@ def http_answers() -> list[bytes]:
         b"HTTP/1.0 200\r\n\r\nhello",
         b"HTTP/1.1 302 Found\r\nLocation: //h/x?y#z\r\n\r\n",
     ]
+
+
+def images() -> list[bytes]:
+    return [*pe_files(), *bzimages()]
+
+
+def tokens() -> list[bytes]:
+    header = {"alg": "dir", "enc": "A256GCM"}
+    return [jwe.encrypt_compact(header, b"secret", OctKey.import_key(KEY)).encode()]
 
 
 def load_options() -> list[bytes]:

@@ -17,6 +17,7 @@ from pykexec.disk import bek
 from pykexec.efi import variables
 from pykexec.errors import FormatError, NetworkError, TpmError, UsageError
 from pykexec.image import bzimage
+from pykexec.image.inspection import inspect
 from pykexec.policy.parse import parse_policy
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote, signatures
@@ -47,6 +48,7 @@ TARGETS: dict[str, Target] = {
     "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
     "certificates": Target(exercises.certificates, samples.certificates),
     "challenge": Target(decode.parse_challenge, samples.challenges),
+    "challenge-request": Target(decode.parse_challenge_request, samples.challenge_requests),
     "device-path": Target(exercises.device_path, samples.device_paths),
     "device-path-text": Target(exercises.device_path_text, samples.device_path_texts),
     "dhcp": Target(exercises.dhcp, samples.dhcp_packets),
@@ -55,6 +57,8 @@ TARGETS: dict[str, Target] = {
     "evidence": Target(exercises.evidence, samples.pieces_of_evidence),
     "file-system": Target(exercises.file_system, samples.disks),
     "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,)),
+    "image": Target(lambda data: inspect(data, "x"), samples.images),
+    "jwe": Target(exercises.jwe, samples.tokens),
     "load-option": Target(variables.parse_load_option, samples.load_options),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
     "pe": Target(exercises.pe, samples.pe_files),
