@@ -73,14 +73,15 @@ def device_path_text(data: bytes) -> None:
 
 def dhcp(data: bytes) -> None:
     """As the lease and as where to boot from."""
+    url = boot_server._url_of_dhcp4(data)
+    assert url is None or parse_url(str(url)) == url
     packet = dhcp_packet.parse_packet(data)
-    boot = dhcp_packet.boot_server(packet)
-    assert boot.uri or boot.server or not boot.file or not packet.options
     _check_lease(dhcp_packet.lease_from(packet, "x"))
 
 
 def dhcp6(data: bytes) -> None:
     """As the lease, and as the server's refusal."""
+    boot_server._url_of_dhcp6(data)
     packet = dhcp6_message.parse_packet(data)
     dhcp6_message.status_of(packet)
     _check_lease(dhcp6_message.lease_from(packet, "x"))
