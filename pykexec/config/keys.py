@@ -90,8 +90,8 @@ CA = Key(
     "ca",
     TEXT,
     "",
-    "who alone may vouch for HTTPS servers: PEM, or the path of a file in the initramfs; in the "
-    "embedded configuration only",
+    "who alone may vouch for HTTPS servers, authorities or the server's own certificate: PEM, or "
+    "the path of a file in the initramfs; in the embedded configuration only",
     unset="nobody: HTTPS is refused",
 )
 INTERFACE = Key(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pykexec.errors import ToolError
 from pykexec.run import run
 from tests.fuzz.corpus import seeds
 from tests.fuzz.targets import seeds_of, target_of
@@ -64,9 +65,25 @@ def fuzz(program: Path, seconds: float, corpus: Path) -> None:
 
 
 def fuzz_python(name: str, seconds: float, corpus: Path) -> None:
-    """The same for one target of the table, whose coverage atheris watches."""
+    """The same for one target of the table, whose coverage atheris watches.
+
+    What a faulty input raises is raised here, too; ToolError for one that takes too long.
+    """
     driver = [sys.executable, "-m", "tests.fuzz.python_driver", name]
-    _run(driver, name, seeds_of(name), seconds, corpus)
+    try:
+        _run(driver, name, seeds_of(name), seconds, corpus)
+    except ToolError:
+        for found in sorted(corpus.parent.glob(f"{name}-crash-*")):
+            _give(name, found.read_bytes())
+        raise
+
+
+def _give(name: str, data: bytes) -> None:
+    try:
+        target_of(name)(data)
+    except Exception as error:
+        error.add_note(f"{name}: {data.hex()}")
+        raise
 
 
 def _run(
@@ -90,9 +107,9 @@ def try_python(name: str, seconds: float) -> int:
 
     What is needed for it is there on every machine, which atheris is not.
     """
-    target, inputs = target_of(name), seeds_of(name)
+    inputs = seeds_of(name)
     for data in inputs:
-        target(data)
+        _give(name, data)
     chance = random.Random(1)
     end = time.monotonic() + seconds
     tried = 0
@@ -100,10 +117,6 @@ def try_python(name: str, seconds: float) -> int:
         data = chance.choice(inputs)
         for _ in range(chance.randint(1, 4)):
             data = spoilt(chance, data or b"\0")
-        try:
-            target(data)
-        except Exception as error:
-            error.add_note(f"{name}: {data.hex()}")
-            raise
+        _give(name, data)
         tried += 1
     return tried

@@ -65,9 +65,6 @@ def test_the_fuzzer_finds_a_planted_fault(archive: Path, tmp_path: Path) -> None
 
 
 def test_a_planted_fault_in_python_is_found(tmp_path: Path) -> None:
-    if LONG:
-        with pytest.raises(ToolError, match="ZeroDivisionError"):
-            fuzz_python(PLANTED, 60, tmp_path / "corpus")
     with pytest.raises(ZeroDivisionError) as caught:
-        try_python(PLANTED, 20)
+        fuzz_python(PLANTED, 60, tmp_path / "corpus") if LONG else try_python(PLANTED, 20)
     assert caught.value.__notes__[0].startswith("planted: 504b")
