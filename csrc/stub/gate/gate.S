@@ -11,7 +11,8 @@
 	.set MSR_GS_BASE, 0xc0000101
 	.set MSR_KERNEL_GS_BASE, 0xc0000102
 	.set EFER_SCE_NXE, 0x801
-	.set CR4_PGE_PCIDE_CET, 0x820080
+	/* PGE, PCIDE, SMEP, SMAP, PKE, CET, PKS, LASS */
+	.set CR4_OF_ONE_WORLD, 0x9f20080
 
 /* Clobbers rax, rcx, rdx. */
 .macro save_msr msr, offset, base
@@ -28,13 +29,17 @@
 	wrmsr
 .endm
 
-/* Global and tagged translations must not survive into the other world. Clobbers rax. */
-.macro drop_global_and_tagged
+/*
+ * Global and tagged translations must not survive into the other world, nor may
+ * what protects one world's pages judge the other's, which may all be user pages:
+ * the next CR3 comes before the next CR4. Clobbers rax.
+ */
+.macro drop_what_is_of_one_world
 	mov	%cr3, %rax
 	and	$~0xfff, %rax
 	mov	%rax, %cr3
 	mov	%cr4, %rax
-	and	$~CR4_PGE_PCIDE_CET, %rax
+	and	$~CR4_OF_ONE_WORLD, %rax
 	mov	%rax, %cr4
 .endm
 
@@ -152,7 +157,7 @@ pk_resume_entry:
 	and	$~EFER_SCE_NXE, %eax
 	or	%esi, %eax
 	wrmsr
-	drop_global_and_tagged
+	drop_what_is_of_one_world
 	fninit
 	load_world %rbx, CPU_RSP(%rbx)
 	movzwl	CPU_LDTR(%rbx), %eax
@@ -199,7 +204,7 @@ pk_world_switch:
 	mov	%r8, %r15
 	mov	%rsp, CPU_RSP(%rbx)
 	save_world %rbx
-	drop_global_and_tagged
+	drop_what_is_of_one_world
 	load_world %rbp, %r15
 	mov	%r13, %rdi
 	call	*%r12

@@ -3,10 +3,18 @@
 #include <pykexec/abi.h>
 #include <stub/gate/hardware.h>
 #include <stub/gate/state_items.h>
+#include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
 enum {
+	MSR_TEST_CTRL = 0x33,
+	MSR_FEAT_CTL = 0x3a,
 	MSR_TSC_ADJUST = 0x3b,
+	MSR_CORE_CAPS = 0xcf,
+	CORE_CAPS_SPLIT_LOCK = 1 << 5,
+	MSR_RTIT_CTL = 0x570,
+	MSR_IBS_FETCH_CTL = 0xc0011030,
+	MSR_IBS_OP_CTL = 0xc0011033,
 	MSR_SYSENTER_CS = 0x174,
 	MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176,
@@ -28,7 +36,6 @@ enum {
 	MSR_GS_BASE = 0xc0000101,
 	MSR_KERNEL_GS_BASE = 0xc0000102,
 	MSR_TSC_AUX = 0xc0000103,
-	CR4_OSXSAVE = 0x40000,
 	PCI_FUNCTIONS_MAX = 400,
 	PCI_COMMAND = 0x04,
 	PCI_HEADER_TYPE = 0x0c,
@@ -46,42 +53,10 @@ enum {
 
 /* ---- readers and writers, one pair a kind ---- */
 
-enum { CR0, CR3, CR4, CR8, GDT_BASE, GDT_LIMIT, IDT_BASE, IDT_LIMIT, SEL_CS, SEL_DS, SEL_ES, SEL_FS, SEL_GS, SEL_SS,
-       SEL_TR, SEL_LDT, FPU_CW, FPU_MXCSR };
-
 static u64 read_cpu(u32 which, u32 index)
 {
-	struct { u8 bytes[10]; } table;
-	u64 value = 0;
-	u32 mxcsr;
-	u16 fcw;
-
 	(void)index;
-	switch (which) {
-	case CR0: __asm__ volatile("mov %%cr0, %0" : "=r"(value)); break;
-	case CR3: __asm__ volatile("mov %%cr3, %0" : "=r"(value)); break;
-	case CR4: __asm__ volatile("mov %%cr4, %0" : "=r"(value)); break;
-	case CR8: __asm__ volatile("mov %%cr8, %0" : "=r"(value)); break;
-	case SEL_CS: __asm__ volatile("mov %%cs, %0" : "=r"(value)); break;
-	case SEL_DS: __asm__ volatile("mov %%ds, %0" : "=r"(value)); break;
-	case SEL_ES: __asm__ volatile("mov %%es, %0" : "=r"(value)); break;
-	case SEL_FS: __asm__ volatile("mov %%fs, %0" : "=r"(value)); break;
-	case SEL_GS: __asm__ volatile("mov %%gs, %0" : "=r"(value)); break;
-	case SEL_SS: __asm__ volatile("mov %%ss, %0" : "=r"(value)); break;
-	case SEL_TR: __asm__ volatile("str %0" : "=r"(value)); break;
-	case SEL_LDT: __asm__ volatile("sldt %0" : "=r"(value)); break;
-	case FPU_CW: __asm__ volatile("fnstcw %0" : "=m"(fcw)); value = fcw; break;
-	case FPU_MXCSR: __asm__ volatile("stmxcsr %0" : "=m"(mxcsr)); value = mxcsr; break;
-	case GDT_BASE:
-	case GDT_LIMIT: __asm__ volatile("sgdt %0" : "=m"(table)); break;
-	case IDT_BASE:
-	case IDT_LIMIT: __asm__ volatile("sidt %0" : "=m"(table)); break;
-	}
-	if (which == GDT_BASE || which == IDT_BASE)
-		__builtin_memcpy(&value, table.bytes + 2, 8);
-	if (which == GDT_LIMIT || which == IDT_LIMIT)
-		__builtin_memcpy(&value, table.bytes, 2);
-	return value;
+	return pk_cpu_read(which);
 }
 
 static u64 read_msr(u32 which, u32 index)
@@ -104,46 +79,30 @@ static void write_apic_mode(u32 which, u32 index, u64 value)
 	pk_lapic_set_mode(value);
 }
 
-static u64 read_dr7(u32 which, u32 index)
+static u64 read_dr(u32 which, u32 index)
 {
-	u64 value;
-
-	(void)which;
 	(void)index;
-	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
-	return value;
+	return pk_dr_read(which);
 }
 
-static void write_dr7(u32 which, u32 index, u64 value)
+static void write_dr(u32 which, u32 index, u64 value)
 {
-	(void)which;
 	(void)index;
-	__asm__ volatile("mov %0, %%dr7" : : "r"(value));
+	pk_dr_write(which, value);
 }
 
-/* XCR0 is only within reach while CR4.OSXSAVE is set, which the firmware need not have done. */
 static u64 read_xcr0(u32 which, u32 index)
 {
-	u64 cr4 = read_cpu(CR4, 0);
-	u32 low, high;
-
 	(void)which;
 	(void)index;
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4));
-	return low | (u64)high << 32;
+	return pk_xcr0_read();
 }
 
 static void write_xcr0(u32 which, u32 index, u64 value)
 {
-	u64 cr4 = read_cpu(CR4, 0);
-
 	(void)which;
 	(void)index;
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
-	__asm__ volatile("xsetbv" : : "a"((u32)value), "d"((u32)(value >> 32)), "c"(0));
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4));
+	pk_xcr0_write(value);
 }
 
 static u64 read_lapic(u32 which, u32 index)
@@ -157,6 +116,19 @@ static void write_lapic(u32 which, u32 index, u64 value)
 	(void)index;
 	if (pk_lapic_has(which))
 		pk_lapic_write(which, (u32)value);
+}
+
+/* Every processor that we run on has LVT_PMC: a lean switch has no time to ask. */
+static u64 read_lvt_pmc(u32 which, u32 index)
+{
+	(void)index;
+	return pk_lapic_read(which);
+}
+
+static void write_lvt_pmc(u32 which, u32 index, u64 value)
+{
+	(void)index;
+	pk_lapic_write(which, (u32)value);
 }
 
 static u64 read_ioapic(u32 which, u32 index)
@@ -214,7 +186,7 @@ static u64 read_pci_bars(u32 which, u32 index)
 /* ---- presence and counts ---- */
 
 /* No instruction loads a null TR: where the firmware has none, Linux' stays behind, and nothing uses it. */
-static bool has_tr(void) { return read_cpu(SEL_TR, 0); }
+static bool has_tr(void) { return pk_cpu_read(PK_CPU_SEL_TR); }
 static bool has_uart1(void) { return pk_inb(UART1 + UART_LSR) != 0xff; }
 static bool has_uart2(void) { return pk_inb(UART2 + UART_LSR) != 0xff; }
 static bool has_tsc_adjust(void) { return pk_cpuid(7, 0).ebx & 1 << 1; }
@@ -226,7 +198,16 @@ static bool has_xss(void) { return pk_cpuid(0xd, 1).eax & 1 << 3; }
 static bool has_cet(void) { return (pk_cpuid(7, 0).ecx & 1 << 7) || (pk_cpuid(7, 0).edx & 1 << 20); }
 static bool has_spec_ctrl(void) { return pk_cpuid(7, 0).edx & 1 << 26; }
 static bool is_intel(void) { return pk_cpuid(0, 0).ebx == 0x756e6547; }
+static bool is_amd(void) { return pk_cpuid(0, 0).ebx == 0x68747541 || pk_cpuid(0, 0).ebx == 0x6f677948; }
+static bool has_debugctl(void) { return is_intel() || is_amd(); }
 static bool has_perf_global(void) { return is_intel() && (pk_cpuid(0xa, 0).eax & 0xff) >= 2; }
+/* No one register stops the counters (AMD): what they raise is held back, which may be NMIs. */
+static bool has_no_perf_global(void) { return !has_perf_global(); }
+static bool has_trace(void) { return pk_cpuid(7, 0).ebx & 1 << 25; }
+static bool has_ibs(void) { return is_amd() && pk_cpuid(0x80000001, 0).ecx & 1 << 10; }
+static bool has_core_caps(void) { return pk_cpuid(7, 0).edx & 1 << 30; }
+static bool has_test_ctrl(void) { return has_core_caps() && pk_rdmsr(MSR_CORE_CAPS) & CORE_CAPS_SPLIT_LOCK; }
+static bool has_feat_ctl(void) { return is_intel() && pk_cpuid(1, 0).ecx & 3 << 5; }
 static bool has_pic(void) { return pk_inb(PORT_ELCR1) != 0xff || pk_inb(PK_PIC_IMR1) != 0xff; }
 static u32 count_pci(void) { return nr_pci_functions; }
 static u32 label_pci(u32 index) { return pci_functions[index]; }
@@ -264,31 +245,33 @@ void pk_state_scan_pci(void)
 /* Restored by gate.S, with the processor's own instructions. */
 #define MSR_ENTRY(name, which, flags) { name, read_msr, NULL, which, flags, ALL, NULL, NULL, NULL }
 #define MSR(name, which, present) { name, read_msr, write_msr, which, 0, ALL, present, NULL, NULL }
-/* What root's perf or debugger set for Linux' code must not fire in the firmware's. */
+/* What Linux, or root's perf or debugger, set for Linux' code must not fire in the firmware's. */
 #define MSR_GATE(name, which, present) \
 	{ name, read_msr, write_msr, which, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, present, NULL, NULL }
 #define LAPIC(name, which, bits) { name, read_lapic, write_lapic, which, GATE | PK_ITEM_LOCAL, bits, NULL, NULL, NULL }
 #define PORT(name, which, flags, bits, present) { name, read_port, write_port, which, flags, bits, present, NULL, NULL }
 
 const struct pk_state_item pk_state_items[] = {
-	CPU("cr0", CR0, GATE),
-	CPU("cr3", CR3, GATE),
-	CPU("cr4", CR4, GATE),
-	CPU("cr8", CR8, GATE),
-	CPU("gdt.base", GDT_BASE, GATE),
-	CPU("gdt.limit", GDT_LIMIT, GATE),
-	CPU("idt.base", IDT_BASE, GATE),
-	CPU("idt.limit", IDT_LIMIT, GATE),
-	CPU("cs", SEL_CS, GATE),
-	CPU("ds", SEL_DS, GATE),
-	CPU("es", SEL_ES, GATE),
-	CPU("fs", SEL_FS, GATE),
-	CPU("gs", SEL_GS, GATE),
-	CPU("ss", SEL_SS, GATE),
-	{ "tr", read_cpu, NULL, SEL_TR, 0, ALL, has_tr, NULL, NULL },
-	CPU("ldtr", SEL_LDT, 0),
-	CPU("fcw", FPU_CW, GATE),
-	CPU("mxcsr", FPU_MXCSR, GATE),
+	/* First: until then the processor writes a trace of what it does into Linux' memory. */
+	MSR_GATE("rtit_ctl", MSR_RTIT_CTL, has_trace),
+	CPU("cr0", PK_CPU_CR0, GATE),
+	CPU("cr3", PK_CPU_CR3, GATE),
+	CPU("cr4", PK_CPU_CR4, GATE),
+	CPU("cr8", PK_CPU_CR8, GATE),
+	CPU("gdt.base", PK_CPU_GDT_BASE, GATE),
+	CPU("gdt.limit", PK_CPU_GDT_LIMIT, GATE),
+	CPU("idt.base", PK_CPU_IDT_BASE, GATE),
+	CPU("idt.limit", PK_CPU_IDT_LIMIT, GATE),
+	CPU("cs", PK_CPU_SEL_CS, GATE),
+	CPU("ds", PK_CPU_SEL_DS, GATE),
+	CPU("es", PK_CPU_SEL_ES, GATE),
+	CPU("fs", PK_CPU_SEL_FS, GATE),
+	CPU("gs", PK_CPU_SEL_GS, GATE),
+	CPU("ss", PK_CPU_SEL_SS, GATE),
+	{ "tr", read_cpu, NULL, PK_CPU_SEL_TR, 0, ALL, has_tr, NULL, NULL },
+	CPU("ldtr", PK_CPU_SEL_LDT, 0),
+	CPU("fcw", PK_CPU_FPU_CW, GATE),
+	CPU("mxcsr", PK_CPU_FPU_MXCSR, GATE),
 	MSR_ENTRY("efer", MSR_EFER, 0),
 	MSR_ENTRY("pat", MSR_PAT, GATE),
 	MSR_ENTRY("fs_base", MSR_FS_BASE, GATE),
@@ -305,8 +288,19 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("tsc_adjust", MSR_TSC_ADJUST, has_tsc_adjust),
 	MSR("misc_enable", MSR_MISC_ENABLE, is_intel),
 	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, has_mtrr),
-	{ "dr7", read_dr7, write_dr7, 0, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
-	MSR_GATE("debugctl", MSR_DEBUGCTL, is_intel),
+	{ "dr7", read_dr, write_dr, 7, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
+	{ "dr0", read_dr, write_dr, 0, 0, ALL, NULL, NULL, NULL },
+	{ "dr1", read_dr, write_dr, 1, 0, ALL, NULL, NULL, NULL },
+	{ "dr2", read_dr, write_dr, 2, 0, ALL, NULL, NULL, NULL },
+	{ "dr3", read_dr, write_dr, 3, 0, ALL, NULL, NULL, NULL },
+	{ "dr6", read_dr, write_dr, 6, 0, ALL, NULL, NULL, NULL },
+	/* Bus locks trap by it, too. */
+	MSR_GATE("debugctl", MSR_DEBUGCTL, has_debugctl),
+	MSR_GATE("ibs_fetch_ctl", MSR_IBS_FETCH_CTL, has_ibs),
+	MSR_GATE("ibs_op_ctl", MSR_IBS_OP_CTL, has_ibs),
+	MSR_GATE("test_ctrl", MSR_TEST_CTRL, has_test_ctrl),
+	/* Linux locks it where the firmware did not: that cannot be undone, and is told. */
+	{ "feat_ctl", read_msr, NULL, MSR_FEAT_CTL, 0, ALL, has_feat_ctl, NULL, NULL },
 	MSR_GATE("perf_global_ctrl", MSR_PERF_GLOBAL_CTRL, has_perf_global),
 	MSR("spec_ctrl", MSR_SPEC_CTRL, has_spec_ctrl),
 	MSR("xss", MSR_XSS, has_xss),
@@ -321,7 +315,10 @@ const struct pk_state_item pk_state_items[] = {
 	LAPIC("lapic.lvt_lint0", PK_LAPIC_LVT_LINT0, LVT_BITS),
 	LAPIC("lapic.lvt_lint1", PK_LAPIC_LVT_LINT1, LVT_BITS),
 	LAPIC("lapic.lvt_error", PK_LAPIC_LVT_ERROR, LVT_BITS),
-	LAPIC("lapic.lvt_pmc", PK_LAPIC_LVT_PMC, LVT_BITS),
+	{ "lapic.lvt_pmc", read_lapic, write_lapic, PK_LAPIC_LVT_PMC, GATE | PK_ITEM_LOCAL, LVT_BITS,
+	  has_perf_global, NULL, NULL },
+	{ "lapic.lvt_pmc", read_lvt_pmc, write_lvt_pmc, PK_LAPIC_LVT_PMC, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN,
+	  LVT_BITS, has_no_perf_global, NULL, NULL },
 	LAPIC("lapic.lvt_thermal", PK_LAPIC_LVT_THERMAL, LVT_BITS),
 	LAPIC("lapic.lvt_cmci", PK_LAPIC_LVT_CMCI, LVT_BITS),
 	LAPIC("lapic.timer_divide", PK_LAPIC_TIMER_DIVIDE, ALL),
