@@ -21,7 +21,7 @@ _SECTION_ALIGNMENT: Final = 0x1000
 _R_X86_64_RELATIVE: Final = 8
 _REL_BASED_DIR64: Final = 10
 
-_CODE, _DATA, _DISCARDABLE = 0x20, 0x40, 0x02000000
+_CODE, _DATA, _BSS, _DISCARDABLE = 0x20, 0x40, 0x80, 0x02000000
 _EXECUTE, _READ, _WRITE = 0x20000000, 0x40000000, 0x80000000
 # The sections that stub.lds names, and what a strict firmware may do with their pages.
 _SECTIONS: Final = {
@@ -92,6 +92,8 @@ def elf2pe(source: Path, destination: Path, subsystem: int = EFI_APPLICATION) ->
     for name, (address, data, size) in sorted(contents.items(), key=lambda item: item[1][0]):
         flags = _SECTIONS.get(name, _DATA | _READ | _DISCARDABLE)
         raw = _align(len(data), _FILE_ALIGNMENT)
+        if not raw:  # Strict loaders, shim's for one, look for initialized data in the file.
+            flags = flags & ~_DATA | _BSS
         position = _HEADERS_SIZE + len(body)
         headers += struct.pack(
             "<8sIIIIIIHHI",

@@ -68,6 +68,48 @@ bool pk_device_path_is_initrd(const void *data, u64 capacity)
 	return pk_device_path_size(bytes + length, capacity - length) == PK_DP_HEADER_SIZE;
 }
 
+static bool names_file(const struct efi_device_path *node)
+{
+	return node->type == EFI_DP_MEDIA && node->subtype == EFI_DP_MEDIA_FILE;
+}
+
+static bool names_address(const struct efi_device_path *node)
+{
+	if (node->type != EFI_DP_MESSAGING)
+		return false;
+	return node->subtype == EFI_DP_MESSAGING_IPV4 || node->subtype == EFI_DP_MESSAGING_IPV6 ||
+	       node->subtype == EFI_DP_MESSAGING_DNS || node->subtype == EFI_DP_MESSAGING_URI;
+}
+
+/* Does every node before the end node suit? */
+static bool is_all(const void *data, u64 capacity, bool (*suits)(const struct efi_device_path *node))
+{
+	const u8 *bytes = data;
+
+	if (!pk_device_path_size(data, capacity))
+		return false;
+	for (;;) {
+		struct efi_device_path node;
+
+		memcpy(&node, bytes, sizeof(node));
+		if (is_end(&node))
+			return true;
+		if (!suits(&node))
+			return false;
+		bytes += node_length(&node);
+	}
+}
+
+bool pk_device_path_is_file(const void *data, u64 capacity)
+{
+	return is_all(data, capacity, names_file);
+}
+
+bool pk_device_path_is_address(const void *data, u64 capacity)
+{
+	return is_all(data, capacity, names_address);
+}
+
 u64 pk_device_path_append_file(const void *base, u64 base_size, const u16 *path, void *out, u64 capacity)
 {
 	const u64 path_max = PK_DP_NODE_MAX - PK_DP_HEADER_SIZE;

@@ -12,6 +12,14 @@ u64 pk_device_path_size(const void *data, u64 capacity);
 bool pk_device_path_is_initrd(const void *data, u64 capacity);
 
 /*
+ * What may follow a volume's path, and a network card's, up to the end node: file path nodes
+ * (10.3.5.4), addresses, name servers and URIs (10.3.4). Firmware trusts some other tails without
+ * looking at what lies there, that of an option ROM for one.
+ */
+bool pk_device_path_is_file(const void *data, u64 capacity);
+bool pk_device_path_is_address(const void *data, u64 capacity);
+
+/*
  * base without its end node, a file path node for the UCS-2 path, an end node.
  * 0: base is malformed or the result does not fit.
  */

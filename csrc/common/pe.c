@@ -242,6 +242,13 @@ enum pk_pe_fault pk_pe_parse(const void *file, u64 size, struct pk_pe *ret)
 	return PK_PE_OK;
 }
 
+bool pk_pe_is_application(const void *file, u64 size)
+{
+	struct headers headers;
+
+	return read_headers(file, size, &headers) == PK_PE_OK && headers.optional.subsystem == PK_PE_EFI_APPLICATION;
+}
+
 void pk_pe_layout(const void *file, const struct pk_pe *pe, void *destination)
 {
 	u8 *image = destination;

@@ -33,6 +33,12 @@ struct pk_pe {
 /* Check the size bytes of a file; *ret is written only on PK_PE_OK. */
 enum pk_pe_fault pk_pe_parse(const void *file, u64 size, struct pk_pe *ret);
 
+/*
+ * Is it, by its headers alone, an EFI application for this machine? What is not is a driver, which
+ * stays when it has been started, or nothing that a firmware takes.
+ */
+bool pk_pe_is_application(const void *file, u64 size);
+
 /* Lay the parsed file out at destination, which has pe->size_of_image bytes (zeroed here as needed). */
 void pk_pe_layout(const void *file, const struct pk_pe *pe, void *destination);
 

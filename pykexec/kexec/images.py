@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 
 from pykexec.abi import Op, Stage
-from pykexec.efi.pe import check_loadable
+from pykexec.efi.pe import SUBSYSTEM_EFI_APPLICATION, check_loadable, parse
 from pykexec.errors import FirmwareError
 from pykexec.firmware.devices import connect_all
+from pykexec.firmware.handles import list_handles
 from pykexec.firmware.info import read_info
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.status import is_error, status_errno, status_name
@@ -17,6 +18,10 @@ from pykexec.kexec.leave import hand_over
 from pykexec.kexec.request import ExecRequest, prepare
 
 _REFUSALS = ("ACCESS_DENIED", "SECURITY_VIOLATION")
+_BEHIND_SHIM = (
+    "no driver is started here: shim serves LoadImage, and frees a driver while it is at work; "
+    "have the firmware start the image without shim, or the driver before it"
+)
 
 
 def start_image(
@@ -57,7 +62,17 @@ def start(mailbox: Mailbox, request: ExecRequest) -> int:
     name, code = status_name(status), status_errno(status)
     if reply.stage != Stage.LOAD:
         raise FirmwareError(code, f"was started and returned EFI_{name}", source, status)
+    if name == "UNSUPPORTED" and _is_behind_shim(mailbox, request):
+        raise FirmwareError(code, _BEHIND_SHIM, source, status)
     fault = f"refused by LoadImage: {os.strerror(code)} (EFI_{name})"
     if name in _REFUSALS and read_info(mailbox).secure_boot:
         fault += "; Secure Boot is on, and the image has no signature that the firmware trusts"
     raise FirmwareError(code, fault, source, status)
+
+
+def _is_behind_shim(mailbox: Mailbox, request: ExecRequest) -> bool:
+    """Is it a driver, where the stub refuses them (csrc/stub/end/payload.c)?"""
+    payload = request.payload
+    image = parse(os.pread(payload.fd, payload.size, 0), payload.source)
+    is_driver = image.subsystem != SUBSYSTEM_EFI_APPLICATION
+    return is_driver and bool(list_handles(mailbox, "shim_image_loader"))

@@ -17,6 +17,7 @@ from pykexec.efi import pe
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
+UNINITIALIZED_DATA = 0x80
 
 
 @pytest.fixture(scope="module", name="stub")
@@ -56,6 +57,26 @@ def test_every_relocation_of_the_stub_lies_in_its_data(stub: bytes) -> None:
                 s.VirtualAddress <= entry.rva < s.VirtualAddress + s.SizeOfRawData
                 for s in (data, rodata)
             ), hex(entry.rva)
+
+
+def build_hello(csrc: Path, output: Path) -> None:
+    """The test application, all of whose data are zero at first."""
+    _freestanding.build_payload(csrc, "hello", output)
+
+
+@pytest.mark.parametrize(
+    "build", [_freestanding.build_stub, build_hello, _freestanding.build_ramdisk]
+)
+def test_shims_loader_would_take_every_section(
+    build: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    build(CSRC, tmp_path / "file.efi")
+    with pefile.PE(tmp_path / "file.efi") as image:
+        headers = image.OPTIONAL_HEADER.SizeOfHeaders
+        for section in image.sections:  # handle_image() of rhboot/shim, pe.c
+            assert section.Misc_VirtualSize and section.VirtualAddress >= headers, section.Name
+            in_file = section.PointerToRawData >= headers
+            assert in_file or section.Characteristics & UNINITIALIZED_DATA, section.Name
 
 
 def test_the_headers_have_room_for_the_sections_of_an_image(stub: bytes) -> None:

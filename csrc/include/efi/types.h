@@ -100,6 +100,10 @@ enum efi_device_path_type {
 
 enum efi_device_path_subtype {
 	EFI_DP_HARDWARE_MEMORY	= 0x03,
+	EFI_DP_MESSAGING_IPV4	= 0x0c,
+	EFI_DP_MESSAGING_IPV6	= 0x0d,
+	EFI_DP_MESSAGING_URI	= 0x18,
+	EFI_DP_MESSAGING_DNS	= 0x1f,
 	EFI_DP_MEDIA_VENDOR	= 0x03,
 	EFI_DP_MEDIA_FILE	= 0x04,
 	EFI_DP_MEDIA_RAM_DISK	= 0x09,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The payload: the firmware's own LoadImage and StartImage, and what became of it. */
+#include <common/pe.h>
 #include <stub/end/leave.h>
 #include <stub/end/origin.h>
 #include <stub/end/payload.h>
@@ -8,11 +9,23 @@
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 
 static void outcome(enum pk_stage stage, efi_status_t status)
 {
 	pk_handoff.outcome.stage = stage;
 	pk_handoff.outcome.status = pk_stage(stage, status);
+}
+
+/*
+ * shim 16 has put a LoadImage and a StartImage of its own into the table of boot services. They take
+ * every image for an application: when its entry point returns its memory is freed, a driver's too.
+ */
+static bool frees_drivers(void)
+{
+	void *loader;
+
+	return pk_test_shim(!EFI_ERROR(pk_bs->locate_protocol(&efi_guid_shim_image_loader, NULL, &loader)));
 }
 
 efi_status_t pk_payload_load(const struct pk_payload *payload, efi_handle_t *ret_handle,
@@ -26,6 +39,8 @@ efi_status_t pk_payload_load(const struct pk_payload *payload, efi_handle_t *ret
 	status = payload->from_memory ? EFI_SUCCESS : pk_origin_check(payload->device_path);
 	if (EFI_ERROR(status))
 		return status;
+	if (!pk_pe_is_application((void *)payload->data, payload->size) && frees_drivers())
+		return EFI_UNSUPPORTED;
 	status = pk_bs->load_image(false, pk_image, payload->device_path, (void *)payload->data, payload->size,
 				   &handle);
 	if (EFI_ERROR(status)) {

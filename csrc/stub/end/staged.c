@@ -156,6 +156,8 @@ bool pk_payload_of_kexec(struct pk_payload *ret)
 	u64 line = pair(boot_params->hdr.cmd_line_ptr, boot_params->ext_cmd_line_ptr);
 	const char *token = NULL;
 
+	if (pk_linux_memory_behind(pk_handoff.boot_params) < sizeof(*boot_params))
+		return false;
 	*ret = (struct pk_payload){
 		.data = pair(boot_params->hdr.ramdisk_image, boot_params->ext_ramdisk_image),
 		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),

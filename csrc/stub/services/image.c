@@ -9,6 +9,7 @@
  * heard of again. One that calls it and comes back leaves neither a firmware to
  * go on with nor a Linux that could do without, so that a reset is all there is.
  */
+#include <common/pe.h>
 #include <stub/end/payload.h>
 #include <stub/end/staged.h>
 #include <stub/lib/console.h>
@@ -79,8 +80,8 @@ static efi_status_t load_and_start(struct pk_image_reply *ret)
 	*ret = (struct pk_image_reply){ .status = status, .stage = PK_STAGE_LOAD };
 	if (EFI_ERROR(status))
 		goto out;
-	/* Gone once it has returned, but for a driver that succeeded (7.4.3). */
-	is_driver = image->image_code_type != EFI_LOADER_CODE;
+	/* Gone once it has returned, but for a driver that succeeded (7.4.3); of shim's images ImageCodeType is 0. */
+	is_driver = !pk_pe_is_application((void *)payload.data, payload.size);
 	*ret = (struct pk_image_reply){ .status = start(handle), .stage = PK_STAGE_RETURNED };
 	if (is_driver && !EFI_ERROR(ret->status))
 		return EFI_SUCCESS;

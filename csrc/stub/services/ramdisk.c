@@ -3,6 +3,7 @@
 #include <common/device_path.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 #include <stub/services/handles.h>
 #include <stub/services/nfit.h>
 #include <stub/services/ramdisk.h>
@@ -35,9 +36,10 @@ static u64 nr_pages(const struct ramdisk *disk)
 	return (disk->size + PK_PAGE_SIZE - 1) / PK_PAGE_SIZE;
 }
 
-static void wipe(const struct ramdisk *disk)
+static bool wipe(const struct ramdisk *disk)
 {
 	memset((void *)disk->start, 0, nr_pages(disk) * PK_PAGE_SIZE);
+	return true;
 }
 
 /* What the payload's operating system must not see it does not find in free memory either. */
@@ -302,9 +304,10 @@ efi_status_t pk_ramdisk_list(struct pk_call *call)
 
 void pk_ramdisk_release(void)
 {
+	/* What a driver does not let go of stays a disk, whose contents nobody is left to wipe later. */
 	for (u32 i = 0; i < RAMDISKS_MAX; i++)
-		if (ramdisks[i].number)
-			remove(&ramdisks[i]);
+		if (ramdisks[i].number && EFI_ERROR(remove(&ramdisks[i])))
+			pk_test_ramdisk_wipe(wipe(&ramdisks[i]));
 	if (exit_event)
 		pk_bs->close_event(exit_event);
 	exit_event = NULL;

@@ -3,6 +3,7 @@
  * The private system table: Linux sees the firmware through it, the firmware's
  * own tables, handles and memory stay untouched.
  */
+#include <common/crc32.h>
 #include <common/device_path.h>
 #include <common/exit_boot_services.h>
 #include <pykexec/bootsvc.h>
@@ -32,6 +33,15 @@ static bool exited;
 efi_handle_t pk_linux_handle(void)
 {
 	return &system_table;
+}
+
+/* A table of which something was changed, or that is shorter than the firmware's own (4.2). */
+static void seal(struct efi_table_header *table, u32 size)
+{
+	if (table->header_size > size)
+		table->header_size = size;
+	table->crc32 = 0;
+	table->crc32 = pk_crc32(0, table, table->header_size);
 }
 
 static efi_status_t EFIAPI load_initrd(struct efi_load_file2 *this, struct efi_device_path *path, u8 boot_policy,
@@ -100,13 +110,14 @@ static efi_status_t EFIAPI install_configuration_table(const efi_guid_t *vendor,
 		if (i == system_table.nr_tables)
 			return EFI_NOT_FOUND;
 		tables[i] = tables[--system_table.nr_tables];
-		return EFI_SUCCESS;
+	} else {
+		if (i == TABLES_MAX)
+			return EFI_OUT_OF_RESOURCES;
+		tables[i] = (struct efi_configuration_table){ *vendor, table };
+		if (i == system_table.nr_tables)
+			system_table.nr_tables++;
 	}
-	if (i == TABLES_MAX)
-		return EFI_OUT_OF_RESOURCES;
-	tables[i] = (struct efi_configuration_table){ *vendor, table };
-	if (i == system_table.nr_tables)
-		system_table.nr_tables++;
+	seal(&system_table.hdr, sizeof(system_table));
 	return EFI_SUCCESS;
 }
 
@@ -127,6 +138,7 @@ static efi_status_t EFIAPI exit_boot_services(efi_handle_t image, u64 key)
 	exited = true;
 	/* Not before: Linux' EFI stub calls the firmware's runtime services in the firmware's world. */
 	pk_runtime_fill(&runtime_services);
+	seal(&runtime_services.hdr, sizeof(runtime_services));
 	pk_stage(PK_STAGE_EXIT_BS, EFI_SUCCESS);
 	pk_state_quiesce();
 	return EFI_SUCCESS;
@@ -167,8 +179,10 @@ struct efi_system_table *pk_private_tables(struct efi_loaded_image *image)
 	boot_services.exit_boot_services = exit_boot_services;
 	boot_services.exit = exit_image;
 	pk_arena_hook(&boot_services);
+	seal(&boot_services.hdr, sizeof(boot_services));
 
 	runtime_services = *pk_st->runtime;
+	seal(&runtime_services.hdr, sizeof(runtime_services));
 	system_table = *pk_st;
 	system_table.boot = &boot_services;
 	system_table.runtime = &runtime_services;

@@ -55,6 +55,35 @@ def test_the_path_that_linux_asks_its_initrd_by(data: bytes, initrd: bool) -> No
     assert lib.pk_device_path_is_initrd(data, len(data)) is initrd
 
 
+FILE = device_node(4, 4, b"a\0\0\0")
+ADDRESSES = [device_node(3, subtype, b"") for subtype in (12, 13, 24, 31)]
+OPTION_ROM = device_node(4, 8, bytes(20))  # an offset range: where EDK II says that it came from
+
+
+@pytest.mark.parametrize(
+    ("tail", "file", "address"),
+    [
+        (END_NODE, True, True),
+        (FILE + END_NODE, True, False),
+        (FILE + FILE + END_NODE, True, False),
+        (b"".join(ADDRESSES) + END_NODE, False, True),
+        (FILE + ADDRESSES[0] + END_NODE, False, False),
+        (OPTION_ROM + END_NODE, False, False),
+        (FILE + OPTION_ROM + END_NODE, False, False),
+        (ADDRESSES[2] + OPTION_ROM + END_NODE, False, False),
+        (device_node(3, 11, b"") + END_NODE, False, False),
+        (FILE + device_node(0x7F, 1) + FILE + END_NODE, False, False),
+        (FILE, False, False),
+        (b"", False, False),
+    ],
+)
+def test_what_may_follow_a_volume_and_a_network_card(
+    tail: bytes, file: bool, address: bool
+) -> None:
+    assert lib.pk_device_path_is_file(tail, len(tail)) is file
+    assert lib.pk_device_path_is_address(tail, len(tail)) is address
+
+
 def append(base: bytes, path: str, capacity: int = 4096) -> bytes:
     units = [*path.encode("utf-16-le"), 0, 0]
     text = ffi.cast("u16 *", ffi.from_buffer(data := bytes(units)))

@@ -36,6 +36,22 @@ def test_a_good_file_is_described() -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "application"),
+    [
+        (pe_file(), True),
+        (pe_file(section_alignment=0), True),
+        (pe_file(subsystem=11), False),
+        (pe_file(subsystem=12), False),
+        (pe_file(machine=0xAA64), False),
+        (pe_file()[:100], False),
+        (b"", False),
+    ],
+)
+def test_an_application_is_told_by_its_headers_alone(file: bytes, application: bool) -> None:
+    assert lib.pk_pe_is_application(file, len(file)) is application
+
+
+@pytest.mark.parametrize(
     ("file", "fault"),
     [
         (b"", PeFault.NOT_PE),
