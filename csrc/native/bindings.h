@@ -29,6 +29,7 @@
 #include <common/tpm_filter.h>
 #include <common/variable_filter.h>
 #include <native/block.h>
+#include <native/boot_params.h>
 #include <native/nbd.h>
 #include <native/port.h>
 #include <native/route.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PID 1 of the initramfs: mounts, modules, console; then the agent, again and again.
+"""PID 1 of the initramfs: mounts, modules, doors, console; then the agent, again and again.
 
 The kernel ends with it, so it does not end: a step that fails is a line, a process that cannot be
 had is tried again after a pause, and when nothing helps the firmware has the machine again.
@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
+from pykexec.guest.doors import close_doors
 from pykexec.linux.modules import load_at_boot
 from pykexec.steps import attempt, on_stderr
 
@@ -70,6 +71,7 @@ def set_up() -> None:
     faults += attempt("modules", load_at_boot, [], faults.append)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
         faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
+    faults += attempt("doors", close_doors, [], faults.append)
     os.environ.update(ENVIRONMENT)
     attempt("console", _open_console, None, faults.append)
     attempt("host name", _set_hostname, None, faults.append)

@@ -51,6 +51,8 @@ def _fault(code: int) -> str:
     """What the kernel means; with Secure Boot it passes on what its check of signatures said."""
     if code in (errno.ELIBBAD, errno.ENODATA, errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG):
         return f"the kernel is locked down and takes signed images only ({errno.errorcode[code]})"
+    if code == errno.EPERM and os.geteuid() == 0:
+        return "kexec is switched off in this boot (kernel.kexec_load_disabled)"
     return os.strerror(code)
 
 

@@ -23,6 +23,11 @@ def load_at_boot(listing: str = MODULES_PATH) -> list[str]:
     return faults
 
 
+def load_all(listing: str = MODULES_PATH) -> list[str]:
+    """Load everything, asked for or not; what went wrong."""
+    return [fault for _, _, paths in _read(listing) for fault in _load(paths)]
+
+
 def load(name: str, listing: str = MODULES_PATH) -> list[str]:
     """Load the module and what it depends on; what went wrong. Loaded already is no fault.
 
@@ -55,6 +60,11 @@ def _load(paths: list[str]) -> list[str]:
             continue
         result = lib.pk_finit_module(fd, b"", 0)
         os.close(fd)
-        if result not in (0, -errno.EEXIST):
+        if result not in (0, -errno.EEXIST) and not _is_loaded(path):
             faults.append(f"{path}: {os.strerror(-result)}")
     return faults
+
+
+def _is_loaded(path: str) -> bool:
+    """Where no module may be loaded any more the kernel does not say that this one is there."""
+    return os.path.isdir(f"/sys/module/{os.path.basename(path).removesuffix('.ko')}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from pykexec import _freestanding
 from pykexec.vm.disk import Esp, Files, make_disk
+from pykexec.vm.kernels import kernel, load_order
 from pykexec.vm.machine import Nic
 from pykexec.vm.ovmf import Firmware
 from tests.vm import images
@@ -26,6 +27,10 @@ RAMDISK = r"\ramdisk.img"
 LABEL = "RAMDISK"
 GREETING = b"hello from memory\r\n"
 LINUX = PAYLOADS["linux-6.1-cloud"]
+# That Linux, signed by whom the firmware trusts; a module of it that nobody needs, signed by its
+# distribution.
+SIGNED_KERNEL = r"\EFI\signed\vmlinuz"
+MODULE_PATH = r"\EFI\dummy.ko"
 
 # The specification's own namespace takes only the names that it defines.
 VENDOR = uuid.UUID("0d9f7c1e-51a4-4d0c-8f6e-6b1d6a3c9e21")
@@ -91,11 +96,17 @@ def volume() -> Path:
     return images.kept("volume", ".img", make, images.sources(), key)
 
 
+def module() -> bytes:
+    """What is at MODULE_PATH."""
+    return load_order(kernel("6.1-cloud"), ["dummy"])[-1][1]
+
+
 def everything(firmware: Firmware) -> Files:
     """What is on the disk of a machine with firmware, beside the image and hello.efi."""
     keyed = {
         SIGNED_HELLO: signed(images.hello(), firmware),
         SIGNED_DRIVER: signed(images.driver(), firmware),
+        SIGNED_KERNEL: signed(kernel("6.1-cloud").image, firmware),
     }
     return {
         **{name[1:].replace("\\", "/"): path for name, path in keyed.items()},
@@ -103,4 +114,5 @@ def everything(firmware: Firmware) -> Files:
         **LINUX.files(),
         NETWORK_PATH[1:].replace("\\", "/"): network(),
         RAMDISK[1:]: volume(),
+        MODULE_PATH[1:].replace("\\", "/"): module(),
     }

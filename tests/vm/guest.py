@@ -122,12 +122,15 @@ def machine_with(
     image: Path,
     *,
     files: DiskFiles | None = None,
+    options: str = "",
     next_options: str | None = None,
     **settings: Any,
 ) -> Machine:
-    """A machine whose first boot entry is image; next_options adds hello.efi as the second."""
+    """A machine whose first boot entry is image, with options; next_options adds hello.efi as the
+    second.
+    """
     disk = disk_with(directory, image, files)
-    entries: list[BootEntry] = [boot_entry(disk, IMAGE_PATH, title="pykexec")]
+    entries: list[BootEntry] = [boot_entry(disk, IMAGE_PATH, options, title="pykexec")]
     if next_options is not None:
         entries.append(boot_entry(disk, HELLO_PATH, next_options, title="hello"))
     return with_entries(Machine(firmware, **settings), directory, disk, entries)

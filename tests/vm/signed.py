@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import marshal
 from pathlib import Path
 
 from pykexec.image import SigningKey, assemble, cpio, interpreter
@@ -15,6 +17,8 @@ from tests.vm import images
 SIGNED_HELLO = r"\EFI\signed\hello.efi"
 SIGNED_DRIVER = r"\EFI\signed\driver.efi"
 _DRIVER_IN_IMAGE = interpreter.library_path("pykexec/data/ramdisk.efi").lstrip("/")
+_DOORS_IN_IMAGE = interpreter.library_path("pykexec/guest/doors.pyc").lstrip("/")
+_DOORS_LEFT_OPEN = b"def close_doors(): return []"
 
 
 def signed(path: Path, firmware: Firmware) -> Path:
@@ -30,18 +34,34 @@ def signed(path: Path, firmware: Firmware) -> Path:
 
 
 def signed_image(
-    firmware: Firmware, kernel: str = "6.1-cloud", defines: tuple[str, ...] = ()
+    firmware: Firmware,
+    kernel: str = "6.1-cloud",
+    defines: tuple[str, ...] = (),
+    *,
+    additions: tuple[Path, ...] = (),
+    doors_open: bool = False,
 ) -> Path:
-    """What `pykexec build` makes when it has a key: the driver for RAM disks is signed, too."""
-    driver = signed(images.ramdisk(), firmware).read_bytes()
-    unsigned = images.image(kernel, defines=defines)
+    """What `pykexec build` makes when it has a key: the driver for RAM disks is signed, too.
+
+    doors_open is a negative control: PID 1 closes none.
+    """
+    files = {_DRIVER_IN_IMAGE: signed(images.ramdisk(), firmware).read_bytes()}
+    if doors_open:
+        files[_DOORS_IN_IMAGE] = _compiled(_DOORS_LEFT_OPEN)
+    unsigned = images.image(kernel, defines=defines, additions=additions)
 
     def make(target: Path) -> None:
         parts = images.sections(unsigned)
-        parts[".initrd"] += cpio.archive([cpio.file(_DRIVER_IN_IMAGE, driver)])
+        parts[".initrd"] += cpio.archive([cpio.file(name, data) for name, data in files.items()])
         stub = images.stub(defines).read_bytes()
         target.write_bytes(assemble.append_sections(stub, "stub", parts))
 
-    return signed(
-        images.kept("with-driver", ".efi", make, unsigned.name, firmware.version), firmware
-    )
+    key = (unsigned.name, firmware.version, *files)
+    return signed(images.kept("with-driver", ".efi", make, *key), firmware)
+
+
+def _compiled(source: bytes) -> bytes:
+    """A .pyc that is not compared with its source (PEP 552), as interpreter.py makes them."""
+    unchecked = (1).to_bytes(4, "little")
+    code = marshal.dumps(compile(source, "test", "exec"))
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + code

@@ -20,7 +20,6 @@ from pykexec.efi.variables import (
     read_variable,
     write_variable,
 )
-from pykexec.kexec.load import RESUME_IMAGE
 
 BOOT_SERVICES, PLAIN, AUTHENTICATED = 0x03, 0x07, 0x27
 PK, KEK, SECURE_BOOT = (global_name(name) for name in ("PK", "KEK", "SecureBoot"))
@@ -45,21 +44,6 @@ def replace(name: VariableName, attributes: int) -> str:
     """Write something of our own to name."""
     write_variable(name, Variable(attributes, b"mine"))
     return "written"
-
-
-def kexec_file_load() -> int:
-    """Load the resume image, which nobody has signed."""
-    fd = os.open(RESUME_IMAGE, os.O_RDONLY)
-    if result := lib.pk_kexec_file_load(fd, -1, b"", lib.KEXEC_FILE_NO_INITRAMFS):
-        raise OSError(-result, "kexec_file_load")
-    return 0
-
-
-def kexec_load() -> int:
-    """Load nothing, unchecked, by the older system call."""
-    if result := lib.pk_kexec_load(0, 0, ffi.NULL, 0):
-        raise OSError(-result, "kexec_load")
-    return 0
 
 
 def lockdown() -> str:
@@ -89,7 +73,5 @@ for switch in (ENABLE, CUSTOM):
     attempt(f"{switch.name} written", partial(replace, switch, BOOT_SERVICES))
     attempt(f"{switch.name} made ours", partial(replace, switch, PLAIN))
 attempt("hidden variables shown", nr_hidden_shown)
-attempt("kexec_file_load", kexec_file_load)
-attempt("kexec_load", kexec_load)
 results["unchanged"] = [read_variable(name) for name in guarded] == before
 print(json.dumps(results))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PID 1 closes what would let root of a locked-down Linux reach the firmware's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykexec.guest import doors
+from pykexec.kexec import native
+
+SECURE_BOOT_AT, BOOT_PARAMS_SIZE = 0x1EC, 4096  # Documentation/arch/x86/zero-page.rst
+UNSET, UNKNOWN, DISABLED, ENABLED = range(4)
+KEXEC, MODULES = "proc/sys/kernel/kexec_load_disabled", "proc/sys/kernel/modules_disabled"
+
+
+def linux(root: Path, secure_boot: int, *switches: str) -> Path:
+    """A Linux whose EFI stub found this of Secure Boot, with these switches, all off."""
+    data = bytearray(BOOT_PARAMS_SIZE)
+    data[SECURE_BOOT_AT] = secure_boot
+    for name, content in {
+        "sys/kernel/boot_params/data": bytes(data),
+        **dict.fromkeys(switches, b"0"),
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def switched(root: Path) -> list[str]:
+    """What is switched on."""
+    return [name for name in (KEXEC, MODULES) if (root / name).read_text() == "1"]
+
+
+@pytest.mark.parametrize("found", [UNSET, UNKNOWN, ENABLED])
+def test_both_are_closed_unless_secure_boot_is_known_to_be_off(found: int, tmp_path: Path) -> None:
+    root = linux(tmp_path, found, KEXEC, MODULES)
+    assert doors.close_doors(str(root)) == []
+    assert switched(root) == [KEXEC, MODULES]
+
+
+def test_without_secure_boot_they_stay_open(tmp_path: Path) -> None:
+    root = linux(tmp_path, DISABLED, KEXEC, MODULES)
+    assert doors.close_doors(str(root)) == []
+    assert switched(root) == []
+
+
+@pytest.mark.parametrize("data", [None, b"", bytes(BOOT_PARAMS_SIZE - 1)])
+def test_a_kernel_that_does_not_tell_counts_as_one_under_secure_boot(
+    data: bytes | None, tmp_path: Path
+) -> None:
+    root = linux(tmp_path, DISABLED)
+    params = root / "sys/kernel/boot_params/data"
+    params.unlink()
+    if data is not None:
+        params.write_bytes(data)
+    assert not doors.is_secure_boot_off(str(root))
+
+
+def test_a_door_that_the_kernel_lacks_is_no_fault_one_that_stays_open_is(tmp_path: Path) -> None:
+    root = linux(tmp_path, ENABLED)
+    (root / MODULES).mkdir(parents=True)
+    assert doors.close_doors(str(root)) == [f"/{MODULES}: Is a directory"]
+
+
+@pytest.mark.parametrize(("native_exec", "closed"), [(True, []), (False, [KEXEC])])
+def test_a_kernel_with_the_series_keeps_what_it_does_natively(
+    native_exec: bool, closed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = linux(tmp_path, ENABLED, KEXEC, MODULES)
+    (root / "sys/bus/efi-bootsvc").mkdir(parents=True)
+    monkeypatch.setattr(native, "takes_applications", lambda: native_exec)
+    assert doors.close_doors(str(root)) == []
+    assert switched(root) == closed
