@@ -153,11 +153,12 @@ static void use_staged_request(struct pk_payload *payload)
 bool pk_payload_of_kexec(struct pk_payload *ret)
 {
 	const struct boot_params *boot_params = (const void *)pk_handoff.boot_params;
-	u64 line = pair(boot_params->hdr.cmd_line_ptr, boot_params->ext_cmd_line_ptr);
 	const char *token = NULL;
+	u64 line;
 
 	if (pk_linux_memory_behind(pk_handoff.boot_params) < sizeof(*boot_params))
 		return false;
+	line = pair(boot_params->hdr.cmd_line_ptr, boot_params->ext_cmd_line_ptr);
 	*ret = (struct pk_payload){
 		.data = pair(boot_params->hdr.ramdisk_image, boot_params->ext_ramdisk_image),
 		.size = pair(boot_params->hdr.ramdisk_size, boot_params->ext_ramdisk_size),
