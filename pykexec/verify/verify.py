@@ -42,6 +42,7 @@ from pykexec.verify.quote import (
 )
 from pykexec.verify.report import Report
 from pykexec.verify.secure_boot import SECURE_BOOT_PCR, secure_boot_claims
+from pykexec.verify.shim import with_shim
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _log_claims(log: ProvenLog, report: Report) -> dict[str, object]:
     claims = event_claims(log)
     if log.of(SECURE_BOOT_PCR):
         try:
-            claims["secure_boot"] = secure_boot_claims(log)
+            claims["secure_boot"] = with_shim(secure_boot_claims(log), log)
         except FormatError as error:
             report.note("log.secure-boot", f"nothing can be said of Secure Boot: {error}")
     return claims
