@@ -14,6 +14,7 @@ import os
 
 from pykexec._native import ffi, lib
 from pykexec.linux.modules import load_all
+from pykexec.steps import attempt
 
 _BOOT_PARAMS = "sys/kernel/boot_params/data"
 _SERIES = "sys/bus/efi-bootsvc"
@@ -22,19 +23,26 @@ _MODULES = "proc/sys/kernel/modules_disabled"
 
 
 def close_doors(root: str = "/") -> list[str]:
-    """Close kexec and modules, for good, unless Secure Boot is off; what went wrong.
+    """Close kexec and modules, for good, unless Secure Boot is off; which modules are missing.
 
     Before that the image's own modules are loaded, whatever asks for them later. A kernel with the
     series in kernel-patches/ keeps what it does natively: kexec of EFI applications, and drivers
-    that take what they serve as soon as they are loaded.
+    that take what they serve as soon as they are loaded. OSError when a door stays open: nobody
+    may be let in then.
     """
     if is_secure_boot_off(root):
         return []
     if os.path.isdir(os.path.join(root, _SERIES)):
         from pykexec.kexec.native import takes_applications
 
-        return [] if takes_applications() else _close(root, _KEXEC)
-    return [*load_all(), *_close(root, _KEXEC), *_close(root, _MODULES)]
+        if not takes_applications():
+            _close(root, _KEXEC)
+        return []
+    faults: list[str] = []
+    faults += attempt("modules", load_all, [], faults.append)
+    _close(root, _KEXEC)
+    _close(root, _MODULES)
+    return faults
 
 
 def is_secure_boot_off(root: str = "/") -> bool:
@@ -47,12 +55,9 @@ def is_secure_boot_off(root: str = "/") -> bool:
     return bool(lib.pk_secure_boot_is_off(ffi.from_buffer(data), len(data)))
 
 
-def _close(root: str, name: str) -> list[str]:
+def _close(root: str, name: str) -> None:
     try:
         with open(os.path.join(root, name), "w", encoding="ascii") as file:
             file.write("1")
     except FileNotFoundError:
-        return []  # This kernel has no such door.
-    except OSError as error:
-        return [f"/{name}: {error.strerror}"]
-    return []
+        pass  # This kernel has no such door.

@@ -48,7 +48,10 @@ _EFIVARFS = (
 
 def main() -> NoReturn:
     """Never returns: PID 1 that ends takes the kernel with it."""
-    set_up()
+    is_closed = set_up()
+    while not is_closed:  # Nobody may come in.
+        attempt("init", _give_up, None)
+        time.sleep(PAUSES_S[-1])
     nr_crashes = 0
     while True:
         begun = time.monotonic()
@@ -62,8 +65,11 @@ def main() -> NoReturn:
         time.sleep(PAUSES_S[min(nr_crashes, len(PAUSES_S)) - 1] if nr_crashes else 0)
 
 
-def set_up() -> None:
-    """Everything up to a console that can be written to; faults are said on it afterwards."""
+def set_up() -> bool:
+    """Everything up to a console that can be written to; faults are said on it afterwards.
+
+    False if a door stays open that must be closed.
+    """
     faults: list[str] = []
     for source, target, fstype, flags in _MOUNTS:
         mount = partial(_mount, source, target, fstype, flags)
@@ -71,12 +77,14 @@ def set_up() -> None:
     faults += attempt("modules", load_at_boot, [], faults.append)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
         faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
-    faults += attempt("doors", close_doors, [], faults.append)
+    missing = attempt("doors", close_doors, None, faults.append)
+    faults += missing or []
     os.environ.update(ENVIRONMENT)
     attempt("console", _open_console, None, faults.append)
     attempt("host name", _set_hostname, None, faults.append)
     for fault in filter(None, faults):
         on_stderr(f"init: {fault}")
+    return missing is not None
 
 
 def _open_console() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pykexec.guest import doors
 from pykexec.kexec import native
+from tests.support.faults import FAULTS, inject
 
 SECURE_BOOT_AT, BOOT_PARAMS_SIZE = 0x1EC, 4096  # Documentation/arch/x86/zero-page.rst
 UNSET, UNKNOWN, DISABLED, ENABLED = range(4)
@@ -61,7 +62,19 @@ def test_a_kernel_that_does_not_tell_counts_as_one_under_secure_boot(
 def test_a_door_that_the_kernel_lacks_is_no_fault_one_that_stays_open_is(tmp_path: Path) -> None:
     root = linux(tmp_path, ENABLED)
     (root / MODULES).mkdir(parents=True)
-    assert doors.close_doors(str(root)) == [f"/{MODULES}: Is a directory"]
+    with pytest.raises(IsADirectoryError, match=MODULES):
+        doors.close_doors(str(root))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_modules_that_cannot_be_loaded_keep_no_door_open(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = linux(tmp_path, ENABLED, KEXEC, MODULES)
+    inject(monkeypatch, doors, "load_all", fault)
+    (line,) = doors.close_doors(str(root))
+    assert line.startswith("modules: ")
+    assert switched(root) == [KEXEC, MODULES]
 
 
 @pytest.mark.parametrize(("native_exec", "closed"), [(True, []), (False, [KEXEC])])

@@ -193,7 +193,7 @@ def test_pid_1_gives_the_machine_back_when_no_process_can_be_had(
     step: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(init, "set_up", lambda: None)
+    monkeypatch.setattr(init, "set_up", lambda: True)
     monkeypatch.setattr(init, "_agent", lambda spent_s: None)
     monkeypatch.setattr(init, "_rescue", lambda: None)
     monkeypatch.setattr(time, "sleep", pauses.append)
@@ -209,7 +209,7 @@ def test_pid_1_gives_the_machine_back_when_no_process_can_be_had(
 def test_pid_1_goes_on_with_the_agent_after_a_fork_that_failed(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(init, "set_up", lambda: None)
+    monkeypatch.setattr(init, "set_up", lambda: True)
     monkeypatch.setattr(init, "_attempt", lambda step: step())
     monkeypatch.setattr(init, "_rescue", lambda: False)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -219,7 +219,24 @@ def test_pid_1_goes_on_with_the_agent_after_a_fork_that_failed(
         init.main()
 
 
-SET_UP = ["_mount", "load_at_boot", "_open_console", "_set_hostname"]
+@pytest.mark.parametrize("fault", FAULTS)
+def test_pid_1_lets_nobody_in_where_a_door_stays_open(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in ("_mount", "load_at_boot", "_open_console", "_set_hostname"):
+        monkeypatch.setattr(init, step, lambda *_: None)
+    monkeypatch.setattr(init, "load_at_boot", list)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(init, "_give_up", stop)
+    started: list[object] = []
+    monkeypatch.setattr(init, "_attempt", started.append)
+    inject(monkeypatch, init, "close_doors", fault)
+    with pytest.raises(EnoughError):
+        init.main()
+    assert started == []
+
+
+SET_UP = ["_mount", "load_at_boot", "close_doors", "_open_console", "_set_hostname"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -238,11 +255,12 @@ def test_each_thing_that_pid_1_sets_up_is_tried(
 
     monkeypatch.setattr(init, "_mount", does("_mount", ""))
     monkeypatch.setattr(init, "load_at_boot", does("load_at_boot", []))
+    monkeypatch.setattr(init, "close_doors", does("close_doors", []))
     monkeypatch.setattr(init, "_open_console", does("_open_console", None))
     monkeypatch.setattr(init, "_set_hostname", does("_set_hostname", None))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     inject(monkeypatch, init, step, fault)
-    init.set_up()
+    assert init.set_up() == (step != "close_doors")
     missing = set(SET_UP) - {step} - set(done)
     assert not missing
     assert capfd.readouterr().err.startswith("init: ")
