@@ -102,7 +102,6 @@ def run(path: str) -> None:
         while not supervisor.ended:
             if not supervisor.step("supervisor", lambda: turn(supervisor), False):
                 time.sleep(PAUSE_S)
-        attempt("bridge", lambda: os.unlink(path), None)
 
 
 def _map_header() -> mmap.mmap | None:
@@ -218,6 +217,8 @@ def _serve(supervisor: Supervisor, connection: socket.socket, request: Request) 
     bad = []
     if request.do == "stop":
         bad = _stop(supervisor, request.kinds)
+        if supervisor.ended:  # Before anybody is told: the next one may come at once.
+            supervisor.clients.close()
     elif request.do == "release":
         _release(supervisor, request.handle)
     answer(connection, rows(supervisor) + bad)

@@ -60,23 +60,32 @@ def missing(rows: Iterable[dict[str, Any]], kinds: Iterable[str] = KINDS) -> lis
 
 
 def _ask(request: dict[str, Any], wait_s: float, start: bool = False) -> list[dict[str, Any]]:
+    try:
+        try:
+            return _exchange(request, wait_s, start)
+        except ConnectionError:  # It was just ending.
+            return _exchange(request, wait_s, start)
+    except FirmwareError:
+        raise
+    except (OSError, ValueError) as error:
+        fault = f"the supervisor of the bridges does not answer: {error}"
+        raise FirmwareError(errno.ETIMEDOUT, fault, SOCKET) from error
+
+
+def _exchange(request: dict[str, Any], wait_s: float, start: bool) -> list[dict[str, Any]]:
     connection = _connect(start)
     if connection is None:
         return []
     with connection:
         connection.settimeout(wait_s + _ANSWER_S)
-        try:
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            answer = b""
-            while not answer.endswith(b"\n") and len(answer) < _ANSWER_MAX:
-                part = connection.recv(65536)
-                if not part:
-                    break
-                answer += part
-            rows: list[dict[str, Any]] = json.loads(answer)
-        except (OSError, ValueError) as error:
-            fault = f"the supervisor of the bridges does not answer: {error}"
-            raise FirmwareError(errno.ETIMEDOUT, fault, SOCKET) from error
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n") and len(answer) < _ANSWER_MAX:
+            part = connection.recv(65536)
+            if not part:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            answer += part
+    rows: list[dict[str, Any]] = json.loads(answer)
     return rows
 
 
