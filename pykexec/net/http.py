@@ -253,9 +253,13 @@ def _cut(connection: socket.socket) -> None:
 def _connect(url: Url, deadline: Deadline) -> socket.socket:
     fault = ""
     for family, address in resolve(url, socket.SOCK_STREAM):
-        connection = socket.socket(family, socket.SOCK_STREAM)
-        connection.settimeout(deadline.silence_s(url))
         try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # A kernel without IPv6, whatever the name's addresses are.
+            fault = error.strerror or str(error)
+            continue
+        try:
+            connection.settimeout(deadline.silence_s(url))
             connection.connect(address)
             return connection
         except TimeoutError:

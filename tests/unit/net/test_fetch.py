@@ -16,6 +16,7 @@ import pytest
 
 from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
+from pykexec.net import http
 from pykexec.net.fetch import Fetched, fetch, fetch_bytes
 from pykexec.net.transfer import Limits
 from tests.support.samples_tls import Certified, certified
@@ -220,6 +221,19 @@ def test_nobody_listens() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(NetworkError, match="cannot connect: Connection refused"):
         get(f"http://127.0.0.1:{port}/")
+
+
+def test_a_family_that_linux_does_not_have_is_passed_over(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = serve(WHOLE)
+    unknown: tuple[int, tuple[object, ...]] = (255, ("::1", port))
+    there = (socket.AF_INET, ("127.0.0.1", port))
+    monkeypatch.setattr(http, "resolve", lambda url, kind: [unknown, there])
+    assert get(f"http://server:{port}/")[1] == DATA
+    monkeypatch.setattr(http, "resolve", lambda url, kind: [unknown])
+    with pytest.raises(NetworkError, match="cannot connect: Address family not supported"):
+        get(f"http://server:{port}/")
 
 
 def test_an_unknown_name_is_said() -> None:
