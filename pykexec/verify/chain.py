@@ -146,7 +146,7 @@ def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
             certificates = x509.load_pem_x509_certificates(data)
         else:
             certificates = [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise FormatError(f"{source}: no certificate: {error}") from None
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
@@ -158,7 +158,7 @@ def ek_roots(certificates: tuple[bytes, ...]) -> EkRoots:
     """
     try:
         return EkRoots(map(x509.load_der_x509_certificate, certificates))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise FormatError(f"root of EK certificates: {error}") from None
 
 
@@ -186,7 +186,7 @@ def _public_bytes(key: EkKey) -> bytes:
 def _load(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ChainError("ek.certificate", f"no X.509 certificate: {error}") from None
 
 

@@ -136,7 +136,12 @@ def add_root(tx: Writing, certificate: bytes, actor: str) -> EkRoot:
         parsed = x509.load_der_x509_certificate(certificate)
         basic = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
         subject = parsed.subject.rfc4514_string()
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+    ) as error:
         raise UsageError(f"not the certificate (DER) of an authority: {error}") from None
     if not basic.ca:
         raise UsageError(f"{subject} is not the certificate of an authority")

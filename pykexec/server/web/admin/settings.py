@@ -105,7 +105,7 @@ def _add_root(call: Call) -> object:
 
     try:
         certificate = x509.load_pem_x509_certificate(call.get("certificate", str, "").encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ProtocolError(f"body.certificate: {error}") from None
     der = certificate.public_bytes(Encoding.DER)
     return ek_root_json(call.web.store.add_ek_root(der, call.actor))
