@@ -206,7 +206,8 @@ def _check_leaf(leaf: x509.Certificate) -> tuple[EkCertificate, bytes]:
         extensions = leaf.extensions
         public = leaf.public_key()
         subject, issuer = leaf.subject.rfc4514_string(), leaf.issuer.rfc4514_string()
-    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+        # TypeError: a name of a kind that its attribute cannot be; fields are read this late.
         raise ChainError("ek.certificate", f"the EK certificate: {error}") from None
     _check_usage(extensions, isinstance(public, ec.EllipticCurvePublicKey))
     device = _device(extensions)

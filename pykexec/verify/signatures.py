@@ -40,7 +40,7 @@ def parse_certificate(der: bytes) -> Certificate:
     """A certificate's facts; what is no certificate has a digest all the same."""
     try:
         subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
-    except (ValueError, x509.InvalidVersion):
+    except (ValueError, TypeError, x509.InvalidVersion):
         subject = ""
     return Certificate(subject, hashlib.sha256(der).hexdigest())
 

@@ -138,6 +138,7 @@ def add_root(tx: Writing, certificate: bytes, actor: str) -> EkRoot:
         subject = parsed.subject.rfc4514_string()
     except (
         ValueError,
+        TypeError,
         x509.InvalidVersion,
         x509.ExtensionNotFound,
         x509.DuplicateExtension,
