@@ -17,7 +17,6 @@ from threading import Lock
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
@@ -31,6 +30,7 @@ from cryptography.x509.verification import (
 
 from pykexec.errors import FormatError
 from pykexec.verify.keys import EkKey
+from pykexec.verify.unreadable import UNREADABLE
 
 EK_CERTIFICATE = ObjectIdentifier("2.23.133.8.1")
 """tcg-kp-EKCertificate, the extended key usage (3.5.11)."""
@@ -146,7 +146,7 @@ def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
             certificates = x509.load_pem_x509_certificates(data)
         else:
             certificates = [x509.load_der_x509_certificate(data)]
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise FormatError(f"{source}: no certificate: {error}") from None
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
@@ -158,7 +158,7 @@ def ek_roots(certificates: tuple[bytes, ...]) -> EkRoots:
     """
     try:
         return EkRoots(map(x509.load_der_x509_certificate, certificates))
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise FormatError(f"root of EK certificates: {error}") from None
 
 
@@ -186,7 +186,7 @@ def _public_bytes(key: EkKey) -> bytes:
 def _load(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise ChainError("ek.certificate", f"no X.509 certificate: {error}") from None
 
 
@@ -206,8 +206,7 @@ def _check_leaf(leaf: x509.Certificate) -> tuple[EkCertificate, bytes]:
         extensions = leaf.extensions
         public = leaf.public_key()
         subject, issuer = leaf.subject.rfc4514_string(), leaf.issuer.rfc4514_string()
-    except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
-        # TypeError: a name of a kind that its attribute cannot be; fields are read this late.
+    except UNREADABLE as error:
         raise ChainError("ek.certificate", f"the EK certificate: {error}") from None
     _check_usage(extensions, isinstance(public, ec.EllipticCurvePublicKey))
     device = _device(extensions)

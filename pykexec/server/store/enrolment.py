@@ -26,6 +26,7 @@ from pykexec.server.store.records import (
     Settings,
 )
 from pykexec.server.store.view import View
+from pykexec.verify.unreadable import UNREADABLE
 
 _SERVER = "server"
 _SHA256 = frozenset("0123456789abcdef")
@@ -136,13 +137,7 @@ def add_root(tx: Writing, certificate: bytes, actor: str) -> EkRoot:
         parsed = x509.load_der_x509_certificate(certificate)
         basic = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
         subject = parsed.subject.rfc4514_string()
-    except (
-        ValueError,
-        TypeError,
-        x509.InvalidVersion,
-        x509.ExtensionNotFound,
-        x509.DuplicateExtension,
-    ) as error:
+    except (*UNREADABLE, x509.ExtensionNotFound) as error:
         raise UsageError(f"not the certificate (DER) of an authority: {error}") from None
     if not basic.ca:
         raise UsageError(f"{subject} is not the certificate of an authority")

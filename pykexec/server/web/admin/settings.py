@@ -103,9 +103,11 @@ def _add_root(call: Call) -> object:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
+    from pykexec.verify.unreadable import UNREADABLE
+
     try:
         certificate = x509.load_pem_x509_certificate(call.get("certificate", str, "").encode())
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"body.certificate: {error}") from None
     der = certificate.public_bytes(Encoding.DER)
     return ek_root_json(call.web.store.add_ek_root(der, call.actor))
