@@ -288,12 +288,12 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("tsc_adjust", MSR_TSC_ADJUST, has_tsc_adjust),
 	MSR("misc_enable", MSR_MISC_ENABLE, is_intel),
 	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, has_mtrr),
-	{ "dr7", read_dr, write_dr, 7, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
 	{ "dr0", read_dr, write_dr, 0, 0, ALL, NULL, NULL, NULL },
 	{ "dr1", read_dr, write_dr, 1, 0, ALL, NULL, NULL, NULL },
 	{ "dr2", read_dr, write_dr, 2, 0, ALL, NULL, NULL, NULL },
 	{ "dr3", read_dr, write_dr, 3, 0, ALL, NULL, NULL, NULL },
 	{ "dr6", read_dr, write_dr, 6, 0, ALL, NULL, NULL, NULL },
+	{ "dr7", read_dr, write_dr, 7, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
 	/* Bus locks trap by it, too. */
 	MSR_GATE("debugctl", MSR_DEBUGCTL, has_debugctl),
 	MSR_GATE("ibs_fetch_ctl", MSR_IBS_FETCH_CTL, has_ibs),

@@ -29,11 +29,13 @@ enum {
  * No PIT, HPET, 8259, IOAPIC, PCI or AML for Linux: the firmware keeps them. The
  * TSC's rate must then be told. Four-level paging, since leaving the fifth means
  * leaving long mode. ResetSystem leads back, after a fault of the kernel too: one that
- * goes on with a task missing may stand still for ever. The last word on the line wins.
+ * goes on with a task missing may stand still for ever. Of processors that trap split
+ * locks without announcing it Linux knows the models; the gate does not. The last word
+ * on the line wins.
  */
 static const char parameters[] =
 	" tsc=reliable noapic pci=noearly,nommconf no5lvl reboot=efi lapic=notscdeadline nmi_watchdog=0 mce=off"
-	" oops=panic panic=10"
+	" split_lock_detect=off oops=panic panic=10"
 	" tsc_early_khz=";
 
 static u16 command_line[COMMAND_LINE_MAX];
