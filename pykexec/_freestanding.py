@@ -98,8 +98,9 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
     """Build the test application, or driver, csrc/payload/<name>.c."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
-        shared = ("payload/console.c", "payload/packets.c", "common/guids.c", "stub/lib/mem.c")
-        sources = [csrc / "payload" / f"{name}.c", *(csrc / path for path in shared)]
+        own = [csrc / "payload" / f"{each}.c" for each in (name, "console", "packets")]
+        shared = ("common/device_path.c", "common/guids.c", "stub/lib/mem.c")
+        sources = [*own, *(csrc / path for path in shared)]
         _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, subsystem)
 

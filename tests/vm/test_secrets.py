@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pykexec.abi import Action
 from pykexec.config.agent import OVERRIDE_PATH
 from pykexec.memory import Range
@@ -27,6 +29,7 @@ SEED = "secret of this test"
 KEY = hashlib.sha256(SEED.encode()).digest()
 CONFIG = b"[agent]\nbridges = []\n"
 OPTIONS = "rdinit=/inside/hello.efi pykexec.arena=128M debug"
+NEXT_OPTIONS = "the next entry"
 REFUSED = {
     "PCR 11": "INVALID_PARAMETER",
     "PCR 16": "INVALID_PARAMETER",
@@ -45,8 +48,8 @@ def booted(
     files = {**LINUX.files(), OVERRIDE_PATH[1:].replace("\\", "/"): CONFIG}
     disk = disk_with(directory, image(defines=defines), files)
     machine = Machine(firmware, memory_mib=MEMORY_MIB, memory_file=True, tpm="tis", **settings)
-    entry = boot_entry(disk, IMAGE_PATH, OPTIONS)
-    return Guest(boot(with_entries(machine, directory, disk, [entry]))).ready()
+    entries = [boot_entry(disk, IMAGE_PATH, OPTIONS), boot_entry(disk, HELLO_PATH, NEXT_OPTIONS)]
+    return Guest(boot(with_entries(machine, directory, disk, entries))).ready()
 
 
 def places(vm: Vm) -> list[int]:
@@ -127,6 +130,21 @@ def test_a_reset_after_a_panic_finds_no_secret_of_linux(boot: Boot, tmp_path: Pa
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert places(guest.vm) == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("defines", "nr_found"), [((), 0), (("PK_TEST_NO_RAMDISK_WIPE",), 2)], ids=["wiped", "control"]
+)
+def test_a_disk_that_a_driver_does_not_let_go_of_is_wiped(
+    defines: tuple[str, ...], nr_found: int, boot: Boot, tmp_path: Path
+) -> None:
+    guest = booted(boot, tmp_path, ovmf.firmware("2025.02"), *defines)
+    assert guest.script("secrets", f"'{SEED}'") == REFUSED
+    guest.ok("pykexec load-driver /inside/driver.efi --options hold --no-connect")
+    guest.send("pykexec leave --action boot-next")
+    guest.payload_ran(NEXT_OPTIONS)
+    assert len(places_now(guest.vm)) == nr_found
 
 
 def test_without_the_wiping_the_search_finds_what_linux_left(boot: Boot, tmp_path: Path) -> None:

@@ -11,8 +11,12 @@
 	.set MSR_GS_BASE, 0xc0000101
 	.set MSR_KERNEL_GS_BASE, 0xc0000102
 	.set EFER_SCE_NXE, 0x801
+#ifdef PK_TEST_KEEP_SMEP	/* a negative control, as in stub/lib/test.h */
+	.set CR4_OF_ONE_WORLD, 0x820080
+#else
 	/* PGE, PCIDE, SMEP, SMAP, PKE, CET, PKS, LASS */
 	.set CR4_OF_ONE_WORLD, 0x9f20080
+#endif
 
 /* Clobbers rax, rcx, rdx. */
 .macro save_msr msr, offset, base
