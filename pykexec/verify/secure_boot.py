@@ -125,4 +125,6 @@ def _authority(variable: UefiVariable) -> dict[str, object]:
             return {**claims, "sha256": certificate.sha256, **subject}
     if variable.vendor == SECURITY_DATABASE:
         data = data[GUID_SIZE:]  # A hash, and before it its owner.
-    return {**claims, "sha256": data.hex() if len(data) == 32 else hashlib.sha256(data).hexdigest()}
+        if len(data) == hashlib.sha256().digest_size:
+            return {**claims, "sha256": data.hex()}
+    return {**claims, "sha256": hashlib.sha256(data).hexdigest()}

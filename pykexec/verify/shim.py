@@ -20,7 +20,8 @@ _NAME_MAX = 64
 def with_shim(claims: Mapping[str, object], log: ProvenLog) -> dict[str, object]:
     """Claims of Secure Boot whose authorities are keys alone; "shim" has the rest, if there is any.
 
-    Behind shim an authority called "MokList" is a key of the machine's owner, "Shim" its vendor's.
+    Behind shim an authority called "MokList" (of shim 16 "MokListRT") is a key of the machine's
+    owner, "Shim" its vendor's.
     """
     found = claims["authorities"]
     assert isinstance(found, list)
@@ -33,7 +34,7 @@ def with_shim(claims: Mapping[str, object], log: ProvenLog) -> dict[str, object]
 
 
 def _enrolled(entry: Entry, bank: str) -> dict[str, object]:
-    """A list of keys or hashes by its digest: sha256sum of the variable's contents is one."""
+    """A list by its digest; to what the owner enrolled shim adds what it was built with."""
     text = entry.event.data.rstrip(b"\0")
     name = text.decode() if text.isascii() and text.decode().isprintable() else ""
     return {

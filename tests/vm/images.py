@@ -58,6 +58,15 @@ def hello() -> Path:
     return kept("hello", ".efi", make, sources())
 
 
+def tables() -> Path:
+    """The application csrc/payload/tables.c, which is started in place of Linux."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_payload(CSRC, "tables", path)
+
+    return kept("tables", ".efi", make, sources())
+
+
 def ramdisk() -> Path:
     """The driver for firmware without RAM disks."""
 

@@ -13,12 +13,13 @@ from pykexec.vm.machine import Machine
 from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest, disk_with, with_entries
-from tests.vm.images import image, sections, stub
+from tests.vm.images import image, sections, stub, tables
 
 NOT_FOUND = 0x800000000000000E
 LOAD_ERROR = 0x8000000000000001
 BAD_BUFFER_SIZE = 0x8000000000000004
 OUT_OF_RESOURCES = 0x8000000000000009
+ABORTED = 0x8000000000000015
 
 
 def _image_of(**changes: bytes | None) -> bytes:
@@ -71,8 +72,9 @@ def test_image_that_cannot_start_linux_says_why_and_gives_way(boot: Boot, tmp_pa
         ),
     }  # fmt: skip
     files = {f"EFI/{name}.efi": data for name, (data, *_) in images.items()}
+    files["EFI/tables.efi"] = _image_of(linux=tables().read_bytes())
     disk = disk_with(tmp_path, image(), files)
-    entries = [boot_entry(disk, rf"\EFI\{name}.efi", title=name) for name in images]
+    entries = [boot_entry(disk, rf"\EFI\{name}.efi", title=name) for name in (*images, "tables")]
     entries.append(boot_entry(disk, HELLO_PATH, "after all of them"))
     vm = boot(with_entries(Machine(firmware("2025.02")), tmp_path, disk, entries))
 
@@ -82,6 +84,10 @@ def test_image_that_cannot_start_linux_says_why_and_gives_way(boot: Boot, tmp_pa
         vm.expect_stage("stub", stage, status)
         vm.expect("^pykexec: cannot start Linux .*, back to the firmware$")
         vm.expect("PK:stub:action:0x2$")
+    # This one is started as Linux is, and comes back.
+    vm.expect("PK:payload:sealed:0xf")
+    vm.expect_stage("stub", "linux", ABORTED)
+    vm.expect("PK:stub:action:0x2$")
     Guest(vm).payload_ran("after all of them")
 
 

@@ -11,7 +11,7 @@ from tests.support.attest_expected import claims_of
 from tests.support.attest_log import IPL, VARIABLE_AUTHORITY, certificate, variable
 from tests.support.attest_machine import Machine
 
-LEVEL = b"sbat,1,2025051000\n"
+LEVEL = b"sbat,1,2025021800\nshim,4\ngrub,5\n"  # as long as a hash, and none
 LIST = b"EFI_SIGNATURE_LIST of the owner"
 
 

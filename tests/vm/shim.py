@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines as they are sold: Microsoft's keys in db, a distribution's shim, and our key as that of
+the machine's owner (MOK).
+"""
+
+from __future__ import annotations
+
+import ssl
+import struct
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from pykexec.efi.guid import Guid
+from pykexec.verify.secure_boot import SHIM_LOCK
+from pykexec.vm import ovmf, packages
+from pykexec.vm.bootvars import add_variables
+from pykexec.vm.machine import Machine
+from tests.vm.direct import payload_machine
+from tests.vm.equipment import MODULE_PATH, NON_VOLATILE_BOOT_ONLY, module
+from tests.vm.images import driver, hello
+from tests.vm.payloads import PAYLOADS
+from tests.vm.signed import SIGNED_DRIVER, SIGNED_HELLO, signed
+
+OURS = ovmf.firmware("2025.02", "snakeoil")
+"""Whose key signs what is ours; no db has it here."""
+FIRMWARE = ovmf.firmware("2025.02", "ms")
+GRUB = PAYLOADS["grub-2.12-signed"]
+GRUB_PATH = r"\EFI\grub\grubx64.efi"
+_SHIM_PATH = r"\EFI\debian\shimx64.efi"
+_X509 = Guid.parse("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")  # UEFI 2.10, 32.4.1
+_OWNER = uuid.UUID(int=9)
+
+
+def owners_certificate() -> bytes:
+    """The certificate (DER) that is enrolled."""
+    _, certificate = ovmf.snakeoil_key(OURS.version)
+    return ssl.PEM_cert_to_DER_cert(certificate.read_text())
+
+
+def _owners_list() -> bytes:
+    """MokList: EFI_SIGNATURE_LIST with that certificate (UEFI 2.10, 32.4.1)."""
+    entry = _OWNER.bytes_le + owners_certificate()
+    return _X509.data + struct.pack("<III", 28 + len(entry), 0, len(entry)) + entry
+
+
+def shim() -> Path:
+    """Debian's, signed by Microsoft."""
+    return packages.fetch(packages.PAYLOADS["shim"]) / "usr/lib/shim/shimx64.efi.signed"
+
+
+def machine_behind_shim(directory: Path, image: Path) -> Machine:
+    """Its boot entry is shim, which starts image in GRUB's place; with a TPM, and all for GRUB."""
+    files = dict(GRUB.files())
+    grub = files.pop(GRUB.path[1:].replace("\\", "/"))
+    ours = {
+        _SHIM_PATH: shim(),
+        GRUB.path: image,
+        GRUB_PATH: grub,
+        SIGNED_HELLO: signed(hello(), OURS),
+        SIGNED_DRIVER: signed(driver(), OURS),
+        MODULE_PATH: module(),
+    }
+    files |= {name[1:].replace("\\", "/"): content for name, content in ours.items()}
+    machine = payload_machine(GRUB, FIRMWARE, directory, files, _SHIM_PATH)
+    assert machine.variables
+    store = add_variables(
+        machine.variables.read_bytes(),
+        {"MokList": _owners_list()},
+        vendor=uuid.UUID(bytes_le=SHIM_LOCK.data),
+        attributes=NON_VOLATILE_BOOT_ONLY,
+    )
+    machine.variables.write_bytes(store)
+    return replace(machine, tpm="tis")
