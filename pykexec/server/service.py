@@ -18,7 +18,6 @@ from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, Chall
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import PykexecError
 from pykexec.policy import Context, Policy, appraise, parse_policy
-from pykexec.server.candidate import candidate_of
 from pykexec.server.challenge_token import Pending, Tokens
 from pykexec.server.errors import (
     AlreadyReleased,
@@ -192,10 +191,11 @@ class _Attestation:
         fingerprint = self._request.evidence.identity.fingerprint
         self._machine = self._store.machine(fingerprint)
         verified = self._verify()
-        if self._machine is None or self._machine.state == "pending":
-            candidate = candidate_of(self._request.evidence.identity, verified.claims)
+        if self._machine is None or (self._machine.state == "pending" and verified.ek):
+            if verified.ek is None:
+                return verified, [Finding("machine.unknown", "its EK is not proven to be one")]
             try:
-                self._machine = self._store.enrol(candidate)
+                self._machine = self._store.enrol(verified.ek)
             except EnrolmentRefused as error:
                 return verified, [Finding("machine.unknown", str(error))]
             if _trusted_without_certificate(self._machine):
@@ -323,10 +323,7 @@ def _trusted_without_certificate(machine: Machine) -> bool:
 
 
 def _same_boot(one: Counters, other: Counters | None) -> bool:
-    if other is None:
-        return False
-    counts = (other.reset_count, other.restart_count)
-    return counts == (one.reset_count, one.restart_count)
+    return other is not None and one.boot == other.boot
 
 
 @lru_cache(maxsize=256)

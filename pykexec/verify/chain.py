@@ -9,6 +9,7 @@ revocation but taking a root away.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ from pykexec.verify.unreadable import UNREADABLE
 
 EK_CERTIFICATE = ObjectIdentifier("2.23.133.8.1")
 """tcg-kp-EKCertificate, the extended key usage (3.5.11)."""
+BAD_CERTIFICATE, OTHER_KEY = "ek.certificate", "ek.certificate.key"
+"""Codes of what is no certificate that can be read, and of one that is of another key."""
 _DEVICE = {
     "manufacturer": ObjectIdentifier("2.23.133.2.1"),
     "model": ObjectIdentifier("2.23.133.2.2"),
@@ -104,28 +107,32 @@ class EkRoots:
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         trusted = list(certificates)
         self._store = Store(trusted) if trusted else None
-        self._chains: dict[tuple[bytes, ...], _Chain] = {}
+        self._chains: dict[bytes, _Chain] = {}
         self._lock = Lock()
 
     def verify(self, certificates: tuple[bytes, ...], key: EkKey, now: datetime) -> EkCertificate:
         """The EK certificate, first of certificates (DER), if a path leads from it to a root at
         now (aware), with what else is there as intermediates; ChainError if not.
         """
-        chain = self._chains.get(certificates)
-        if chain is None or not chain.start <= now <= chain.end:
-            chain = self._verify(certificates, now)
-            with self._lock:
-                if len(self._chains) >= _CACHED:
-                    # The oldest: no attacker gets here without a genuine certificate.
-                    self._chains.pop(next(iter(self._chains)))
-                self._chains[certificates] = chain
-        if chain.public != _public_bytes(key):
-            raise ChainError("ek.certificate.key", "the EK certificate is that of another key")
+        name = _digest(certificates)
+        public = _public_bytes(key)
+        chain = self._chains.get(name)
+        if chain is not None and chain.start <= now <= chain.end:
+            _check_key(chain.public, public)
+            return chain.certificate
+        chain = self._verify(certificates, public, now)
+        with self._lock:
+            if len(self._chains) >= _CACHED:
+                # The oldest: no attacker gets here without a genuine certificate.
+                self._chains.pop(next(iter(self._chains)))
+            self._chains[name] = chain
         return chain.certificate
 
-    def _verify(self, certificates: tuple[bytes, ...], now: datetime) -> _Chain:
+    def _verify(self, certificates: tuple[bytes, ...], public: bytes, now: datetime) -> _Chain:
         leaf, *issuers = (_load(der) for der in certificates[: 1 + _ISSUERS_MAX])
-        certificate, public = _check_leaf(leaf)
+        # Before anything else: nothing that it says counts for another key.
+        _check_key(_certified_key(leaf), public)
+        certificate = _check_leaf(leaf)
         if self._store is None:
             raise ChainError("ek.chain", "no root is configured that could vouch for any EK")
         try:
@@ -187,7 +194,27 @@ def _load(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
     except UNREADABLE as error:
-        raise ChainError("ek.certificate", f"no X.509 certificate: {error}") from None
+        raise ChainError(BAD_CERTIFICATE, f"no X.509 certificate: {error}") from None
+
+
+def _digest(certificates: tuple[bytes, ...]) -> bytes:
+    """What a chain is kept by: junk that is sent along with a certificate is not kept itself."""
+    sizes = b"".join(len(der).to_bytes(4, "big") for der in certificates)
+    return hashlib.sha256(b"".join((sizes, *certificates))).digest()
+
+
+def _certified_key(leaf: x509.Certificate) -> bytes:
+    """SubjectPublicKeyInfo (DER)."""
+    try:
+        public = leaf.public_key()
+    except UNREADABLE as error:
+        raise ChainError(BAD_CERTIFICATE, f"the EK certificate: {error}") from None
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _check_key(certified: bytes, key: bytes) -> None:
+    if certified != key:
+        raise ChainError(OTHER_KEY, "the EK certificate is that of another key")
 
 
 def _why(leaf: x509.Certificate, now: datetime, error: VerificationError) -> tuple[str, str]:
@@ -200,21 +227,18 @@ def _why(leaf: x509.Certificate, now: datetime, error: VerificationError) -> tup
     return "ek.chain", f"no path from the EK certificate (by {issuer}) to a root: {error}"
 
 
-def _check_leaf(leaf: x509.Certificate) -> tuple[EkCertificate, bytes]:
-    """What the certificate says, and its public key, if it is one of an EK."""
+def _check_leaf(leaf: x509.Certificate) -> EkCertificate:
+    """What the certificate says, if it is one of an EK."""
     try:
         extensions = leaf.extensions
         public = leaf.public_key()
         subject, issuer = leaf.subject.rfc4514_string(), leaf.issuer.rfc4514_string()
     except UNREADABLE as error:
-        raise ChainError("ek.certificate", f"the EK certificate: {error}") from None
+        raise ChainError(BAD_CERTIFICATE, f"the EK certificate: {error}") from None
     _check_usage(extensions, isinstance(public, ec.EllipticCurvePublicKey))
     device = _device(extensions)
-    raw = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    certificate = EkCertificate(
-        subject, issuer, f"{leaf.serial_number:x}", leaf.not_valid_after_utc, **device
-    )
-    return certificate, raw
+    serial = f"{leaf.serial_number:x}"
+    return EkCertificate(subject, issuer, serial, leaf.not_valid_after_utc, **device)
 
 
 def _check_usage(extensions: x509.Extensions, agrees: bool) -> None:

@@ -22,16 +22,16 @@ from pykexec.attest.protocol import (
     QUOTED_PCRS,
     RELEASE_PCR,
     Evidence,
-    Identity,
     Statement,
     qualifying_data,
 )
 from pykexec.attest.verdict import Verdict
 from pykexec.errors import FormatError
 from pykexec.tpm.wire import WireError
-from pykexec.verify.chain import ChainError, EkCertificate, ek_roots
+from pykexec.verify.chain import ek_roots
 from pykexec.verify.claims import event_claims
-from pykexec.verify.keys import Ak, check_ak, check_ek
+from pykexec.verify.ek import VerifiedEk, judge_ek
+from pykexec.verify.keys import Ak, check_ak
 from pykexec.verify.log import ProvenLog, check_firmware_pcrs, check_log
 from pykexec.verify.quote import (
     Quote,
@@ -52,6 +52,16 @@ class Counters:
     clock_ms: int
     reset_count: int
     restart_count: int
+
+    @property
+    def boot(self) -> tuple[int, int]:
+        """Which boot it is: later ones are greater, unless the TPM was cleared."""
+        return self.reset_count, self.restart_count
+
+    @property
+    def age(self) -> tuple[int, int, int]:
+        """The same to the millisecond."""
+        return *self.boot, self.clock_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +85,26 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The verdict, claims (JSON-able; of refused evidence for people alone), and what else there
-    is: the statement, the counters of this attestation.
+    is: the statement, the counters of a quote that is genuine, the EK as far as it is proven.
     """
 
     verdict: Verdict
     claims: dict[str, object]
     statement: Statement | None = None
     counters: Counters | None = None
+    ek: VerifiedEk | None = None
 
 
 def verify(evidence: Evidence, expected: Expected) -> Verified:
     """Check everything that can be checked of evidence by itself; see above for what cannot."""
-    report = Report()
-    statement = _check_statement(evidence.statement, expected.nonce, report)
+    signed, report = Report(), Report()
+    statement = _check_statement(evidence.statement, expected.nonce, signed)
     ak, faults = check_ak(evidence.identity.ak_public)
-    report.extend(faults)
-    ek_claims = _check_ek(evidence.identity, expected, report)
-    quote = _check_quote(evidence, ak, expected, report)
+    signed.extend(faults)
+    report.extend(signed.verdict.findings)
+    roots = ek_roots(expected.ek_roots)
+    ek, ek_claims = judge_ek(evidence.identity, roots, expected.now, expected.enrolled, report)
+    quote = _check_quote(evidence, ak, expected, signed, report)
     check_firmware_pcrs(expected.bank, evidence.pcrs, report)
     # Only what was asked for is looked at, or a log of anything would be proven by anything.
     wanted = {n: value for n, value in evidence.pcrs.items() if n in expected.pcrs}
@@ -110,7 +123,9 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
         claims["tpm"] = _tpm_claims(quote)
     if statement is not None:
         claims["machine"], claims["payload"] = dict(statement.machine), dict(statement.payload)
-    return Verified(report.verdict, claims, statement, counters)
+    # Of a quote that this TPM did not sign for this nonce the counters are anybody's.
+    genuine = counters if signed.verdict.accepted else None
+    return Verified(report.verdict, claims, statement, genuine, ek)
 
 
 def _check_statement(data: bytes, nonce: bytes | None, report: Report) -> Statement | None:
@@ -124,47 +139,27 @@ def _check_statement(data: bytes, nonce: bytes | None, report: Report) -> Statem
     return statement
 
 
-def _check_ek(identity: Identity, expected: Expected, report: Report) -> dict[str, object]:
-    """The EK is trusted, by a certificate or because it is known."""
-    ek, faults = check_ek(identity.ek_public)
-    report.extend(faults)
-    claims: dict[str, object] = {"fingerprint": identity.fingerprint, "trusted": ""}
-    if ek is None:
-        return claims
-    claims["algorithm"] = ek.kind
-    certificate: EkCertificate | None = None
-    if identity.ek_certificates:
-        try:
-            roots = ek_roots(expected.ek_roots)
-            certificate = roots.verify(identity.ek_certificates, ek.key, expected.now)
-        except ChainError as error:
-            # One for another key is no accident; otherwise a known EK needs none.
-            lenient = expected.enrolled and error.code != "ek.certificate.key"
-            (report.note if lenient else report.refuse)(error.code, str(error))
-    elif not expected.enrolled:
-        report.refuse("ek.untrusted", "the EK has no certificate, and is not enrolled")
-    if certificate is not None:
-        claims["trusted"], claims["certificate"] = "certificate", certificate.to_json()
-    elif expected.enrolled:
-        claims["trusted"] = "enrolled"
-    return claims
-
-
 def _check_quote(
-    evidence: Evidence, ak: Ak | None, expected: Expected, report: Report
+    evidence: Evidence, ak: Ak | None, expected: Expected, signed: Report, report: Report
 ) -> Quote | None:
+    """The quote; signed is told, too, what is wrong with who has signed, and for what."""
+    own = Report()
     if evidence.bank != expected.bank:
         text = f"values are of the bank {evidence.bank}, asked for was {expected.bank}"
         report.refuse("pcr.bank", text)
     if ak is not None:
-        check_signature(ak, evidence.quote, evidence.signature, report)
+        check_signature(ak, evidence.quote, evidence.signature, own)
     try:
-        quote = parse_quote(evidence.quote)
+        quote: Quote | None = parse_quote(evidence.quote)
     except WireError as error:
-        report.refuse("quote.format", str(error))
-        return None
-    check_quote(quote, ak, qualifying_data(evidence.statement), report)
-    check_pcrs(quote, expected.bank, expected.pcrs, evidence.pcrs, report)
+        own.refuse("quote.format", str(error))
+        quote = None
+    if quote is not None:
+        check_quote(quote, ak, qualifying_data(evidence.statement), own)
+    signed.extend(own.verdict.findings)
+    report.extend(own.verdict.findings)
+    if quote is not None:
+        check_pcrs(quote, expected.bank, expected.pcrs, evidence.pcrs, report)
     return quote
 
 

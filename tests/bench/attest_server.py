@@ -19,11 +19,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.server.keys.masterkey import create_master_key, open_master_key
-from pykexec.server.store.records import Candidate, Settings
+from pykexec.server.store.records import Settings
 from pykexec.server.store.store import Store
 from tests.bench.attest_load import machine_name
 from tests.support import attest_ca
 from tests.support.attest_machine import Machine
+from tests.support.store_samples import verified
 
 POLICY = 'version = 1\nname = "bench"\nallow_any_image = true\n'
 _ACTOR = "bench"
@@ -54,14 +55,7 @@ def prepare(url: str, key: Path, count: int) -> None:
         store.set_settings(Settings(default_policy="bench"), _ACTOR)
         for number in range(count):
             machine = Machine(machine_name(number))
-            candidate = Candidate(
-                machine.fingerprint,
-                machine.ek_public,
-                "ecc-p256",
-                machine.certificates[0],
-                trusted=True,
-            )
-            enrolled = store.enrol(candidate)
+            enrolled = store.enrol(verified(machine))
             value = secrets.token_bytes(64)
             parameters = {"file": "root.key"}
             store.put_secret(enrolled.id, "root", "luks-key", parameters, value, _ACTOR)

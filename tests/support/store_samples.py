@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,12 +15,16 @@ from sqlalchemy import text
 
 from pykexec.server.store.records import (
     AttestationRecord,
-    Candidate,
     Counters,
     Machine,
     StoredSecret,
 )
 from pykexec.server.store.store import Store
+from pykexec.verify.chain import ek_roots
+from pykexec.verify.ek import VerifiedEk, judge_ek
+from pykexec.verify.report import Report
+from tests.support.attest_ca import root_der
+from tests.support.attest_machine import Machine as SimulatedMachine
 
 MASTER = bytes(range(32))
 OPERATOR = "operator:anna"
@@ -28,22 +32,25 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BOOT = Counters(clock_ms=60_000, reset_count=7, restart_count=0)
 
 
-def candidate(number: int = 1, trusted: bool = False) -> Candidate:
-    """A machine's EK."""
-    public = b"TPMT_PUBLIC %d" % number
-    return Candidate(
-        fingerprint=hashlib.sha256(public).hexdigest(),
-        ek_public=public,
-        ek_algorithm="rsa2048",
-        certificate=b"DER" if trusted else None,
-        certificate_info={"subject": "CN=TPM"} if trusted else {},
-        trusted=trusted,
-    )
+def verified(machine: SimulatedMachine) -> VerifiedEk:
+    """What the verifier says of a machine's EK, where the test authority is trusted."""
+    found, _ = judge_ek(machine.identity, ek_roots((root_der(),)), NOW, False, Report())
+    assert found is not None
+    return found
+
+
+@cache
+def candidate(number: int = 1, trusted: bool = False) -> VerifiedEk:
+    """A machine that asks to be known, with a certificate if it is to be trusted."""
+    machine = SimulatedMachine(f"store {number}")
+    if not trusted:
+        machine.certificates = ()
+    return verified(machine)
 
 
 def enrolled(store: Store, number: int = 1) -> Machine:
     """A machine by an operator's word."""
-    return store.add_machine(candidate(number), OPERATOR)
+    return store.add_machine(candidate(number).ek, OPERATOR)
 
 
 def with_secret(store: Store, machine: Machine, value: bytes = b"secret") -> StoredSecret:

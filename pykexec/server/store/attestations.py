@@ -29,6 +29,15 @@ _BY_DIGEST = select(_NONCES.c.digest).where(_NONCES.c.digest == bindparam("diges
 _BY_BOOT = select(_RELEASES.c.machine_id).where(
     *(column == bindparam(column.name) for column in _RELEASES.primary_key)
 )
+_MACHINE = tables.machines.c
+_MACHINE_COLUMNS = (
+    _MACHINE.id,
+    _MACHINE.fingerprint,
+    _MACHINE.state,
+    _MACHINE.clock_ms,
+    _MACHINE.reset_count,
+    _MACHINE.restart_count,
+)
 _INTEGER_MAX = 2**63 - 1
 _Boot = tuple[int, int, int]
 
@@ -50,7 +59,8 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
     _insert(tx, _TABLE, [_row(item, keep) for item in taken])
     proved = [item for item in taken if item.machine_id is not None]
     if proved:
-        tx.connection.execute(_UPDATE_MACHINE, [_machine_row(item) for item in proved])
+        rows = [_machine_row(item, known.newest[item.machine_id]) for item in proved]
+        tx.connection.execute(_UPDATE_MACHINE, rows)
     for item in proved:
         tx.chain.append(
             tx.now, "server", _action(item), machines.subject(item.fingerprint), _detail(item)
@@ -127,8 +137,13 @@ class _Known:
         self._nonces = set(_column(tx, _NONCES.c.digest, _NONCES.c.digest, digests))
         ids = {item.machine_id for item in records if item.machine_id is not None}
         table = tables.machines
-        query = select(table.c.id, table.c.fingerprint, table.c.state).where(table.c.id.in_(ids))
-        self._machines = {row.id: row for row in tx.connection.execute(query)} if ids else {}
+        query = select(*_MACHINE_COLUMNS).where(table.c.id.in_(ids))
+        rows: list[Row[Any]] = list(tx.connection.execute(query)) if ids else []
+        self._machines = {row.id: row for row in rows}
+        # By machine the latest that it has shown, whatever came last.
+        self.newest: dict[int | None, Counters | None] = {
+            row.id: machines.counters(row) for row in rows
+        }
         self._boots: set[_Boot] = set()
         self._secrets: set[tuple[int, int]] = set()
         if releasing := [item for item in records if item.released]:
@@ -167,6 +182,10 @@ class _Known:
             )
         if digest is not None:
             self._nonces.add(digest)
+        if item.machine_id is not None and item.counters is not None:
+            last = self.newest[item.machine_id]
+            if last is None or item.counters.age > last.age:
+                self.newest[item.machine_id] = item.counters
         return None
 
     def _release(self, item: AttestationRecord, machine: Any) -> StoreError | None:
@@ -176,6 +195,9 @@ class _Known:
             return NotReleasable(f"machine {item.fingerprint} is {machine.state}")
         if any((secret.id, machine.id) not in self._secrets for secret in item.released):
             return NotReleasable("a secret was replaced or revoked meanwhile")
+        last = self.newest[machine.id]
+        if last is not None and item.counters.boot < last.boot:
+            return NotReleasable("the machine has shown a later boot meanwhile")
         boot = (machine.id, item.counters.reset_count, item.counters.restart_count)
         if boot in self._boots:
             return AlreadyReleased("this boot was given its secrets before")
@@ -187,12 +209,11 @@ _UPDATE_MACHINE = (
     .where(tables.machines.c.id == bindparam("b_id"))
     .values(
         last_seen=bindparam("b_time"),
+        **{key: bindparam(f"b_{key}") for key in ("clock_ms", "reset_count", "restart_count")},
         # What a refused attestation does not tell stays as it was.
-        **{
-            key: func.coalesce(bindparam(f"b_{key}", type_=column.type), column)
-            for key, column in tables.machines.c.items()
-            if key in ("clock_ms", "reset_count", "restart_count", "ak_name")
-        },
+        ak_name=func.coalesce(
+            bindparam("b_ak_name", type_=tables.machines.c.ak_name.type), tables.machines.c.ak_name
+        ),
         last_accepted=bindparam("b_accepted"),
         last_findings=bindparam("b_findings"),
     )
@@ -235,8 +256,7 @@ def _release_row(item: AttestationRecord) -> dict[str, object]:
     }
 
 
-def _counters(item: AttestationRecord) -> dict[str, object]:
-    found = item.counters
+def _counters(found: Counters | None) -> dict[str, object]:
     return {
         # An attester that is no TPM may say any number of 64 bits.
         "clock_ms": found and min(found.clock_ms, _INTEGER_MAX),
@@ -258,18 +278,18 @@ def _row(item: AttestationRecord, keep: str) -> dict[str, object]:
         "policy": item.policy and item.policy[0],
         "policy_version": item.policy and item.policy[1],
         "peer": item.peer,
-        **_counters(item),
+        **_counters(item.counters),
         "ak_name": item.ak_name,
         "released": [secret.name for secret in item.released],
         "evidence": item.evidence if kept else None,
     }
 
 
-def _machine_row(item: AttestationRecord) -> dict[str, object]:
+def _machine_row(item: AttestationRecord, newest: Counters | None) -> dict[str, object]:
     return {
         "b_id": item.machine_id,
         "b_time": item.time,
-        **{f"b_{key}": value for key, value in _counters(item).items()},
+        **{f"b_{key}": value for key, value in _counters(newest).items()},
         "b_ak_name": item.ak_name,
         "b_accepted": item.accepted,
         "b_findings": findings.to_json(item.findings),

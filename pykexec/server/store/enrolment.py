@@ -18,7 +18,6 @@ from pykexec.server.store import machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import (
     EVIDENCE_KEPT,
-    Candidate,
     EkHash,
     EkRoot,
     Machine,
@@ -26,6 +25,7 @@ from pykexec.server.store.records import (
     Settings,
 )
 from pykexec.server.store.view import View
+from pykexec.verify.ek import VerifiedEk
 from pykexec.verify.unreadable import UNREADABLE
 
 _SERVER = "server"
@@ -55,26 +55,29 @@ def set_settings(tx: Writing, settings: Settings, actor: str) -> None:
     tx.chain.append(tx.now, actor, "settings.set", "settings", value)
 
 
-def settled(view: View, candidate: Candidate) -> Machine | None:
+def settled(view: View, candidate: VerifiedEk) -> Machine | None:
     """The machine, if enrol() would change nothing."""
-    machine = machines.find(view, candidate.fingerprint)
+    machine = machines.find(view, candidate.ek.fingerprint)
     if machine is None or machine.state != "pending":
         return machine
-    if candidate.trusted or _listed_row(view, candidate) is not None:
+    if candidate.vouched or _listed_row(view, candidate) is not None:
         return None
     return machine
 
 
-def enrol(tx: Writing, candidate: Candidate) -> Machine:
-    """Apply the settings' rules; EnrolmentRefused when none takes the candidate."""
-    machine = machines.find(tx, candidate.fingerprint)
+def enrol(tx: Writing, candidate: VerifiedEk) -> Machine:
+    """Apply the settings' rules to what is proven, and to nothing else; EnrolmentRefused when none
+    takes the candidate.
+    """
+    machine = machines.find(tx, candidate.ek.fingerprint)
     if machine is not None and machine.state != "pending":
         return machine
     settings = get_settings(tx)
     listed = _listed(tx, candidate) if settings.hashes else None
     if listed is not None:
         way = "hash"
-    elif settings.certificate and candidate.trusted:
+        _use_up(tx, listed, candidate.ek.fingerprint)
+    elif settings.certificate and candidate.vouched:
         way = "certificate"
     elif machine is not None:
         return machine
@@ -83,7 +86,9 @@ def enrol(tx: Writing, candidate: Candidate) -> Machine:
     known = listed or EkHash("")
     policy = known.policy or settings.default_policy
     if machine is None:
-        return machines.add(tx, candidate, "enrolled", way, _SERVER, known.name, policy, known.tags)
+        return machines.add(
+            tx, candidate.ek, "enrolled", way, _SERVER, known.name, policy, known.tags
+        )
     values: dict[str, object] = {"state": "enrolled", "enrolled_by": way}
     # What an operator has said while it was pending stays.
     said = {"name": machine.name, "policy": machine.policy, "tags": machine.tags}
@@ -170,26 +175,35 @@ def roots(view: View) -> tuple[EkRoot, ...]:
     return tuple(found)
 
 
-def _at_first_sight(tx: Writing, settings: Settings, candidate: Candidate) -> Machine:
+def _at_first_sight(tx: Writing, settings: Settings, candidate: VerifiedEk) -> Machine:
     if not settings.first_use:
         raise EnrolmentRefused("neither a trusted EK certificate nor on the list of EK hashes")
     # Anybody can make up machines: they must not fill the database.
     if machines.counts(tx).get("pending", 0) >= settings.pending_max:
         raise EnrolmentRefused("too many machines wait for approval")
     policy = settings.default_policy
-    return machines.add(tx, candidate, "pending", "first-use", _SERVER, "", policy, {})
+    return machines.add(tx, candidate.ek, "pending", "first-use", _SERVER, "", policy, {})
 
 
-def _listed_row(view: View, candidate: Candidate) -> Row[Any] | None:
+def _listed_row(view: View, candidate: VerifiedEk) -> Row[Any] | None:
     table = tables.ek_hashes
-    names = (candidate.fingerprint, *candidate.hashes)
-    query = select(table).where(table.c.sha256.in_(names)).order_by(table.c.sha256).limit(1)
+    query = (
+        select(table).where(table.c.sha256.in_(candidate.names)).order_by(table.c.sha256).limit(1)
+    )
     return view.connection.execute(query).one_or_none()
 
 
-def _listed(tx: Writing, candidate: Candidate) -> EkHash | None:
+def _listed(tx: Writing, candidate: VerifiedEk) -> EkHash | None:
     row = _listed_row(tx, candidate)
     return None if row is None else _hash(row, tx.keys)
+
+
+def _use_up(tx: Writing, listed: EkHash, fingerprint: str) -> None:
+    """An entry is for one machine."""
+    table = tables.ek_hashes
+    tx.connection.execute(delete(table).where(table.c.sha256 == listed.sha256))
+    detail = {"machine": fingerprint}
+    tx.chain.append(tx.now, _SERVER, "ek-hash.use", f"ek-hash:{listed.sha256}", detail)
 
 
 def _hash(row: Row[Any], keys: Keys) -> EkHash:

@@ -24,8 +24,9 @@ from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import findings, tables
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import Candidate, Counters, Machine, Page
+from pykexec.server.store.records import Counters, Machine, Page
 from pykexec.server.store.view import View
+from pykexec.verify.ek import Ek
 
 _TEXT_MAX = 256
 _TAGS_MAX = 64
@@ -91,7 +92,7 @@ def counts(view: View) -> dict[str, int]:
 
 def add(
     tx: Writing,
-    candidate: Candidate,
+    ek: Ek,
     state: str,
     enrolled_by: str,
     actor: str,
@@ -100,11 +101,11 @@ def add(
     tags: Mapping[str, str],
 ) -> Machine:
     """A new row; Conflict when there is one."""
-    if find(tx, candidate.fingerprint) is not None:
-        raise Conflict(f"machine {candidate.fingerprint} is known already")
+    if find(tx, ek.fingerprint) is not None:
+        raise Conflict(f"machine {ek.fingerprint} is known already")
     check_policy(tx, policy)
     values: dict[str, object] = {
-        "fingerprint": candidate.fingerprint,
+        "fingerprint": ek.fingerprint,
         "name": name,
         "state": state,
         "enrolled_by": enrolled_by,
@@ -115,18 +116,18 @@ def add(
         insert(_TABLE),
         {
             **values,
-            "ek_public": candidate.ek_public,
-            "ek_algorithm": candidate.ek_algorithm,
-            "certificate": candidate.certificate,
-            "certificate_info": dict(candidate.certificate_info),
+            "ek_public": ek.public,
+            "ek_algorithm": ek.kind,
+            "certificate": ek.certificate,
+            "certificate_info": dict(ek.certificate_info),
             "first_seen": tx.now,
             "last_seen": tx.now,
             "seal": _seal(tx.keys, **values),
         },
     )
     detail = {key: value for key, value in values.items() if key != "fingerprint" and value}
-    tx.chain.append(tx.now, actor, "machine.add", subject(candidate.fingerprint), detail)
-    machine = find(tx, candidate.fingerprint)
+    tx.chain.append(tx.now, actor, "machine.add", subject(ek.fingerprint), detail)
+    machine = find(tx, ek.fingerprint)
     assert machine is not None
     return machine
 

@@ -33,25 +33,6 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A machine that asks to be known.
-
-    fingerprint is Identity.fingerprint, certificate the DER of its EK certificate, or None, and
-    certificate_info as in claims["ek"]["certificate"]. trusted says that a verifier found that
-    certificate to be of a configured root. hashes are further SHA-256 digests in hex by which a
-    list may name this EK (of its SubjectPublicKeyInfo, of its certificate).
-    """
-
-    fingerprint: str
-    ek_public: bytes
-    ek_algorithm: str
-    certificate: bytes | None = None
-    certificate_info: Mapping[str, object] = field(default_factory=dict)
-    trusted: bool = False
-    hashes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Machine:
     """A machine, which is an EK; the last_* are of its last attestation, None before the first.
 

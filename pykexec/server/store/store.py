@@ -29,7 +29,6 @@ from pykexec.server.store.records import (
     AttestationRecord,
     AuditCheck,
     AuditEntry,
-    Candidate,
     Counters,
     EkHash,
     EkRoot,
@@ -43,6 +42,7 @@ from pykexec.server.store.records import (
 )
 from pykexec.server.store.view import Reading, View
 from pykexec.server.store.writer import Writer
+from pykexec.verify.ek import Ek, VerifiedEk
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Store:
         """How many are in each state."""
         return self._read(machines.counts)
 
-    def enrol(self, candidate: Candidate) -> Machine:
+    def enrol(self, candidate: VerifiedEk) -> Machine:
         """The machine, made known by the settings' rules if it is not; EnrolmentRefused.
 
         The state of what is returned decides: a machine that is pending, refused or retired is
@@ -140,7 +140,7 @@ class Store:
 
     def add_machine(
         self,
-        candidate: Candidate,
+        ek: Ek,
         actor: str,
         name: str = "",
         policy: str | None = None,
@@ -150,7 +150,7 @@ class Store:
         machines.check_name(name)
         machines.check_tags(tags or {})
         return self._write(
-            machines.add, candidate, "enrolled", "operator", actor, name, policy, tags or {}
+            machines.add, ek, "enrolled", "operator", actor, name, policy, tags or {}
         )
 
     def approve(self, machine_id: int, actor: str) -> Machine:

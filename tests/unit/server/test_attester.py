@@ -12,13 +12,12 @@ import pytest
 
 from pykexec.attest import decode, protocol
 from pykexec.attest.client import Server, attest
-from pykexec.attest.protocol import Identity
 from pykexec.errors import DeniedError
-from pykexec.server.candidate import candidate_of
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.service import Service
 from pykexec.server.store.store import Store
 from pykexec.tpm.client import Tpm
+from pykexec.verify.ek import Ek
 from tests.support.booted_tpm import Booted, booted_tpm
 from tests.support.https_server import HANG_UP, Answer, https_server
 from tests.support.samples_tls import certified
@@ -58,9 +57,9 @@ def world_fixture(tmp_path: Path) -> Iterator[World]:
         Store.open(url, LocalMasterKey(b"m" * 32), migrate=True) as store,
     ):
         with Tpm(booted.transmit) as tpm:
-            identity = Identity(tpm.best_ek().public, (), tpm.ak().public)
+            best = tpm.best_ek()
         store.put_policy("any", POLICY, OPERATOR)
-        machine = store.add_machine(candidate_of(identity, {}), OPERATOR, policy="any")
+        machine = store.add_machine(Ek(best.public, best.kind), OPERATOR, policy="any")
         store.put_secret(machine.id, "root", "luks-key", {"file": "k"}, KEY, OPERATOR)
         world = World(booted, Server("", tls.authority.read_text()), store, Service(store))
         with https_server(tls, world.reply) as server:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from pykexec.attest.fields import ProtocolError, from_base64url
 from pykexec.attest.protocol import PUBLIC_MAX, SECRET_KINDS
 from pykexec.server.keys.envelope import wipe
-from pykexec.server.store.records import MACHINE_STATES, Candidate, Machine
+from pykexec.server.store.records import MACHINE_STATES, Machine
 from pykexec.server.store.secret_values import VALUE_MAX
 from pykexec.server.web.admin.operations import Call, Operation
 from pykexec.server.web.problems import Problem
@@ -38,6 +37,7 @@ from pykexec.server.web.shapes import (
     Tagged,
     Text,
 )
+from pykexec.verify.ek import Ek
 from pykexec.verify.keys import check_ek
 
 _LIMIT = Integer(1, 1000)
@@ -78,7 +78,7 @@ def _add(call: Call) -> object:
         words = "; ".join(fault.text for fault in faults) or "is no EK"
         raise ProtocolError(f"body.ek_public: {words}")
     machine = call.web.store.add_machine(
-        Candidate(hashlib.sha256(public).hexdigest(), public, ek.kind),
+        Ek(public, ek.kind),
         call.actor,
         name=call.get("name", str, ""),
         policy=call.optional("policy", str),

@@ -75,8 +75,8 @@ def test_a_boot_is_given_secrets_once(store: Store) -> None:
         store.record_attestation(record(machine, b"2", secret))
     assert not store.nonce_used(b"2"), "nothing was recorded"
     store.record_attestation(record(machine, b"2"))
-    store.record_attestation(record(machine, b"3", secret, boot=next_boot(BOOT)))
-    store.record_attestation(record(machine, b"4", secret, boot=replace(BOOT, restart_count=1)))
+    store.record_attestation(record(machine, b"3", secret, boot=replace(BOOT, restart_count=1)))
+    store.record_attestation(record(machine, b"4", secret, boot=next_boot(BOOT)))
     other = enrolled(store, 2)
     store.record_attestation(record(other, b"5", with_secret(store, other)))
 
@@ -253,3 +253,21 @@ def test_a_writer_that_fails_tells_all_who_wait() -> None:
     futures = [writer.submit(TEMPLATE) for _ in range(3)]
     assert {str(future.exception(timeout=10)) for future in futures} == {"database: gone"}
     writer.close()
+
+
+def test_counters_never_go_backwards(store: Store) -> None:
+    machine = enrolled(store)
+    later = next_boot(BOOT)
+    store.record_attestation(record(machine, b"1", boot=later))
+    for number, boot in enumerate((BOOT, None, replace(later, clock_ms=1))):
+        refused = replace(record(machine, b"2%d" % number, boot=boot), accepted=False)
+        store.record_attestation(refused)
+        assert store.machine_by_id(machine.id).last_counters == later
+
+
+def test_a_boot_that_is_over_is_given_nothing(store: Store) -> None:
+    machine = enrolled(store)
+    secret = with_secret(store, machine)
+    store.record_attestation(record(machine, b"1", boot=next_boot(BOOT)))
+    with pytest.raises(NotReleasable, match="later boot"):
+        store.record_attestation(record(machine, b"2", secret))

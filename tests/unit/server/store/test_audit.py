@@ -118,7 +118,7 @@ def test_no_value_of_a_secret_is_in_the_chain(store: Store) -> None:
 def test_a_change_that_fails_leaves_no_entry(store: Store) -> None:
     enrolled(store)
     with pytest.raises(StoreError):
-        store.add_machine(candidate(2), OPERATOR, policy="absent")
+        store.add_machine(candidate(2).ek, OPERATOR, policy="absent")
     with pytest.raises(StoreError):
         store.retire(5, OPERATOR)
     assert store.verify_audit().entries == 1

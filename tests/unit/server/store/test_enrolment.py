@@ -13,6 +13,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import enrolment
 from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
+from pykexec.verify.ek import VerifiedEk
 from tests.support.store_samples import MASTER, OPERATOR, ROOT, candidate, certificate, tamper
 
 NOTHING = Settings(certificate=False, hashes=False)
@@ -20,7 +21,7 @@ FIRST_USE = Settings(first_use=True)
 
 
 def listed(number: int = 1, **known: object) -> EkHash:
-    return replace(EkHash(candidate(number).fingerprint), **known)  # type: ignore[arg-type]
+    return replace(EkHash(candidate(number).ek.fingerprint), **known)  # type: ignore[arg-type]
 
 
 def test_a_trusted_certificate_enrols_at_once(store: Store) -> None:
@@ -51,9 +52,27 @@ def test_a_listed_hash_enrols_with_what_the_list_says(store: Store) -> None:
     assert (machine.name, machine.tags, machine.policy) == ("db1", {"site": "a"}, "p")
 
 
-def test_another_hash_of_the_same_ek_counts(store: Store) -> None:
-    store.add_ek_hashes([EkHash("ab" * 32)], OPERATOR)
-    assert store.enrol(replace(candidate(), hashes=("cd" * 32, "ab" * 32))).state == "enrolled"
+@pytest.mark.parametrize("name", [0, 1, 2])
+def test_an_ek_is_listed_by_any_of_its_names(store: Store, name: int) -> None:
+    store.set_settings(Settings(certificate=False), OPERATOR)
+    store.add_ek_hashes([EkHash(candidate(trusted=True).names[name])], OPERATOR)
+    assert store.enrol(candidate(trusted=True)).enrolled_by == "hash"
+
+
+def test_an_entry_counts_once(store: Store) -> None:
+    store.add_ek_hashes([listed(), listed(2)], OPERATOR)
+    machine = store.enrol(candidate())
+    assert [entry.sha256 for entry in store.ek_hashes().items] == [candidate(2).ek.fingerprint]
+    (entry,) = store.audit_entries(action="ek-hash.use")
+    assert entry.subject == f"ek-hash:{machine.fingerprint}"
+    assert entry.detail == {"machine": machine.fingerprint}
+
+
+def test_nobody_but_the_verifier_makes_what_can_be_enrolled() -> None:
+    with pytest.raises(TypeError, match="judge_ek"):
+        VerifiedEk(candidate().ek, True)
+    with pytest.raises((TypeError, ValueError)):
+        replace(candidate(), vouched=True)
 
 
 def test_the_first_use_waits_for_an_operator(store: Store) -> None:
@@ -150,7 +169,7 @@ def test_what_is_no_hash_fails_the_whole_list(store: Store, text: str) -> None:
 
 def test_a_hash_that_was_put_behind_the_program_enrols_nobody(store: Store) -> None:
     store.add_ek_hashes([listed(2)], OPERATOR)
-    fingerprint = candidate(1).fingerprint
+    fingerprint = candidate(1).ek.fingerprint
     statement = f"INSERT INTO ek_hashes SELECT '{fingerprint}', name, tags, policy, seal"
     tamper(store, f"{statement} FROM ek_hashes")
     with pytest.raises(Tampered):
@@ -183,4 +202,4 @@ def test_enrolments_at_the_same_time_are_one(store: Store, store_url: str) -> No
         machines = [each.enrol(candidate(trusted=True)) for each in (store, other)]
     assert machines[0] == machines[1]
     with pytest.raises(StoreError):
-        store.add_machine(candidate(), OPERATOR)
+        store.add_machine(candidate().ek, OPERATOR)

@@ -15,10 +15,12 @@ import pytest
 from pykexec.server.canonical import now
 from pykexec.server.errors import Tampered
 from pykexec.server.store import accounts
-from pykexec.server.store.records import Candidate, Machine
+from pykexec.server.store.records import Machine, Settings
 from pykexec.server.web.limits import Rate
 from tests.support import attest_machine
+from tests.support.attest_ca import EkProfile, device_name
 from tests.support.server_world import ACTOR, KEY, PASSWORD, UNLIMITED, World, world
+from tests.support.store_samples import verified
 
 SESSION = "__Host-pykexec"
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
@@ -271,13 +273,20 @@ class _Tags(HTMLParser):
 def test_hostile_names_stay_text_and_nothing_comes_from_elsewhere(
     server: World, machine: Machine
 ) -> None:
-    public = b"a stranger's"
-    info = {"subject": HOSTILE, "manufacturer": HOSTILE, "issuer": HOSTILE}
-    server.store.enrol(Candidate("ab" * 32, public, HOSTILE[:16], b"DER", info))
+    server.store.set_settings(Settings(certificate=False, first_use=True), ACTOR)
+    profile = EkProfile(device=device_name(HOSTILE, HOSTILE), subject=HOSTILE)
+    stranger = server.store.enrol(verified(attest_machine.Machine("stranger", profile=profile)))
+    assert stranger.state == "pending" and HOSTILE in stranger.certificate_info.values()
     server.store.audit(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE})
     server.sign_in("admin")
     one = f"/machines/{machine.fingerprint}"
-    pages = (*PAGES, one, f"/machines/{'ab' * 32}", f"{one}/retire", "/machines?search=<script>")
+    pages = (
+        *PAGES,
+        one,
+        f"/machines/{stranger.fingerprint}",
+        f"{one}/retire",
+        "/machines?search=<script>",
+    )
     for path in pages:
         answer = server.client.get(path)
         assert answer.status == 200
