@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The attester's side of the protocol: evidence to a server, its answer, what it released.
 
-attest() asks, again with a new challenge while only the connection or the server's load is in the
-way. open_release() spends the boot first and opens secrets afterwards: there is no way to them that
+attest() asks, again while only the connection or the server's load is in the way: what may have
+been answered is asked again unchanged as long as its challenge lives, and with a new one then.
+open_release() spends the boot first and opens secrets afterwards: there is no way to them that
 leaves the boot unspent.
 """
 
@@ -153,17 +154,17 @@ def attest(server: Server, tpm: Tpm, facts: Facts, progress: Progress = lambda _
         protocol.REPLY_MAX, server.silence_s, server.timeout_s, authorities=server.authorities
     )
     deadline = Deadline(limits)
-    attester = _Attester(server, tpm, facts, limits, deadline, progress)
-    for attempt in range(1, ATTEMPTS_MAX):
-        try:
-            return attester.attempt()
-        except Transient as error:
-            pause_s = max(error.retry_after_s, _pause_s(attempt))
-            if pause_s >= deadline.left_s:
-                raise
-            log.info("%s; once more in %.1f s", error, pause_s)
-            time.sleep(pause_s)
-    return attester.attempt()
+    with _Attester(server, tpm, facts, limits, deadline, progress) as attester:
+        for attempt in range(1, ATTEMPTS_MAX):
+            try:
+                return attester.attempt()
+            except Transient as error:
+                pause_s = max(error.retry_after_s, _pause_s(attempt))
+                if pause_s >= deadline.left_s:
+                    raise
+                log.info("%s; once more in %.1f s", error, pause_s)
+                time.sleep(pause_s)
+        return attester.attempt()
 
 
 def _pause_s(attempt: int) -> float:
@@ -172,8 +173,23 @@ def _pause_s(attempt: int) -> float:
     return min(_PAUSE_S * 2.0 ** (attempt - 1), _PAUSE_MAX_S) * jitter
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A request that may have been answered; until then (monotonic) it can be asked again."""
+
+    challenge: Challenge
+    key: EcdhKey
+    credential: Secret
+    request: AttestRequest
+    until: float
+    again: bool = False
+
+
 class _Attester:
-    """What stays the same over all attempts."""
+    """What stays the same over all attempts.
+
+    A context manager: at its end what was asked in vain is wiped.
+    """
 
     def __init__(
         self,
@@ -190,11 +206,59 @@ class _Attester:
         self._ek = tpm.best_ek() if server.ek == "auto" else tpm.ek(server.ek)
         self._ak = tpm.ak()
         self._identity = Identity(self._ek.public, self._ek.certificates, self._ak.public)
+        self._asked: _Asked | None = None
+
+    def __enter__(self) -> _Attester:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._forget()
 
     def attempt(self) -> Answer:
-        """Both round trips; Transient if another attempt may be better."""
+        """Both round trips, or the second one again; Transient if another attempt may be better.
+
+        Who does not hear the answer cannot know whether the server has released something, which
+        it does once in a boot: the same request gets the same answer, a new one may get none.
+        """
+        asked = self._asked
+        if asked is None or time.monotonic() >= asked.until:
+            self._forget()
+            asked = self._asked = self._ask()
+        body = asked.request.encode()
+        try:
+            reply = parse_attest_reply(self._post(protocol.ATTESTATIONS_PATH, body))
+        except Transient:
+            asked.again = True
+            raise
+        except BaseException:
+            self._forget()
+            raise
+        reasons = {finding.code for finding in reply.verdict.reasons}
+        if asked.again and reasons & {"challenge.replayed", "challenge.expired"}:
+            # It had refused, or there is no answer left to give: only a new request tells.
+            self._forget()
+            raise Transient(f"{self._server.address}: the challenge is used up")
+        self._asked = None
+        nonce = asked.challenge.nonce
+        return Answer(
+            self._server.address, asked.request, reply, nonce, asked.key, asked.credential
+        )
+
+    def _forget(self) -> None:
+        if self._asked is not None:
+            self._asked.credential.wipe()
+            self._asked = None
+
+    def _ask(self) -> _Asked:
+        """The first round trip, and what is to be asked then."""
         asked = ChallengeRequest(self._identity, self._banks)
         challenge = parse_challenge(self._post(protocol.CHALLENGES_PATH, asked.encode()))
+        until = time.monotonic() + challenge.expires_s
         if challenge.bank not in self._banks:
             raise ProtocolError(f"challenge.bank: {challenge.bank} was not offered")
         from pykexec.crypto import ecdh_generate
@@ -205,12 +269,11 @@ class _Attester:
         )
         try:
             request = self._request(challenge, key, credential)
-            self._progress("quote")
-            reply = parse_attest_reply(self._post(protocol.ATTESTATIONS_PATH, request.encode()))
         except BaseException:
             credential.wipe()
             raise
-        return Answer(self._server.address, request, reply, challenge.nonce, key, credential)
+        self._progress("quote")
+        return _Asked(challenge, key, credential, request, until)
 
     def _request(self, challenge: Challenge, key: EcdhKey, credential: Secret) -> AttestRequest:
         facts = self._facts

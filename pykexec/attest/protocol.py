@@ -86,10 +86,7 @@ class Identity:
     @property
     def digest(self) -> bytes:
         """What a challenge is bound to: both public areas and all certificates."""
-        parts = (self.ek_public, self.ak_public, *self.ek_certificates)
-        return hashlib.sha256(
-            b"".join(struct.pack(">I", len(part)) + part for part in parts)
-        ).digest()
+        return _digest_of(self.ek_public, self.ak_public, *self.ek_certificates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +179,23 @@ class AttestRequest:
                 "proof": base64url(self.proof),
                 "evidence": self.evidence.to_json(),
             }
+        )
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all of it: the same request has the same."""
+        evidence = self.evidence
+        pcrs = b"".join(b"%d=%b" % pair for pair in sorted(evidence.pcrs.items()))
+        return _digest_of(
+            self.token.encode(),
+            self.proof,
+            evidence.identity.digest,
+            evidence.statement,
+            evidence.quote,
+            evidence.signature,
+            evidence.bank.encode(),
+            pcrs,
+            evidence.event_log,
         )
 
 
@@ -294,6 +308,15 @@ def encode_release(secrets: tuple[ReleasedSecret, ...]) -> bytes:
             ],
         }
     )
+
+
+def _digest_of(*parts: bytes) -> bytes:
+    """SHA-256 over parts none of which can run into the next."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(struct.pack(">I", len(part)))
+        digest.update(part)
+    return digest.digest()
 
 
 def _json(value: dict[str, object]) -> bytes:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from pykexec.attest import protocol
+from pykexec.attest.decode import parse_attest_reply
 from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, ChallengeRequest
 from pykexec.attest.verdict import Finding, Verdict
@@ -270,27 +271,45 @@ class _Attestation:
         released: tuple[StoredSecret, ...],
         release: str | None,
     ) -> Steps:
+        reply = AttestReply(verdict, release)
         try:
-            yield self._record(verdict, verified, released)
+            yield self._record(verdict, verified, released, reply)
         except Replayed:
-            return _stranger("challenge.replayed", "the challenge was answered before")
+            return self._repeated()
         except AlreadyReleased:
             text = "this boot was given its secrets already"
             return (yield from self._refuse(_with(verdict, "release.again", text), verified))
         except NotReleasable as error:
             changed = _with(verdict, "release.changed", str(error))
             return (yield from self._refuse(changed, verified))
-        return AttestReply(verdict, release)
+        return reply
 
     def _refuse(self, verdict: Verdict, verified: Verified) -> Steps:
+        reply = AttestReply(verdict)
         try:
-            yield self._record(verdict, verified, ())
+            yield self._record(verdict, verified, (), reply)
         except Replayed:
-            return _stranger("challenge.replayed", "the challenge was answered before")
-        return AttestReply(verdict)
+            return self._repeated()
+        return reply
+
+    def _repeated(self) -> AttestReply:
+        """Once more what this very request was answered: its sender may not have heard it.
+
+        It is sealed for who has the credential and the ephemeral key; another request gets nothing.
+        """
+        request = self._request
+        fingerprint = request.evidence.identity.fingerprint
+        reply = self._store.take_reply(self._pending.nonce, request.digest, fingerprint)
+        if reply is not None:
+            return parse_attest_reply(reply)
+        return _stranger("challenge.replayed", "the challenge was answered before")
 
     def _record(
-        self, verdict: Verdict, verified: Verified, released: tuple[StoredSecret, ...]
+        self,
+        verdict: Verdict,
+        verified: Verified,
+        released: tuple[StoredSecret, ...],
+        reply: AttestReply,
     ) -> AttestationRecord:
         keep = self._store.settings().keep_evidence
         kept = keep == "always" or (keep == "refused" and not verdict.accepted)
@@ -309,6 +328,8 @@ class _Attestation:
             counters=verified.counters,
             ak_name=str(ak["name"]) if isinstance(ak, dict) and "name" in ak else None,
             released=released,
+            request=self._request.digest if released else None,
+            reply=reply.encode() if released else None,
             evidence=self._request.encode() if kept and self._machine else None,
         )
 

@@ -65,7 +65,7 @@ class Judge:
         self.attested.append(request)
         evidence = request.evidence
         challenge = self.challenges[int(request.token)]
-        credential = self.credentials.pop(request.token)
+        credential = self.credentials[request.token]
         verified = verify(
             evidence,
             Expected(

@@ -74,6 +74,21 @@ def nonce_used(view: View, nonce: bytes) -> bool:
     return found.one_or_none() is not None
 
 
+def take_reply(tx: Writing, nonce: bytes, request: bytes, fingerprint: str) -> bytes | None:
+    """The reply to this very request, which is kept no longer then; None where there is none."""
+    digest = _digest(nonce)
+    query = select(_NONCES.c.reply).where(
+        _NONCES.c.digest == digest, _NONCES.c.request == request, _NONCES.c.reply.is_not(None)
+    )
+    reply = tx.connection.execute(query).scalar_one_or_none()
+    if reply is None:
+        return None
+    tx.connection.execute(update(_NONCES).where(_NONCES.c.digest == digest).values(reply=None))
+    subject = machines.subject(fingerprint)
+    tx.chain.append(tx.now, "server", "attestation.repeated", subject)
+    return bytes(reply)
+
+
 def is_released(view: View, machine_id: int, counters: Counters) -> bool:
     """Whether this boot was given secrets."""
     boot = {
@@ -243,7 +258,9 @@ def _nonce_row(item: AttestationRecord) -> dict[str, object]:
     assert item.nonce is not None
     # Without an end it is kept for ever rather than forgotten too early.
     expires = item.nonce_expires or datetime.max.replace(tzinfo=item.time.tzinfo)
-    return {"digest": _digest(item.nonce), "expires": expires}
+    kept = (item.request, item.reply) if item.released else (None, None)
+    row = {"digest": _digest(item.nonce), "expires": expires}
+    return {**row, "request": kept[0], "reply": kept[1]}
 
 
 def _release_row(item: AttestationRecord) -> dict[str, object]:

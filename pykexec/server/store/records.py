@@ -150,7 +150,8 @@ class AttestationRecord:
 
     nonce is used up by the record, unless it is None; nonce_expires is when its challenge ends.
     released are the secrets that the machine is given: with any of them the boot in counters is
-    used up too. evidence is the message as it came; Settings.keep_evidence says whether it stays.
+    used up too, and the sealed reply is kept for the request (its digest), should its sender not
+    hear it. evidence is the message as it came; Settings.keep_evidence says whether it stays.
     """
 
     time: datetime
@@ -165,6 +166,8 @@ class AttestationRecord:
     counters: Counters | None
     ak_name: str | None
     released: tuple[StoredSecret, ...] = ()
+    request: bytes | None = None
+    reply: bytes | None = None
     evidence: bytes | None = None
 
 

@@ -309,6 +309,10 @@ class Store:
         """Whether record_attestation() would say Replayed, before any work is spent on it."""
         return self._read(attestations.nonce_used, nonce)
 
+    def take_reply(self, nonce: bytes, request: bytes, fingerprint: str) -> bytes | None:
+        """The kept reply to the request with that digest: the first time it is asked for."""
+        return self._write(attestations.take_reply, nonce, request, fingerprint)
+
     def record_attestation(self, record: AttestationRecord) -> None:
         """Make a decision final; only then may the machine be told. Blocks until it is on disk.
 

@@ -169,11 +169,14 @@ tokens = Table(
     sqlite_autoincrement=True,
 )
 
+# Where something was released: which request was answered, and how, until that was asked for again.
 nonces = Table(
     "nonces",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
     Column("expires", Timestamp, nullable=False),
+    Column("request", LargeBinary),
+    Column("reply", LargeBinary),
     Index("nonces_by_expiry", "expires"),
 )
 

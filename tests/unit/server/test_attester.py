@@ -88,12 +88,34 @@ def test_a_known_machine_opens_its_secret_once(world: World, tpm: Tpm) -> None:
         again.check()
 
 
-def test_a_lost_release_is_not_repeated_in_the_same_boot(world: World, tpm: Tpm) -> None:
+def test_a_release_that_was_lost_is_had_by_the_same_request(world: World, tpm: Tpm) -> None:
     world.lost = 1
+    with (
+        attest(world.server, tpm, world.booted.facts) as answer,
+        answer.open_release(lambda: None) as release,
+    ):
+        assert bytes(release.secrets[0].value.view) == KEY
+    assert len(world.store.audit_entries(action="attestation.released")) == 1
+    assert len(world.store.audit_entries(action="attestation.repeated")) == 1
+
+
+def test_a_release_that_was_lost_twice_is_lost(world: World, tpm: Tpm) -> None:
+    world.lost = 2
     with attest(world.server, tpm, world.booted.facts) as answer:
         with pytest.raises(DeniedError, match=r"release\.again"):
             answer.open_release(lambda: None)
         assert answer.reply.release is None
+
+
+def test_a_refusal_that_was_lost_is_had_by_a_new_request(world: World, tpm: Tpm) -> None:
+    (machine,) = world.store.machines().items
+    world.store.refuse(machine.id, OPERATOR)
+    world.lost = 1
+    with (
+        attest(world.server, tpm, world.booted.facts) as answer,
+        pytest.raises(DeniedError, match=r"machine\.refused"),
+    ):
+        answer.check()
 
 
 def test_a_retired_machine_is_told_so(world: World, tpm: Tpm) -> None:

@@ -107,12 +107,38 @@ def test_what_the_agent_measures_at_the_release_forbids_another(world: World) ->
     assert "policy.released" in codes(reply) and reply.release is None
 
 
-def test_a_copy_of_an_answer_is_worth_nothing(world: World) -> None:
+def test_the_same_request_is_answered_the_same_once_more(world: World) -> None:
     world.known()
-    challenge = world.challenge()
-    request = world.machine.attest_request(challenge)
-    assert world.service.attest(request, PEER, NOW).release
+    request = world.machine.attest_request(world.challenge())
+    first = world.service.attest(request, PEER, NOW)
+    assert first.release
+    assert world.service.attest(request, PEER, NOW + timedelta(seconds=59)) == first
     again = world.service.attest(request, PEER, NOW)
+    assert (codes(again), again.release) == (["challenge.replayed"], None)
+
+
+def test_the_same_request_is_not_answered_when_its_challenge_is_over(world: World) -> None:
+    world.known()
+    request = world.machine.attest_request(world.challenge())
+    assert world.service.attest(request, PEER, NOW).release
+    late = world.service.attest(request, PEER, NOW + timedelta(seconds=60))
+    assert (codes(late), late.release) == (["challenge.expired"], None)
+
+
+CHANGES: dict[str, Callable[[Evidence], Evidence]] = {
+    "log": lambda evidence: replace(evidence, event_log=evidence.event_log + b"\0"),
+    "signature": lambda evidence: replace(evidence, signature=evidence.signature + b"\0"),
+    "registers": lambda evidence: replace(evidence, pcrs={**evidence.pcrs, 0: bytes(32)}),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_another_request_for_the_same_challenge_is_given_nothing(world: World, what: str) -> None:
+    world.known()
+    request = world.machine.attest_request(world.challenge())
+    assert world.service.attest(request, PEER, NOW).release
+    other = replace(request, evidence=CHANGES[what](request.evidence))
+    again = world.service.attest(other, PEER, NOW)
     assert (codes(again), again.release) == (["challenge.replayed"], None)
 
 
