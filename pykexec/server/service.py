@@ -113,6 +113,14 @@ class Service:
             expires_s=self._settings.challenge_s,
         )
 
+    def token_fault(self, token: str, now: datetime) -> AttestReply | None:
+        """The refusal of a request with this token, as far as the token alone tells."""
+        pending = self._tokens.open(token)
+        if pending is None:
+            return _NO_TOKEN
+        fault = _expiry_fault(pending, now)
+        return None if fault is None else AttestReply(Verdict((fault,)))
+
     def attest(self, request: AttestRequest, peer: str, now: datetime) -> AttestReply:
         """Judge evidence and release what its machine is to be given."""
         steps = self.steps(request, peer, now)
@@ -133,7 +141,7 @@ class Service:
         """
         pending = self._tokens.open(request.token)
         if pending is None:
-            return _stranger("challenge.token", "the challenge is not of this server")
+            return _NO_TOKEN
         if fault := _challenge_fault(request, pending, now):
             return AttestReply(Verdict((fault,)))
         return (yield from _Attestation(self._store, request, pending, peer, now).run())
@@ -153,10 +161,19 @@ def _stranger(code: str, text: str) -> AttestReply:
     return AttestReply(Verdict((Finding(code, text),)))
 
 
+_NO_TOKEN = _stranger("challenge.token", "the challenge is not of this server")
+
+
+def _expiry_fault(pending: Pending, now: datetime) -> Finding | None:
+    if now.timestamp() < pending.expires:
+        return None
+    return Finding("challenge.expired", "the answer to the challenge came too late")
+
+
 def _challenge_fault(request: AttestRequest, pending: Pending, now: datetime) -> Finding | None:
     evidence = request.evidence
-    if now.timestamp() >= pending.expires:
-        return Finding("challenge.expired", "the answer to the challenge came too late")
+    if fault := _expiry_fault(pending, now):
+        return fault
     if not hmac.compare_digest(evidence.identity.digest, pending.identity):
         return Finding("challenge.identity", "the challenge was for another EK, AK or certificate")
     proof = protocol.proof_of(pending.credential, pending.nonce, evidence.statement, evidence.quote)

@@ -107,8 +107,11 @@ class Client:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
+        more_body: bool = False,
     ) -> Answer:
-        """One request; token goes into its Authorization."""
+        """One request; token goes into its Authorization. With more_body the body goes on, but
+        nothing of that comes.
+        """
         parts = urlsplit(target)
         fields = {"host": "server", "content-length": str(len(body)), **(headers or {})}
         if token is not None:
@@ -129,7 +132,7 @@ class Client:
             "server": ("server", 443),
             "root_path": "",
         }
-        answer = self._loop.run_until_complete(self._exchange(scope, body))
+        answer = self._loop.run_until_complete(self._exchange(scope, body, more_body))
         for name, value in answer.headers:
             if name == "set-cookie":
                 self.set_cookies.append(value)
@@ -139,9 +142,9 @@ class Client:
                         self.cookies[key] = morsel.value
         return answer
 
-    async def _exchange(self, scope: Scope, body: bytes) -> Answer:
+    async def _exchange(self, scope: Scope, body: bytes, more_body: bool) -> Answer:
         messages: list[Message] = []
-        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+        waiting = [{"type": "http.request", "body": body, "more_body": more_body}]
 
         async def receive() -> Message:
             if not waiting or self.stalls:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the server: one worker in this process, or several that are started again when they die."""
+"""Run the server: workers that are started again when they die, or when they are told to."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 import resource
-import signal
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -15,14 +14,15 @@ from pathlib import Path
 import uvicorn
 
 from pykexec.errors import UsageError
+from pykexec.server import quotas
 from pykexec.server.keys.masterkey import MasterKey, open_master_key
+from pykexec.server.process.acceptor import Gate, LimitedServer
 from pykexec.server.process.supervisor import supervise
 from pykexec.server.roots import add_roots
 from pykexec.server.service import Service, ServiceSettings
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.store import Store
 from pykexec.server.web.app import Application
-from pykexec.server.web.connection import LimitedConnection
 from pykexec.server.web.limits import Limiter
 from pykexec.server.web.metrics import Metrics
 from pykexec.server.web.web import Web, WebOptions
@@ -30,8 +30,6 @@ from pykexec.server.web.web import Web, WebOptions
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
-_CONNECTIONS_MAX = 4096  # of a worker
-_KEEP_ALIVE_S = 5
 _OPEN_FILES = 65536
 
 
@@ -82,12 +80,6 @@ def serve(options: ServeOptions) -> int:
         keys = _after_fork(options, master, previous)
         _run(options, keys[0], keys[1], sockets[number], limiter, metrics)
 
-    if options.workers == 1:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises again what it has ended gracefully for.
-            signal.signal(number, lambda *_: None)
-        work(0)
-        return 0
     return supervise(options.workers, work, options.grace_s + 5)
 
 
@@ -122,7 +114,6 @@ def _run(
     )
     config = uvicorn.Config(
         Application(web),
-        http=LimitedConnection,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -131,14 +122,13 @@ def _run(
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_keep_alive=quotas.KEEP_ALIVE_S,
         timeout_graceful_shutdown=options.grace_s,
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
-    uvicorn.Server(config).run(sockets=sockets)
+    LimitedServer(config, Gate(options.web.proxies)).run(sockets=sockets)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -11,22 +11,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from pykexec.server import quotas
 from pykexec.server.canonical import canonical, from_ms, to_ms
 from pykexec.server.errors import Tampered
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import tables
-from pykexec.server.store.records import AuditCheck, AuditEntry
+from pykexec.server.store.records import AuditEntry
 from pykexec.server.store.view import View
 
 START = "0" * 64
-_FAULTS_MAX = 100
-_ROWS_AT_ONCE = 1000
 
 
 class Chain:
@@ -39,7 +38,7 @@ class Chain:
         row = connection.execute(select(head).with_for_update()).one_or_none()
         if row is None:
             raise Tampered("the audit chain has no head")
-        _check_head(keys, row)
+        check_row(keys, row)
         self._seq = row.seq
         self._hash = row.hash
         self._new: list[dict[str, object]] = []
@@ -56,7 +55,7 @@ class Chain:
         self._seq += 1
         previous = self._hash
         content = dict(detail or {})
-        self._hash = _hash_of(self._seq, to_ms(time), actor, action, subject, content, previous)
+        self._hash = hash_of(self._seq, to_ms(time), actor, action, subject, content, previous)
         self._new.append(
             {
                 "seq": self._seq,
@@ -109,9 +108,12 @@ def entries(
     return tuple(_entry(row) for row in view.connection.execute(query))
 
 
-def export(view: View) -> Iterator[str]:
-    """Lines of JSON: what the hash covers, and the hash."""
-    for row in _in_order(view.connection):
+def export_page(view: View, after: int) -> tuple[int, list[str]]:
+    """Lines of JSON, what the hash covers and the hash, of the entries after that seq; with the
+    last one's seq, 0 where there is none. The chain never changes: pages are one whole.
+    """
+    found, last = [], 0
+    for row in rows_after(view.connection, after):
         entry = _entry(row)
         covered = _covered(
             entry.seq,
@@ -122,32 +124,16 @@ def export(view: View) -> Iterator[str]:
             entry.detail,
             entry.previous,
         )
-        yield canonical({**covered, "hash": entry.hash})
+        found.append(canonical({**covered, "hash": entry.hash}))
+        last = entry.seq
+    return last, found
 
 
-def verify(view: View, anchor: tuple[int, str] | None) -> AuditCheck:
-    """Walk the whole chain; view must be one consistent view."""
-    faults: list[str] = []
-    seq, last, count = 0, START, 0
-    anchored = anchor is None or anchor == (0, START)
-    for row in _in_order(view.connection):
-        count += 1
-        if row.seq != seq + 1:
-            faults.append(f"entries {seq + 1} to {row.seq - 1} are missing")
-        elif row.previous != last:
-            faults.append(f"entry {row.seq} does not follow entry {seq}")
-        if (fault := _fault(row)) is not None:
-            faults.append(f"entry {row.seq} {fault}")
-        anchored = anchored or anchor == (row.seq, row.hash)
-        seq, last = row.seq, row.hash
-    head = view.connection.execute(select(tables.audit_head)).one_or_none()
-    if head is None:
-        faults.append("the chain has no head")
-    else:
-        faults.extend(_head_faults(view.keys, head, seq, last))
-    if anchor is not None and not anchored:
-        faults.append(f"the chain has no entry {anchor[0]} with the hash that was noted")
-    return AuditCheck(count, last, tuple(faults[:_FAULTS_MAX]))
+def rows_after(connection: Connection, seq: int) -> list[Row[Any]]:
+    """The next rows, not too many."""
+    table = tables.audit
+    query = select(table).where(table.c.seq > seq).order_by(table.c.seq)
+    return list(connection.execute(query.limit(quotas.ROWS_AT_ONCE)))
 
 
 def check_head(view: View) -> None:
@@ -155,38 +141,15 @@ def check_head(view: View) -> None:
     row = view.connection.execute(select(tables.audit_head)).one_or_none()
     if row is None:
         raise Tampered("the audit chain has no head")
-    _check_head(view.keys, row)
+    check_row(view.keys, row)
 
 
-def _head_faults(keys: Keys, head: Row[Any], seq: int, last: str) -> Iterator[str]:
-    try:
-        _check_head(keys, head)
-    except Tampered as error:
-        yield str(error)
-    if head.seq > seq:
-        yield f"entries {seq + 1} to {head.seq} are missing at the end"
-    elif (head.seq, head.hash) != (seq, last):
-        yield f"the chain ends with entry {seq}, its head says {head.seq}"
-
-
-def _check_head(keys: Keys, head: Row[Any]) -> None:
+def check_row(keys: Keys, head: Row[Any]) -> None:
     if not hmac.compare_digest(head.mac, keys.seal("audit_head", head.seq, head.hash)):
         raise Tampered("the head of the audit chain is not as this server wrote it")
 
 
-def _fault(row: Row[Any]) -> str | None:
-    try:
-        detail = json.loads(row.detail)
-    except ValueError:
-        return "has a detail that is no JSON"
-    if canonical(detail) != row.detail:
-        return "has a detail that was rewritten"
-    time_ms = to_ms(row.time)
-    content = (row.seq, time_ms, row.actor, row.action, row.subject, detail, row.previous)
-    return None if _hash_of(*content) == row.hash else "was changed"
-
-
-def _hash_of(
+def hash_of(
     seq: int,
     time_ms: int,
     actor: str,
@@ -195,6 +158,7 @@ def _hash_of(
     detail: Mapping[str, object],
     previous: str,
 ) -> str:
+    """Of an entry."""
     covered = _covered(seq, time_ms, actor, action, subject, detail, previous)
     return hashlib.sha256(canonical(covered).encode()).hexdigest()
 
@@ -217,11 +181,6 @@ def _covered(
         "detail": dict(detail),
         "previous": previous,
     }
-
-
-def _in_order(connection: Connection) -> Iterator[Row[Any]]:
-    query = select(tables.audit).order_by(tables.audit.c.seq)
-    return iter(connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query))
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

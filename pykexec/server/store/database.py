@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from pykexec.errors import UsageError
+from pykexec.server import quotas
 from pykexec.server.canonical import now
 from pykexec.server.errors import Conflict, StoreError
 from pykexec.server.keys.keys import Keys
@@ -29,10 +30,6 @@ from pykexec.server.store.audit import Chain
 T = TypeVar("T")
 
 _BUSY_MS = 30_000
-# Writers wait for each other anyhow. PostgreSQL has 100 connections unless told otherwise.
-_WRITERS = 4
-_READERS = 8
-_POOL_TIMEOUT_S = 30
 _WRITES = "pykexec_writes"
 
 _SQLITE_PRAGMAS = (
@@ -71,7 +68,9 @@ class Database:
         self.url = _normal(url)
         if self.url.get_backend_name() == "sqlite":
             _create_private(Path(str(self.url.database)))
-        self._engine = _engine(self.url)
+        # Each has its own: who reads for long must not keep others from writing.
+        self._engine = _engine(self.url, quotas.WRITERS)
+        self._views = _engine(self.url, quotas.VIEWS)
         self._readers = _readers(self.url)
         self._lock = threading.Lock()
 
@@ -82,13 +81,13 @@ class Database:
 
     def close(self) -> None:
         """All connections."""
-        self._readers.dispose()
-        self._engine.dispose()
+        for engine in (self._readers, self._views, self._engine):
+            engine.dispose()
 
     @contextmanager
     def reading(self) -> Generator[Connection, None, None]:
-        """One consistent view."""
-        with _translated(), self._engine.connect() as connection:
+        """One consistent view; it holds a connection, so nothing may be waited for within."""
+        with _translated(), self._views.connect() as connection:
             if self.kind == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -156,15 +155,16 @@ def _normal(text: str) -> URL:
     return url.set(drivername="sqlite+pysqlite")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, size: int) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     # A connection that died while it was idle is noticed before it is used.
     engine = create_engine(
         url,
+        connect_args=_patience(url),
         hide_parameters=True,
-        pool_size=_WRITERS,
-        max_overflow=_WRITERS,
-        pool_timeout=_POOL_TIMEOUT_S,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=quotas.POOL_TIMEOUT_S,
         pool_pre_ping=not sqlite,
     )
     event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
@@ -177,14 +177,23 @@ def _readers(url: URL) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
+        connect_args=_patience(url),
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
-        pool_size=_READERS,
+        pool_size=quotas.READERS,
         max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT_S,
+        pool_timeout=quotas.POOL_TIMEOUT_S,
     )
     event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
     return engine
+
+
+def _patience(url: URL) -> dict[str, object]:
+    """A host that says nothing must not hold a connection for as long as TCP would wait."""
+    if url.get_backend_name() == "sqlite":
+        return {}
+    wanted = {"connect_timeout": quotas.CONNECT_S, "tcp_user_timeout": quotas.UNHEARD_MS}
+    return {key: value for key, value in wanted.items() if key not in url.query}
 
 
 def _create_private(path: Path) -> None:

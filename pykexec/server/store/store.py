@@ -14,6 +14,7 @@ from pykexec.server.keys.masterkey import MasterKey
 from pykexec.server.store import (
     attestations,
     audit,
+    audit_check,
     enrolment,
     machines,
     opening,
@@ -367,13 +368,14 @@ class Store:
 
     def verify_audit(self, anchor: tuple[int, str] | None = None) -> AuditCheck:
         """Check every link, and that an entry (seq, hash) noted earlier is still part of it."""
-        with self.database.reading() as connection:
-            return audit.verify(Reading(connection, self.keys), anchor)
+        return audit_check.check(self.database, self.keys, anchor)
 
     def export_audit(self) -> Iterator[str]:
-        """The chain as lines of JSON, oldest first."""
-        with self.database.reading() as connection:
-            yield from audit.export(Reading(connection, self.keys))
+        """The chain as lines of JSON, oldest first; no connection is held between pages."""
+        after = 0
+        while (page := self._read(audit.export_page, after))[1]:
+            after, lines = page
+            yield from lines
 
     def purge(self, now: datetime, keep: timedelta | None = None) -> dict[str, int]:
         """Forget used nonces that expired, and attestations older than keep; how many of each."""

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection, insert, text
+
+from pykexec.server import quotas
+from pykexec.server.canonical import now
 from pykexec.server.errors import StoreError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import attestations, audit
+from pykexec.server.store import attestations, audit, tables
 from pykexec.server.store.database import Database
 from pykexec.server.store.records import Health
 from pykexec.server.store.view import Reading
@@ -28,11 +33,18 @@ def purge(database: Database, keys: Keys, now: datetime, keep: timedelta | None)
 
 
 def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> Health:
-    """Whether database, audit chain and master key can be used."""
+    """Whether database (by writing to it), audit chain, clock and master key can be used."""
     faults = []
     start = time.monotonic()
     try:
         database.read(lambda connection: audit.check_head(Reading(connection, keys)))
+        with database.changing() as connection:
+            # A nonce that nobody was given and that is over: SQLite writes only what is new.
+            nonce = {"digest": secrets.token_bytes(32), "expires": now()}
+            connection.execute(insert(tables.nonces), nonce)
+            apart_s = _clocks_apart_s(connection)
+        if apart_s > quotas.CLOCKS_APART_S:
+            faults.append(f"this server's clock and the database's are {apart_s:.0f} s apart")
     except StoreError as error:
         faults.append(str(error))
     latency_ms = (time.monotonic() - start) * 1000
@@ -41,3 +53,11 @@ def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> H
     except StoreError as error:
         faults.append(str(error))
     return Health(tuple(faults), database.kind, revision, latency_ms)
+
+
+def _clocks_apart_s(connection: Connection) -> float:
+    if connection.dialect.name == "sqlite":
+        return 0.0  # The same machine's.
+    theirs = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    assert isinstance(theirs, datetime)
+    return abs((datetime.now(UTC) - theirs).total_seconds())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from pykexec.attest.protocol import AttestReply
 from pykexec.server.errors import StoreError
 from pykexec.server.service import Refused, Steps, advance
 from pykexec.server.store.records import AttestationRecord
+from pykexec.server.web.bodies import Look
 from pykexec.server.web.problems import Problem
 from pykexec.server.web.web import Web
 
@@ -26,15 +28,32 @@ CHALLENGE_MAX = 128 << 10
 
 async def challenge(web: Web, scope: Scope, receive: Receive) -> Response:
     """POST /v1/challenges."""
-    return await _post(web, scope, receive, CHALLENGE_MAX, _challenge)
+    return await _post(web, scope, receive, CHALLENGE_MAX, _challenge, None)
 
 
 async def attest(web: Web, scope: Scope, receive: Receive) -> Response:
     """POST /v1/attestations; a refusal is a verdict, too, and answered by 200."""
-    return await _post(web, scope, receive, protocol.MESSAGE_MAX, _attest)
+
+    def look(head: bytes) -> None:
+        """Who has no challenge of ours, or one that is over, need not send his event log."""
+        token = _TOKEN.match(head)
+        refusal = web.service.token_fault(token[1].decode() if token else "", datetime.now(UTC))
+        if refusal is not None:
+            raise _Refused(refusal)
+
+    return await _post(web, scope, receive, protocol.MESSAGE_MAX, _attest, look)
 
 
 PATHS = {protocol.CHALLENGES_PATH: challenge, protocol.ATTESTATIONS_PATH: attest}
+_TOKEN = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"token"\s*:\s*"([A-Za-z0-9_-]*)"')
+
+
+class _Refused(Exception):
+    """Answered before all of the body was there."""
+
+    def __init__(self, reply: AttestReply) -> None:
+        super().__init__()
+        self.reply = reply
 
 
 async def _post(
@@ -43,19 +62,23 @@ async def _post(
     receive: Receive,
     size_max: int,
     work: Callable[[Web, bytes, str], Awaitable[bytes]],
+    look: Look | None,
 ) -> Response:
     if scope["method"] != "POST":
         raise Problem(405, "POST is needed", {"Allow": "POST"})
-    body = await web.bodies.read(scope, receive, size_max)
-    try:
-        answer = await work(web, body, scope["pykexec.peer"])
-    except ProtocolError as error:
-        raise Problem(400, str(error)) from None
-    except Refused as error:
-        raise Problem(error.status, str(error)) from None
-    finally:
-        web.bodies.release(body)
-    return Response(answer, 200, media_type="application/json")
+    headers = None
+    with web.bodies.charging(scope) as reader:
+        try:
+            body = await reader.read(scope, receive, size_max, look)
+            answer = await work(web, body, scope["pykexec.peer"])
+        except _Refused as refused:
+            _count(web, refused.reply)
+            answer, headers = refused.reply.encode(), {"Connection": "close"}
+        except ProtocolError as error:
+            raise Problem(400, str(error)) from None
+        except Refused as error:
+            raise Problem(error.status, str(error)) from None
+    return Response(answer, 200, headers, media_type="application/json")
 
 
 async def _challenge(web: Web, body: bytes, peer: str) -> bytes:

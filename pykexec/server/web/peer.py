@@ -32,7 +32,7 @@ def peer_of(scope: Scope, proxies: tuple[Network, ...]) -> str:
     """
     client = scope.get("client")
     peer = _plain(str(client[0])) if client else "unknown"
-    if not proxies or not _among(peer, proxies):
+    if not proxies or not is_among(peer, proxies):
         return peer
     forwarded = [
         part.strip()
@@ -45,14 +45,15 @@ def peer_of(scope: Scope, proxies: tuple[Network, ...]) -> str:
             peer = _plain(str(ipaddress.ip_address(address)))
         except ValueError:
             return peer
-        if not _among(peer, proxies):
+        if not is_among(peer, proxies):
             return peer
     return peer
 
 
-def _among(address: str, networks: tuple[Network, ...]) -> bool:
+def is_among(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether an address, as text, is of one of the networks."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(_plain(address))
     except ValueError:
         return False
     return any(parsed in network for network in networks)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pykexec.server.store.records import MACHINE_STATES
+from pykexec.server import quotas
+from pykexec.server.store.records import MACHINE_STATES, Health
 from pykexec.server.web import metrics
 from pykexec.server.web.admin.auth import authenticate
 from pykexec.server.web.openapi import document
@@ -17,6 +20,7 @@ from pykexec.server.web.web import Web
 def routes(web: Web) -> list[Route]:
     """/healthz, /readyz, /metrics and /openapi.json."""
     described = JSONResponse(document())
+    readiness = _Readiness(web)
 
     async def alive(request: Request) -> Response:
         request.scope["pykexec.route"] = "healthz"
@@ -24,9 +28,9 @@ def routes(web: Web) -> list[Route]:
 
     async def ready(request: Request) -> Response:
         request.scope["pykexec.route"] = "readyz"
-        health = await web.run(web.store.health)
         # Not what is wrong: anybody may ask.
-        return JSONResponse({"status": "ok" if health.ok else "fault"}, 200 if health.ok else 503)
+        ok = await readiness.ok()
+        return JSONResponse({"status": "ok" if ok else "fault"}, 200 if ok else 503)
 
     async def figures(request: Request) -> Response:
         request.scope["pykexec.route"] = "metrics"
@@ -43,6 +47,27 @@ def routes(web: Web) -> list[Route]:
         Route("/metrics", figures, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),
     ]
+
+
+class _Readiness:
+    """One look at a time, for all who ask; what takes too long is not ready."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._since = 0.0
+        self._look: asyncio.Future[Health] | None = None
+
+    async def ok(self) -> bool:
+        """Whether the store can be used, as of a moment ago."""
+        now = asyncio.get_running_loop().time()
+        look = self._look
+        if look is None or (look.done() and now - self._since > quotas.READY_EVERY_S):
+            self._since = now
+            look = self._look = asyncio.ensure_future(self._web.run(self._web.store.health))
+        try:
+            return (await asyncio.wait_for(asyncio.shield(look), quotas.READY_S)).ok
+        except TimeoutError:
+            return False
 
 
 def _render(web: Web) -> str:

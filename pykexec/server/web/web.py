@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from pykexec.server import quotas
 from pykexec.server.store.audit_watch import AuditWatch
 from pykexec.server.web.bodies import Bodies
 from pykexec.server.web.limits import Limiter, Rate
@@ -40,8 +41,8 @@ class WebOptions:
     account: Rate = _ACCOUNT
     proxies: tuple[Network, ...] = ()
     threads: int = 2
-    body_timeout_s: float = 20.0
-    body_budget: int = 256 << 20
+    body_patience_s: float = quotas.BODY_PATIENCE_S
+    body_budget: int = quotas.BODIES_MAX
     tls: bool = True
     access_log: bool = True
 
@@ -63,7 +64,7 @@ class Web:
 
     def __post_init__(self) -> None:
         options = self.options
-        bodies = Bodies(options.body_budget, options.body_timeout_s)
+        bodies = Bodies(options.body_budget, options.body_patience_s)
         object.__setattr__(self, "bodies", bodies)
         object.__setattr__(self, "_agents", ThreadPoolExecutor(options.threads, "agents"))
         object.__setattr__(self, "_operators", ThreadPoolExecutor(_OPERATORS, "operators"))

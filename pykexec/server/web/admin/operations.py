@@ -6,8 +6,9 @@ A handler is synchronous and runs in a thread; what it gets was checked against 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 PREFIX = "/admin/v1"
 BODY_MAX = 64 << 10
+_LINES_AT_ONCE = 100
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """An answer that is a stream of JSON lines."""
+    """An answer that is a stream of JSON lines, which are fetched as they are taken."""
 
     lines: Iterator[str]
 
@@ -53,6 +55,16 @@ class Call:
         value = self.body.get(name, self.query.get(name))
         assert value is None or isinstance(value, kind)
         return value
+
+
+async def _chunks(web: Web, lines: Iterator[str]) -> AsyncIterator[str]:
+    """Some lines at a time, each time in a thread that goes on to serve others."""
+    while chunk := await web.run(_some, lines):
+        yield "".join(line if line.endswith("\n") else line + "\n" for line in chunk)
+
+
+def _some(lines: Iterator[str]) -> list[str]:
+    return list(islice(lines, _LINES_AT_ONCE))
 
 
 Handler = Callable[[Call], object]
@@ -126,11 +138,10 @@ def read_body(operation: Operation, data: bytes, content_type: str) -> dict[str,
     return found
 
 
-def answer(operation: Operation, result: object) -> Response:
+def answer(web: Web, operation: Operation, result: object) -> Response:
     """What the handler gave, as the operation's answer."""
     if isinstance(result, Lines):
-        lines = (line if line.endswith("\n") else line + "\n" for line in result.lines)
-        return StreamingResponse(lines, media_type="application/jsonl")
+        return StreamingResponse(_chunks(web, result.lines), media_type="application/jsonl")
     if operation.reply is None:
         return Response(status_code=204)
     return JSONResponse(result, operation.status)

@@ -48,14 +48,12 @@ def _endpoint(web: Web, operation: Operation) -> Callable[[Request], Awaitable[R
         scope = request.scope
         scope["pykexec.route"] = operation.name
         token = await authenticate(web, scope, scope["pykexec.peer"], operation.role)
-        body = await web.bodies.read(scope, request.receive, operation.body_max)
-        try:
+        with web.bodies.charging(scope) as reader:
+            body = await reader.read(scope, request.receive, operation.body_max)
             content_type = request.headers.get("content-type", "")
             return await web.run(
                 _call, web, operation, actor_of(token), request, body, content_type
             )
-        finally:
-            web.bodies.release(body)
 
     return endpoint
 
@@ -77,7 +75,7 @@ def _call(
     except ProtocolError as error:
         raise Problem(400, str(error)) from None
     try:
-        return answer(operation, operation.handler(call))
+        return answer(web, operation, operation.handler(call))
     except NotFound as error:
         raise Problem(404, str(error)) from None
     except Conflict as error:

@@ -145,8 +145,8 @@ async def _form(web: Web, request: Request) -> dict[str, str]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         raise Problem(415, "this is for forms")
-    body = await web.bodies.read(request.scope, request.receive, FORM_MAX)
-    web.bodies.release(body)
+    with web.bodies.charging(request.scope) as reader:
+        body = await reader.read(request.scope, request.receive, FORM_MAX)
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=64)
     except ValueError:

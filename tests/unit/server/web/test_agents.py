@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.attest import decode
+from pykexec.attest import decode, protocol
 from pykexec.attest.protocol import ATTESTATIONS_PATH, CHALLENGES_PATH, Evidence
+from pykexec.server import quotas
+from pykexec.server.store.records import Health
+from pykexec.server.store.store import Store
 from pykexec.server.web.limits import Rate
 from pykexec.server.web.peer import parse_networks
 from tests.support.attest_machine import Machine
@@ -186,7 +189,7 @@ def test_only_a_trusted_proxy_says_who_the_peer_is(
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
-    with world(tmp_path, replace(UNLIMITED, body_timeout_s=0.05)) as server:
+    with world(tmp_path, replace(UNLIMITED, body_patience_s=0.05)) as server:
         server.client.stalls = True
         answer = server.post(ATTESTATIONS_PATH, b"{}")
     assert (answer.status, answer.header("connection")) == (408, "close")
@@ -194,9 +197,52 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_bodies_share_a_budget_which_is_given_back(tmp_path: Path) -> None:
     with world(tmp_path, replace(UNLIMITED, body_budget=1000)) as server:
-        for _ in range(3):
-            assert server.post(ATTESTATIONS_PATH, bytes(900)).status == 400
+        for _ in range(6):
+            assert server.post(ATTESTATIONS_PATH, bytes(250)).status == 400
+        assert server.post(ATTESTATIONS_PATH, bytes(251)).status == 429, "of one address"
         assert server.post(ATTESTATIONS_PATH, bytes(1001)).status == 503
+        assert server.post(ATTESTATIONS_PATH, bytes(250)).status == 400
+
+
+def test_who_sends_nothing_holds_nothing(tmp_path: Path) -> None:
+    options = replace(UNLIMITED, body_budget=1000, body_patience_s=0.05)
+    with world(tmp_path, options) as server:
+        silent = {"content-length": str(8 << 20)}
+        server.client.stalls = True
+        answer = server.client.request("POST", ATTESTATIONS_PATH, b"", silent)
+        assert answer.status == 408
+        server.client.stalls = False
+        assert server.post(ATTESTATIONS_PATH, bytes(250)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        (b'{"version":1,"token":"AAAA","proof":"', "challenge.token"),
+        (b'{"proof":"AAAA","version":1,"token":"', "challenge.token"),
+        (b"", "challenge.token"),
+    ],
+)
+def test_a_large_body_must_begin_with_a_token_of_ours(
+    server: World, start: bytes, code: str
+) -> None:
+    # Most of it never comes, and is not waited for.
+    announced = {"content-length": str(protocol.MESSAGE_MAX)}
+    body = start.ljust(quotas.BODY_FREE + 1, b"A")
+    answer = server.client.request("POST", ATTESTATIONS_PATH, body, announced, more_body=True)
+    assert (answer.status, answer.header("connection")) == (200, "close")
+    assert codes(answer.body) == [code]
+
+
+def test_a_large_body_that_begins_with_a_token_is_read(server: World, machine: Machine) -> None:
+    request = machine.attest_request(server.challenge(machine), spoil=_long_log)
+    assert len(request.encode()) > 10 * quotas.BODY_FREE
+    answer = server.post(ATTESTATIONS_PATH, request.encode())
+    assert "challenge.token" not in codes(answer.body)
+
+
+def _long_log(evidence: Evidence) -> Evidence:
+    return replace(evidence, event_log=evidence.event_log + bytes(1 << 20))
 
 
 def test_a_fault_of_ours_is_a_number_and_no_traceback(
@@ -251,12 +297,39 @@ def test_metrics_count_verdicts_and_codes(server: World, machine: Machine) -> No
         assert f"{line}\n" in text
 
 
-def test_health_says_no_more_than_that_to_strangers(server: World) -> None:
+def test_health_says_no_more_than_that_to_strangers(
+    server: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert server.client.get("/healthz").json == {"status": "ok"}
     assert server.client.get("/readyz").json == {"status": "ok"}
     with sqlite3.connect(server.database) as connection:
         connection.execute("DROP TABLE audit_head")
         connection.execute("DROP TABLE store_key")
     assert server.client.get("/healthz").status == 200
+    monkeypatch.setattr(quotas, "READY_EVERY_S", 0.0)
     unready = server.client.get("/readyz")
     assert (unready.status, unready.json) == (503, {"status": "fault"})
+
+
+def test_a_database_that_cannot_be_written_is_not_ready(server: World) -> None:
+    with sqlite3.connect(server.database) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON nonces "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    assert server.client.get("/readyz").status == 503
+
+
+def test_many_who_ask_whether_it_is_ready_ask_the_database_once(
+    server: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Health] = []
+    look = Store.health
+
+    def counted(store: Store) -> Health:
+        looks.append(look(store))
+        return looks[-1]
+
+    monkeypatch.setattr(Store, "health", counted)
+    assert {server.client.get("/readyz").status for _ in range(5)} == {200}
+    assert len(looks) == 1

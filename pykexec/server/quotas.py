@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may hold what of the server, and for how long: every such limit, from the wire to the disk.
+
+The rule behind the numbers: what a stranger can hold is small, charged to his address and given
+back in seconds; what a machine with a proven EK can hold is bounded for each machine; and nobody
+who only reads can keep those from writing who release. Rates (requests a second) are WebOptions'.
+"""
+
+from __future__ import annotations
+
+# A connection, from accept() on.
+HANDSHAKE_S = 10.0
+"""For TLS, from accept() to its end, and for TLS to be shut down."""
+HEADERS_S = 10.0
+"""Seconds for a request's head, from the connection's start or the request's first byte."""
+HEADERS_SIZE_MAX = 32 << 10
+"""Bytes of one request's head; llhttp itself sets no limit."""
+KEEP_ALIVE_S = 5
+"""Between two requests."""
+STALLED_S = 20.0
+"""For 48 KiB of an answer to be taken by who reads it."""
+CONNECTIONS_MAX = 4096
+"""Of a worker, those in their handshake too."""
+CONNECTIONS_PER_PEER = 256
+"""Of a worker; a trusted proxy, which stands for many, may have all of them."""
+
+# A request's body.
+BODIES_MAX = 128 << 20
+"""Bytes of all bodies in a worker that are being read or worked on, charged as they arrive."""
+BODIES_PER_PEER = 1 / 4
+"""Of that."""
+BODY_FREE = 64 << 10
+"""So much anybody may send; what goes on has begun with the token of a challenge of ours."""
+BODY_RATE = 4 << 10
+"""Bytes a second that a body must bring in the long run, BODY_PATIENCE_S aside."""
+BODY_PATIENCE_S = 20.0
+"""For a body of any size, before BODY_RATE counts."""
+JSON_VALUES_MAX = 200_000
+"""Values of one JSON document: each takes some 60 bytes of memory, whatever it takes to write."""
+
+# The database.
+WRITERS, VIEWS, READERS = 4, 4, 8
+"""Connections of a worker for transactions that write, for views that stay the same for a while,
+and for single questions; who waits for one of them does not take another's."""
+CONNECT_S = 5
+"""For a database to answer who connects."""
+UNHEARD_MS = 15_000
+"""For a packet of a connection to it to be acknowledged (TCP_USER_TIMEOUT)."""
+POOL_TIMEOUT_S = 10
+"""For a connection that others hold."""
+READY_S = 5.0
+"""For database and master key to show that they can be used."""
+READY_EVERY_S = 1.0
+"""They are asked so often, however many want to know."""
+CLOCKS_APART_S = 15
+"""Servers of one database may be, by its clock: what one asks another must find in time."""
+ROWS_AT_ONCE = 500
+"""Of the audit chain; no connection is held while somebody reads what was found."""
+
+# Rows.
+FINDINGS_MAX = 64
+"""Of one attestation, as it is told and kept; the rest is counted."""
+FINDING_MAX = 512
+"""Characters of one."""
+ATTESTATIONS_KEPT = 200
+"""Of one machine, the newest; of one that waits for approval the last alone."""
+EVIDENCE_KEPT = 8
+"""Of one machine, the newest; of one that waits the last."""
