@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,18 @@ class Verdict:
     def and_also(self, findings: Iterable[Finding]) -> Verdict:
         """This verdict with further findings."""
         return Verdict((*self.findings, *findings))
+
+    def shortened(self, count_max: int, size_max: int) -> Verdict:
+        """This verdict, of hostile evidence too, as something of a bounded size: with at most
+        count_max findings, those that refuse before others, of size_max characters each.
+        """
+        if len(self.findings) <= count_max and all(len(f.text) <= size_max for f in self.findings):
+            return self
+        kept = self.findings
+        if len(kept) > count_max:
+            notes = tuple(finding for finding in kept if not finding.refuses)
+            kept = (*self.reasons, *notes)[: count_max - 1]
+            rest = len(self.findings) - len(kept)
+            more = Finding("findings.more", f"{rest} more findings", not self.accepted)
+            kept = (*kept, more)
+        return Verdict(tuple(replace(found, text=found.text[:size_max]) for found in kept))

@@ -97,6 +97,7 @@ def main(args: argparse.Namespace) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     web = WebOptions(
         agents=Rate(args.rate, max(args.burst, 1)),
+        machine=Rate(0, 1) if args.rate <= 0 else WebOptions().machine,
         proxies=parse_networks(args.trusted_proxy),
         threads=args.threads,
         tls=args.tls_cert is not None,

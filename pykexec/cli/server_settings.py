@@ -81,7 +81,7 @@ def _enrolment(actions: Actions) -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="KEY=VALUE",
         help="certificate, hashes, first_use: true or false; default_policy, pending_max, "
-        "keep_evidence",
+        "keep_evidence, keep_days",
     )  # fmt: skip
 
 

@@ -65,4 +65,6 @@ FINDING_MAX = 512
 ATTESTATIONS_KEPT = 200
 """Of one machine, the newest; of one that waits for approval the last alone."""
 EVIDENCE_KEPT = 8
-"""Of one machine, the newest; of one that waits the last."""
+"""Of one machine, the newest; of one that waits the last, and no more than the next number."""
+EVIDENCE_WAITING_MAX = 256 << 10
+"""Bytes."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, Chall
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import PykexecError
 from pykexec.policy import Context, Policy, appraise, parse_policy
+from pykexec.server import quotas
 from pykexec.server.challenge_token import Pending, Tokens
 from pykexec.server.errors import (
     AlreadyReleased,
@@ -53,11 +54,12 @@ _STATES = {
 
 
 class Refused(PykexecError):
-    """A request that gets no verdict; status is HTTP's."""
+    """A request that gets no verdict; status is HTTP's, retry_after_s for who comes too early."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_after_s: float = 0.0) -> None:
         super().__init__(text)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,20 @@ Steps = Generator[AttestationRecord, None, AttestReply]
 
 
 class Service:
-    """Answers attesters; safe in any thread. All that lasts is in the store."""
+    """Answers attesters; safe in any thread. All that lasts is in the store.
 
-    def __init__(self, store: Store, settings: ServiceSettings | None = None) -> None:
+    wait_s tells for how long a machine, by its fingerprint, has to wait as it asks too often.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ServiceSettings | None = None,
+        wait_s: Callable[[str], float] = lambda _: 0.0,
+    ) -> None:
         self._store = store
         self._settings = settings or ServiceSettings()
+        self._wait_s = wait_s
         self._tokens = Tokens(store.derived_key("challenge token"))
 
     def challenge(self, request: ChallengeRequest, peer: str, now: datetime) -> Challenge:
@@ -144,6 +155,9 @@ class Service:
             return _NO_TOKEN
         if fault := _challenge_fault(request, pending, now):
             return AttestReply(Verdict((fault,)))
+        # Not before it is proven which machine asks: others must not use up what it may.
+        if wait_s := self._wait_s(request.evidence.identity.fingerprint):
+            raise Refused(429, "this machine asks too often", wait_s)
         return (yield from _Attestation(self._store, request, pending, peer, now).run())
 
 
@@ -197,7 +211,11 @@ class _Attestation:
         """The reply, after it was recorded."""
         verified, findings = self._judge()
         verdict = verified.verdict.and_also(findings)
-        if not verdict.accepted or self._machine is None:
+        verdict = verdict.shortened(quotas.FINDINGS_MAX, quotas.FINDING_MAX)
+        if self._machine is None:
+            # Anybody can make up machines: strangers are told and counted, never kept.
+            return AttestReply(verdict)
+        if not verdict.accepted:
             return (yield from self._refuse(verdict, verified))
         if verified.counters is None:
             verdict = _with(verdict, "tpm.counters", "no counters")
@@ -330,12 +348,14 @@ class _Attestation:
     ) -> AttestationRecord:
         keep = self._store.settings().keep_evidence
         kept = keep == "always" or (keep == "refused" and not verdict.accepted)
+        machine = self._machine
+        assert machine is not None
         expires = datetime.fromtimestamp(self._pending.expires, UTC)
         ak = verified.claims.get("ak")
         return AttestationRecord(
             time=self._now,
             fingerprint=self._request.evidence.identity.fingerprint,
-            machine_id=self._machine.id if self._machine else None,
+            machine_id=machine.id,
             accepted=verdict.accepted,
             findings=verdict.findings,
             policy=(self._policy.name, self._policy.version) if self._policy else None,
@@ -347,7 +367,7 @@ class _Attestation:
             released=released,
             request=self._request.digest if released else None,
             reply=reply.encode() if released else None,
-            evidence=self._request.encode() if kept and self._machine else None,
+            evidence=self._request.encode() if kept else None,
         )
 
 

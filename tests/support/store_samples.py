@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -88,6 +89,14 @@ def tamper(store: Store, statement: str, **values: object) -> None:
     """Change the database as its owner could, without the program."""
     with store.database.changing() as connection:
         connection.execute(text(statement), values)
+
+
+def nonce_used(store: Store, nonce: bytes) -> bool:
+    """Whether it is in the table."""
+    with store.database.reading() as connection:
+        query = text("SELECT 1 FROM nonces WHERE digest = :digest")
+        values = {"digest": hashlib.sha256(nonce).digest()}
+        return connection.execute(query, values).one_or_none() is not None
 
 
 def drop_guard(store: Store, table: str, name: str) -> None:

@@ -104,9 +104,13 @@ def _run(
     metrics: Metrics,
 ) -> None:
     store = Store.open(options.database, master, False, previous)
+
+    def machine_wait(fingerprint: str) -> float:
+        return limiter.take("machine", fingerprint, options.web.machine)
+
     web = Web(
         store,
-        Service(store, options.service),
+        Service(store, options.service, machine_wait),
         Accounts(store.database, store.keys),
         options.web,
         limiter,

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from pykexec.server import quotas
 from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
 from pykexec.server.store import findings, machines, tables
 from pykexec.server.store.database import Writing
@@ -25,7 +27,6 @@ _COLUMNS = (
 _NONCES = tables.nonces
 _RELEASES = tables.releases
 # Asked with every attestation.
-_BY_DIGEST = select(_NONCES.c.digest).where(_NONCES.c.digest == bindparam("digest"))
 _BY_BOOT = select(_RELEASES.c.machine_id).where(
     *(column == bindparam(column.name) for column in _RELEASES.primary_key)
 )
@@ -56,22 +57,18 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
     keep = get_settings(tx).keep_evidence
     _insert(tx, _NONCES, [_nonce_row(item) for item in taken if item.nonce is not None])
     _insert(tx, _RELEASES, [_release_row(item) for item in taken if item.released])
-    _insert(tx, _TABLE, [_row(item, keep) for item in taken])
-    proved = [item for item in taken if item.machine_id is not None]
-    if proved:
-        rows = [_machine_row(item, known.newest[item.machine_id]) for item in proved]
-        tx.connection.execute(_UPDATE_MACHINE, rows)
-    for item in proved:
+    waiting, others = known.by_state(taken)
+    if waiting:
+        # Of who waits for approval, which anybody may, the last one is kept, and none audited.
+        tx.connection.execute(delete(_TABLE).where(_TABLE.c.machine_id.in_(waiting)))
+    _insert(tx, _TABLE, [_row(item, keep) for item in (*waiting.values(), *others)])
+    rows = [_machine_row(item, known.newest[item.machine_id]) for item in taken]
+    tx.connection.execute(_UPDATE_MACHINE, rows)
+    for item in others:
         tx.chain.append(
             tx.now, "server", _action(item), machines.subject(item.fingerprint), _detail(item)
         )
     return errors
-
-
-def nonce_used(view: View, nonce: bytes) -> bool:
-    """Whether it is in the table."""
-    found = view.connection.execute(_BY_DIGEST, {"digest": _digest(nonce)})
-    return found.one_or_none() is not None
 
 
 def take_reply(tx: Writing, nonce: bytes, request: bytes, fingerprint: str) -> bytes | None:
@@ -144,21 +141,51 @@ def forget(connection: Connection, before: datetime) -> int:
     return connection.execute(delete(_TABLE).where(_TABLE.c.time < before)).rowcount
 
 
+def crowded(connection: Connection) -> list[tuple[int, int, int]]:
+    """Machines with more attestations, or more evidence, than are kept, by number: up to which ids
+    attestations, and evidence, are to go.
+    """
+    has = _TABLE.c.evidence.is_not(None)
+    groups = select(_TABLE.c.machine_id).group_by(_TABLE.c.machine_id)
+    many = groups.having(func.count() > quotas.ATTESTATIONS_KEPT)
+    much = groups.where(has).having(func.count() > quotas.EVIDENCE_KEPT)
+    found = []
+    for machine_id in connection.execute(many.union(much)).scalars():
+        newest = select(_TABLE.c.id).where(_TABLE.c.machine_id == machine_id)
+        newest = newest.order_by(_TABLE.c.id.desc()).limit(1)
+        last, last_evidence = (
+            connection.execute(query).scalar_one_or_none() or 0
+            for query in (
+                newest.offset(quotas.ATTESTATIONS_KEPT),
+                newest.where(has).offset(quotas.EVIDENCE_KEPT),
+            )
+        )
+        found.append((machine_id, last, last_evidence))
+    return found
+
+
+def thin_out(connection: Connection, machine_id: int, last: int, last_evidence: int) -> int:
+    """Forget attestations up to one, and evidence up to one; how many of the former."""
+    mine = _TABLE.c.machine_id == machine_id
+    connection.execute(
+        update(_TABLE).where(mine, _TABLE.c.id <= last_evidence).values(evidence=None)
+    )
+    return connection.execute(delete(_TABLE).where(mine, _TABLE.c.id <= last)).rowcount
+
+
 class _Known:
     """What the database and the records before have used up."""
 
     def __init__(self, tx: Writing, records: Sequence[AttestationRecord]) -> None:
         digests = [_digest(item.nonce) for item in records if item.nonce is not None]
         self._nonces = set(_column(tx, _NONCES.c.digest, _NONCES.c.digest, digests))
-        ids = {item.machine_id for item in records if item.machine_id is not None}
+        ids = {item.machine_id for item in records}
         table = tables.machines
         query = select(*_MACHINE_COLUMNS).where(table.c.id.in_(ids))
-        rows: list[Row[Any]] = list(tx.connection.execute(query)) if ids else []
+        rows: list[Row[Any]] = list(tx.connection.execute(query))
         self._machines = {row.id: row for row in rows}
         # By machine the latest that it has shown, whatever came last.
-        self.newest: dict[int | None, Counters | None] = {
-            row.id: machines.counters(row) for row in rows
-        }
+        self.newest: dict[int, Counters | None] = {row.id: machines.counters(row) for row in rows}
         self._boots: set[_Boot] = set()
         self._secrets: set[tuple[int, int]] = set()
         if releasing := [item for item in records if item.released]:
@@ -184,28 +211,42 @@ class _Known:
         if digest in self._nonces:
             return Replayed("the nonce was used before")
         machine = self._machines.get(item.machine_id)
-        if item.machine_id is not None and machine is None:
+        if machine is None:
             return NotFound(f"there is no machine {item.machine_id}")
-        if machine is not None and machine.fingerprint != item.fingerprint:
+        if machine.fingerprint != item.fingerprint:
             return NotFound(f"machine {item.machine_id} is not {item.fingerprint}")
         if item.released:
             if (error := self._release(item, machine)) is not None:
                 return error
-            assert item.machine_id is not None and item.counters is not None
+            assert item.counters is not None
             self._boots.add(
                 (item.machine_id, item.counters.reset_count, item.counters.restart_count)
             )
         if digest is not None:
             self._nonces.add(digest)
-        if item.machine_id is not None and item.counters is not None:
+        if item.counters is not None:
             last = self.newest[item.machine_id]
             if last is None or item.counters.age > last.age:
                 self.newest[item.machine_id] = item.counters
         return None
 
+    def by_state(
+        self, taken: Sequence[AttestationRecord]
+    ) -> tuple[dict[int, AttestationRecord], list[AttestationRecord]]:
+        """The last of each machine that waits for approval, and all of the others'."""
+        waiting: dict[int, AttestationRecord] = {}
+        others = []
+        for item in taken:
+            if self._machines[item.machine_id].state == "pending":
+                large = len(item.evidence or b"") > quotas.EVIDENCE_WAITING_MAX
+                waiting[item.machine_id] = replace(item, evidence=None) if large else item
+            else:
+                others.append(item)
+        return waiting, others
+
     def _release(self, item: AttestationRecord, machine: Any) -> StoreError | None:
-        if machine is None or item.counters is None or not item.accepted or item.nonce is None:
-            return NotReleasable("a release needs a machine, a nonce, its boot and a good verdict")
+        if item.counters is None or not item.accepted or item.nonce is None:
+            return NotReleasable("a release needs a nonce, its boot and a good verdict")
         if machine.state != "enrolled":
             return NotReleasable(f"machine {item.fingerprint} is {machine.state}")
         if any((secret.id, machine.id) not in self._secrets for secret in item.released):
@@ -283,9 +324,7 @@ def _counters(found: Counters | None) -> dict[str, object]:
 
 
 def _row(item: AttestationRecord, keep: str) -> dict[str, object]:
-    kept = item.machine_id is not None and (
-        keep == "always" or (keep == "refused" and not item.accepted)
-    )
+    kept = keep == "always" or (keep == "refused" and not item.accepted)
     return {
         "time": item.time,
         "fingerprint": item.fingerprint,

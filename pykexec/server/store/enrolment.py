@@ -28,6 +28,7 @@ from pykexec.server.store.view import View
 from pykexec.verify.ek import VerifiedEk
 from pykexec.verify.unreadable import UNREADABLE
 
+DAYS_MAX = 36_500
 _SERVER = "server"
 _SHA256 = frozenset("0123456789abcdef")
 
@@ -47,6 +48,8 @@ def set_settings(tx: Writing, settings: Settings, actor: str) -> None:
         raise UsageError(f"keep_evidence must be one of {', '.join(EVIDENCE_KEPT)}")
     if settings.pending_max < 0:
         raise UsageError("pending_max must not be negative")
+    if not 0 <= settings.keep_days <= DAYS_MAX:
+        raise UsageError(f"keep_days must be from 0 to {DAYS_MAX}")
     machines.check_policy(tx, settings.default_policy)
     value = asdict(settings)
     tx.connection.execute(delete(tables.settings))

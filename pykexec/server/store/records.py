@@ -115,7 +115,8 @@ class Settings:
 
     certificate: those with a trusted EK certificate are enrolled at once; hashes: those on the
     list of EK hashes are; first_use: all others become pending, at most pending_max at a time.
-    default_policy is given to those for whom nothing else is said. keep_evidence is one of
+    default_policy is given to those for whom nothing else is said. keep_days is how long
+    attestations are kept, 0 for ever as far as quotas go. keep_evidence is one of
     EVIDENCE_KEPT: of which attestations of known machines the evidence is kept.
     """
 
@@ -125,6 +126,7 @@ class Settings:
     default_policy: str | None = None
     pending_max: int = 1000
     keep_evidence: str = "refused"
+    keep_days: int = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,8 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class AttestationRecord:
-    """A decision that is about to be told to the machine.
-
-    machine_id is None unless the machine is known and has proved to be itself (its credential was
-    opened): what strangers send is neither counted as its last attestation nor audited.
+    """A decision that is about to be told to a machine that is known and has proved to be itself
+    (its credential was opened): nothing is kept of strangers.
 
     nonce is used up by the record, unless it is None; nonce_expires is when its challenge ends.
     released are the secrets that the machine is given: with any of them the boot in counters is
@@ -156,7 +156,7 @@ class AttestationRecord:
 
     time: datetime
     fingerprint: str
-    machine_id: int | None
+    machine_id: int
     accepted: bool
     findings: tuple[Finding, ...]
     policy: tuple[str, int] | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pykexec.server.keys.envelope import Keyring
@@ -306,10 +306,6 @@ class Store:
         """It counts no more; its name is free again."""
         return self._write(tokens.revoke, name, actor)
 
-    def nonce_used(self, nonce: bytes) -> bool:
-        """Whether record_attestation() would say Replayed, before any work is spent on it."""
-        return self._read(attestations.nonce_used, nonce)
-
     def take_reply(self, nonce: bytes, request: bytes, fingerprint: str) -> bytes | None:
         """The kept reply to the request with that digest: the first time it is asked for."""
         return self._write(attestations.take_reply, nonce, request, fingerprint)
@@ -377,9 +373,9 @@ class Store:
             after, lines = page
             yield from lines
 
-    def purge(self, now: datetime, keep: timedelta | None = None) -> dict[str, int]:
-        """Forget used nonces that expired, and attestations older than keep; how many of each."""
-        return upkeep.purge(self.database, self.keys, now, keep)
+    def purge(self, now: datetime) -> dict[str, int]:
+        """Forget used nonces that expired, and attestations that are too old or too many."""
+        return upkeep.purge(self.database, self.keys, now)
 
     def health(self) -> Health:
         """Whether database and master key work; never raises."""

@@ -200,6 +200,13 @@ attestations = Table(
     Column("evidence", LargeBinary),
     Index("attestations_by_machine", "machine_id", "id"),
     Index("attestations_by_time", "time"),
+    Index(
+        "attestations_with_evidence",
+        "machine_id",
+        "id",
+        sqlite_where=text("evidence IS NOT NULL"),
+        postgresql_where=text("evidence IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

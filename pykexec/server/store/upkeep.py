@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import secrets
-import time
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from sqlalchemy import Connection, insert, text
 
@@ -16,26 +16,35 @@ from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import attestations, audit, tables
 from pykexec.server.store.database import Database
+from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Health
 from pykexec.server.store.view import Reading
 
 
-def purge(database: Database, keys: Keys, now: datetime, keep: timedelta | None) -> dict[str, int]:
-    """Used nonces that expired, attestations older than keep."""
+def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
+    """Used nonces that expired, attestations that are older than the settings say, and those of
+    machines that have more than their share.
+    """
     with database.changing() as connection:
-        counts = {"nonces": attestations.forget_nonces(connection, now)}
-    if keep is not None:
-        with database.writing(keys) as tx:
-            counts["attestations"] = attestations.forget(tx.connection, now - keep)
-            if count := counts["attestations"]:
-                tx.chain.append(tx.now, "server", "purge", "attestations", {"count": count})
+        counts = {"nonces": attestations.forget_nonces(connection, time)}
+    keep_days = database.read(lambda found: get_settings(Reading(found, keys))).keep_days
+    crowded = database.read(attestations.crowded)
+    with database.writing(keys) as tx:
+        count = 0
+        if keep_days:
+            count += attestations.forget(tx.connection, time - timedelta(days=keep_days))
+        for machine_id, last, last_evidence in crowded:
+            count += attestations.thin_out(tx.connection, machine_id, last, last_evidence)
+        counts["attestations"] = count
+        if count:
+            tx.chain.append(tx.now, "server", "purge", "attestations", {"count": count})
     return counts
 
 
 def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> Health:
     """Whether database (by writing to it), audit chain, clock and master key can be used."""
     faults = []
-    start = time.monotonic()
+    start = monotonic()
     try:
         database.read(lambda connection: audit.check_head(Reading(connection, keys)))
         with database.changing() as connection:
@@ -47,7 +56,7 @@ def health(database: Database, keyring: Keyring, keys: Keys, revision: str) -> H
             faults.append(f"this server's clock and the database's are {apart_s:.0f} s apart")
     except StoreError as error:
         faults.append(str(error))
-    latency_ms = (time.monotonic() - start) * 1000
+    latency_ms = (monotonic() - start) * 1000
     try:
         keyring.master.check()
     except StoreError as error:

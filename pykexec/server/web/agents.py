@@ -19,7 +19,7 @@ from pykexec.server.errors import StoreError
 from pykexec.server.service import Refused, Steps, advance
 from pykexec.server.store.records import AttestationRecord
 from pykexec.server.web.bodies import Look
-from pykexec.server.web.problems import Problem
+from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
 
 CHALLENGE_MAX = 128 << 10
@@ -77,6 +77,9 @@ async def _post(
         except ProtocolError as error:
             raise Problem(400, str(error)) from None
         except Refused as error:
+            if error.retry_after_s:
+                web.metrics.count("pykexec_limited_total", limit="machine")
+                raise too_many(error.retry_after_s) from None
             raise Problem(error.status, str(error)) from None
     return Response(answer, 200, headers, media_type="application/json")
 

@@ -126,6 +126,7 @@ SETTINGS = Record(
         "default_policy": Nullable(NAME),
         "pending_max": Integer(0, 1_000_000),
         "keep_evidence": Text(16, choices=("never", "refused", "always")),
+        "keep_days": Integer(0, 36_500),
     }
 )
 EK_HASH = Record({"sha256": SHA256}, {"name": TITLE, "tags": TAGS, "policy": Nullable(NAME)})
@@ -259,6 +260,7 @@ def settings_json(settings: Settings) -> dict[str, object]:
         "default_policy": settings.default_policy,
         "pending_max": settings.pending_max,
         "keep_evidence": settings.keep_evidence,
+        "keep_days": settings.keep_days,
     }
 
 

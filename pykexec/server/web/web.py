@@ -25,6 +25,7 @@ T = TypeVar("T")
 _OPERATORS = 4  # threads
 _AGENTS, _API = Rate(10, 60), Rate(20, 100)
 _FAILURES = _ACCOUNT = Rate(0.1, 10)
+_MACHINE = Rate(0.2, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,15 @@ class WebOptions:
     """Limits per peer, and who is believed about peers.
 
     Rates: agents count challenges and attestations, api the admin API and the pages, failures
-    wrong tokens and passwords, account the logins to one account.
+    wrong tokens and passwords, account the logins to one account, machine the attestations of one
+    machine, from wherever: each leaves rows behind.
     """
 
     agents: Rate = _AGENTS
     api: Rate = _API
     failures: Rate = _FAILURES
     account: Rate = _ACCOUNT
+    machine: Rate = _MACHINE
     proxies: tuple[Network, ...] = ()
     threads: int = 2
     body_patience_s: float = quotas.BODY_PATIENCE_S

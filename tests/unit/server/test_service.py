@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.attest.decode import parse_attest_reply
 from pykexec.attest.fields import ProtocolError, base64url
 from pykexec.attest.protocol import AttestReply, Challenge, Evidence
+from pykexec.server import quotas
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.service import Refused, Service
 from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
 from tests.support import attest_ca, attest_tpm
-from tests.support.attest_machine import Machine
+from tests.support.attest_machine import Machine, Measured
 from tests.support.attest_tpm import Attest
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -203,6 +205,50 @@ def test_nobody_is_enrolled_where_no_way_is_open(world: World) -> None:
     world.store.set_settings(Settings(certificate=False, hashes=False), OPERATOR)
     assert "machine.unknown" in codes(world.attest())
     assert world.store.machine(world.machine.fingerprint) is None
+
+
+def test_nothing_is_kept_of_strangers(world: World) -> None:
+    world.store.set_settings(Settings(certificate=False, hashes=False), OPERATOR)
+    before = world.store.verify_audit()
+    for _ in range(3):
+        assert "machine.unknown" in codes(world.attest())
+    assert (world.store.attestations(), world.store.verify_audit()) == ((), before)
+
+
+def test_a_verdict_has_a_size_whatever_the_log_has(world: World) -> None:
+    """The client takes so many findings, and the database is no place for a stranger's text."""
+    world.known()
+    hostile = b"".join(
+        Measured(number % 8, 0x7FFFFFFF, b"\xff" * 2000, b"other").encode(("sha256",))
+        for number in range(1000)
+    )
+    request = world.machine.attest_request(
+        world.challenge(), spoil=lambda found: replace(found, event_log=found.event_log + hostile)
+    )
+    reply = world.service.attest(request, PEER, NOW)
+    assert not reply.verdict.accepted and reply.release is None
+    assert len(reply.verdict.findings) <= quotas.FINDINGS_MAX
+    assert len(reply.encode()) < 1.5 * quotas.FINDINGS_MAX * quotas.FINDING_MAX
+    assert parse_attest_reply(reply.encode()) == reply
+
+
+def test_a_machine_that_asks_too_often_has_to_wait(world: World) -> None:
+    world.known()
+    asked: list[str] = []
+
+    def wait_s(fingerprint: str) -> float:
+        asked.append(fingerprint)
+        return 7.0
+
+    service = Service(world.store, wait_s=wait_s)
+    request = world.machine.attest_request(world.challenge())
+    nobody = service.attest(replace(request, proof=bytes(32)), PEER, NOW)
+    assert (codes(nobody), asked) == (["challenge.proof"], [])
+    with pytest.raises(Refused, match="too often") as caught:
+        service.attest(request, PEER, NOW)
+    assert (caught.value.status, caught.value.retry_after_s) == (429, 7.0)
+    assert asked == [world.machine.fingerprint]
+    assert world.service.attest(request, PEER, NOW).release, "nothing was used up"
 
 
 def test_a_certificate_of_nobody_enrols_nobody(world: World) -> None:

@@ -13,6 +13,7 @@ from threading import Event
 import pytest
 
 from pykexec.attest.verdict import Finding
+from pykexec.server import quotas
 from pykexec.server.errors import (
     AlreadyReleased,
     Conflict,
@@ -30,14 +31,16 @@ from tests.support.store_samples import (
     MASTER,
     NOW,
     OPERATOR,
+    candidate,
     enrolled,
     next_boot,
+    nonce_used,
     record,
     tamper,
     with_secret,
 )
 
-TEMPLATE = AttestationRecord(NOW, "", None, True, (), None, "", None, None, None, None)
+TEMPLATE = AttestationRecord(NOW, "", 1, True, (), None, "", None, None, None, None)
 HOSTILE = Finding("log.text", "\0 \ud800 \U0001f600 ' -- \x1b[2J", refuses=False)
 
 
@@ -59,9 +62,9 @@ def test_an_attestation_is_recorded_with_all_of_it(store: Store) -> None:
 
 def test_a_nonce_is_used_once(store: Store) -> None:
     machine = enrolled(store)
-    assert not store.nonce_used(b"nonce")
+    assert not nonce_used(store, b"nonce")
     store.record_attestation(record(machine, b"nonce"))
-    assert store.nonce_used(b"nonce")
+    assert nonce_used(store, b"nonce")
     with pytest.raises(Replayed):
         store.record_attestation(record(machine, b"nonce"))
     assert len(store.attestations()) == 1
@@ -73,7 +76,7 @@ def test_a_boot_is_given_secrets_once(store: Store) -> None:
     store.record_attestation(record(machine, b"1", secret))
     with pytest.raises(AlreadyReleased):
         store.record_attestation(record(machine, b"2", secret))
-    assert not store.nonce_used(b"2"), "nothing was recorded"
+    assert not nonce_used(store, b"2"), "nothing was recorded"
     store.record_attestation(record(machine, b"2"))
     store.record_attestation(record(machine, b"3", secret, boot=replace(BOOT, restart_count=1)))
     store.record_attestation(record(machine, b"4", secret, boot=next_boot(BOOT)))
@@ -107,9 +110,7 @@ def test_a_secret_of_another_machine_is_not_released(store: Store) -> None:
         store.record_attestation(record(machine, b"1", with_secret(store, other)))
 
 
-@pytest.mark.parametrize(
-    "without", [{"nonce": None}, {"counters": None}, {"accepted": False}, {"machine_id": None}]
-)
+@pytest.mark.parametrize("without", [{"nonce": None}, {"counters": None}, {"accepted": False}])
 def test_a_release_needs_all_that_makes_it_single(store: Store, without: dict[str, object]) -> None:
     machine = enrolled(store)
     given = record(machine, b"1", with_secret(store, machine))
@@ -125,14 +126,33 @@ def test_a_record_names_one_machine(store: Store) -> None:
         store.record_attestation(replace(record(first, b"1"), machine_id=99))
 
 
-def test_strangers_are_recorded_but_change_no_machine(store: Store) -> None:
-    machine = enrolled(store)
+def test_of_who_waits_for_approval_the_last_is_kept_and_nothing_audited(store: Store) -> None:
+    store.set_settings(Settings(first_use=True), OPERATOR)
+    machine, other = store.enrol(candidate(1)), store.enrol(candidate(2))
     before = store.verify_audit().entries
-    stranger = replace(record(machine, b"1"), machine_id=None, accepted=False, evidence=b"e")
-    store.record_attestation(stranger)
-    assert store.machine_by_id(machine.id) == machine
+    for number in range(3):
+        for one in (machine, other):
+            nonce = b"%d %d" % (one.id, number)
+            store.record_attestation(replace(record(one, nonce), accepted=False, evidence=b"e"))
+    assert [item.machine_id for item in store.attestations()] == [other.id, machine.id]
     assert store.verify_audit().entries == before
-    assert not store.attestations()[0].has_evidence
+    large = bytes(quotas.EVIDENCE_WAITING_MAX + 1)
+    store.record_attestation(replace(record(machine, b"x"), accepted=False, evidence=large))
+    assert [item.has_evidence for item in store.attestations()] == [False, True]
+
+
+def test_one_machine_has_its_share_of_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "ATTESTATIONS_KEPT", 4)
+    monkeypatch.setattr(quotas, "EVIDENCE_KEPT", 2)
+    busy, quiet = enrolled(store, 1), enrolled(store, 2)
+    for number in range(7):
+        given = replace(record(busy, b"%d" % number), accepted=False, evidence=b"e")
+        store.record_attestation(given)
+    store.record_attestation(replace(record(quiet, b"x"), accepted=False, evidence=b"e"))
+    assert store.purge(NOW)["attestations"] == 3
+    found = store.attestations(machine_id=busy.id)
+    assert [item.has_evidence for item in found] == [True, True, False, False]
+    assert store.attestations(machine_id=quiet.id)[0].has_evidence
 
 
 @pytest.mark.parametrize("boot", [replace(BOOT, clock_ms=2**64 - 1), None])
@@ -178,9 +198,11 @@ def test_what_is_over_is_forgotten_and_nothing_else(store: Store) -> None:
     old = replace(record(machine, b"1", secret), time=NOW - 2 * day, nonce_expires=NOW - day)
     store.record_attestation(old)
     store.record_attestation(record(machine, b"2"))
-    assert store.purge(NOW) == {"nonces": 1}
-    assert store.purge(NOW, keep=day) == {"nonces": 0, "attestations": 1}
-    assert (store.nonce_used(b"1"), store.nonce_used(b"2")) == (False, True)
+    store.set_settings(Settings(keep_days=0), OPERATOR)
+    assert store.purge(NOW) == {"nonces": 1, "attestations": 0}
+    store.set_settings(Settings(keep_days=1), OPERATOR)
+    assert store.purge(NOW) == {"nonces": 0, "attestations": 1}
+    assert (nonce_used(store, b"1"), nonce_used(store, b"2")) == (False, True)
     assert store.released(machine.id, BOOT), "a boot never comes back"
     assert [item.id for item in store.attestations()] == [2]
 

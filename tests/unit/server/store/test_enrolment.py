@@ -139,7 +139,7 @@ def test_settings_come_back_and_are_sealed(store: Store, store_url: str) -> None
         other.settings()
 
 
-@pytest.mark.parametrize("bad", [{"keep_evidence": "all"}, {"pending_max": -1}])
+@pytest.mark.parametrize("bad", [{"keep_evidence": "all"}, {"pending_max": -1}, {"keep_days": -1}])
 def test_settings_that_mean_nothing_are_refused(store: Store, bad: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         store.set_settings(replace(Settings(), **bad), OPERATOR)  # type: ignore[arg-type]

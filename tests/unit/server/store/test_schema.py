@@ -24,6 +24,7 @@ from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 assert account_tables.operators.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 NEWER_THAN_0001 = (
+    "DROP INDEX attestations_with_evidence",
     "ALTER TABLE nonces DROP COLUMN reply",
     "ALTER TABLE nonces DROP COLUMN request",
     "DROP TABLE sessions",
