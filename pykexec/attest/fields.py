@@ -11,6 +11,7 @@ import re
 from pykexec.errors import FormatError
 
 _DEPTH_MAX = 16
+_VALUES_MAX = 200_000
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -52,6 +53,9 @@ def parse_object(data: bytes, what: str, size_max: int) -> Fields:
     """The JSON object that data is: UTF-8, no key twice, no NaN, no float, not too deep."""
     if len(data) > size_max:
         raise ProtocolError(f"{what}: {len(data)} bytes, at most {size_max} are taken")
+    # A value takes two bytes to write and a hundred to keep. Commas in texts count, too.
+    if len(data) > _VALUES_MAX and sum(map(data.count, (b",", b"[", b"{"))) > _VALUES_MAX:
+        raise ProtocolError(f"{what}: more than {_VALUES_MAX} values")
     try:
         value = json.loads(
             data.decode(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import selectors
 import subprocess
 import sys
@@ -42,7 +43,7 @@ class Answer:
 
 
 class _Worker:
-    """One process for all expressions of this one; it is replaced when it ends."""
+    """A process for expressions, which is replaced when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -123,14 +124,26 @@ def _decode(line: bytes) -> Answer:
     return Answer(value if isinstance(value, bool) else None, str(fault))
 
 
-_worker = _Worker()
+# A machine whose evidence takes long must not stop all others. The last one is asked first, so a
+# second process is started only when it is needed.
+_workers: queue.LifoQueue[_Worker] = queue.LifoQueue()
+for _ in range(2):
+    _workers.put(_Worker())
+
+
+def _ask(expressions: Sequence[str], variables: str) -> list[Answer]:
+    worker = _workers.get()
+    try:
+        return worker.ask(expressions, variables)
+    finally:
+        _workers.put(worker)
 
 
 def compile_fault(expressions: Sequence[str]) -> list[str]:
     """For each expression "" if it is CEL, else why it is not."""
     if not expressions:
         return []
-    return [answer.fault for answer in _worker.ask(expressions, "null")]
+    return [answer.fault for answer in _ask(expressions, "null")]
 
 
 def evaluate(policy: Policy, claims: Claims, context: Context) -> list[Answer]:
@@ -141,7 +154,7 @@ def evaluate(policy: Policy, claims: Claims, context: Context) -> list[Answer]:
     if len(variables) > VARIABLES_MAX:
         fault = f"not evaluated: {len(variables)} bytes of evidence, {VARIABLES_MAX} are taken"
         return [Answer(None, fault)] * len(policy.rules)
-    return _worker.ask([rule.expression for rule in policy.rules], variables)
+    return _ask([rule.expression for rule in policy.rules], variables)
 
 
 def describe_context(policy: Policy, context: Context) -> dict[str, object]:

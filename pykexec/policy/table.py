@@ -15,6 +15,14 @@ from pykexec.policy.model import (
     PolicyError,
 )
 
+_PARTS_MAX = 16
+_TABLES_MAX = 4096
+# The parser's memory grows with the square of a key's parts, and with every table. What looks like
+# a key of more parts is refused wherever it stands, in a string too: to know what is one takes the
+# parser itself. A quoted part that is longer makes up for it by taking more of the document.
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.){0,256}+"|'[^'\n]{0,256}+')"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_PARTS_MAX},}}")
+_TABLE = re.compile(r"^[ \t]*+\[", re.MULTILINE)
 _HEX = re.compile(r"[0-9a-f]+")
 _HEX_SIZES = {"sha256": 64, "sha384": 96}
 
@@ -24,7 +32,13 @@ def parse_toml(data: bytes, source: str) -> Table:
     if len(data) > POLICY_MAX:
         raise PolicyError(f"{source}: {len(data)} bytes, at most {POLICY_MAX} are taken")
     try:
-        return Table(source, "", tomllib.loads(data.decode()))
+        text = data.decode()
+        if found := _LONG_KEY.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            raise PolicyError(f"{source}: line {line}: a key of more than {_PARTS_MAX} parts")
+        if len(_TABLE.findall(text)) > _TABLES_MAX:
+            raise PolicyError(f"{source}: more than {_TABLES_MAX} tables")
+        return Table(source, "", tomllib.loads(text))
     except RecursionError:
         raise PolicyError(f"{source}: not TOML: nested too deeply") from None
     except (UnicodeDecodeError, ValueError) as error:

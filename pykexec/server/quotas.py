@@ -35,8 +35,6 @@ BODY_RATE = 4 << 10
 """Bytes a second that a body must bring in the long run, BODY_PATIENCE_S aside."""
 BODY_PATIENCE_S = 20.0
 """For a body of any size, before BODY_RATE counts."""
-JSON_VALUES_MAX = 200_000
-"""Values of one JSON document: each takes some 60 bytes of memory, whatever it takes to write."""
 
 # The database.
 WRITERS, VIEWS, READERS = 4, 4, 8

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -274,6 +274,10 @@ class _Attestation:
                 tags=tuple(machine.tags),
                 labels=machine.tags,
             )
+            if policy.rules and (machine.state != "enrolled" or not verified.verdict.accepted):
+                # They take time, which nobody has for who is refused anyway.
+                policy = replace(policy, rules=())
+                yield Finding("policy.rules", "the rules were not looked at", refuses=False)
             yield from appraise(verified.claims, policy, context)
         counters = verified.counters
         # Most boots attest once, and need not be looked for.

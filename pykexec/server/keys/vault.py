@@ -15,6 +15,7 @@ import requests
 from hvac.exceptions import VaultError
 
 from pykexec.server.errors import MasterKeyError
+from pykexec.server.keys.masterkey import take_from_environment
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ def open_vault_key(path: str) -> VaultMasterKey:
         # A redirect would take the token along to wherever it points.
         allow_redirects=False,
     )
-    # Child processes must not inherit it; the client has its copy.
-    os.environ.pop("VAULT_TOKEN", None)
+    # The client has its copy.
+    take_from_environment("VAULT_TOKEN")
     key = VaultMasterKey(client, mount, name)
     key.check()
     return key

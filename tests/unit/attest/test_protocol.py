@@ -9,7 +9,7 @@ import json
 import pytest
 
 from pykexec.attest import decode, protocol
-from pykexec.attest.fields import ProtocolError, base64url, from_base64url
+from pykexec.attest.fields import ProtocolError, base64url, from_base64url, parse_object
 from pykexec.attest.verdict import Finding, Verdict
 
 IDENTITY = protocol.Identity(b"ek", (b"certificate", b"issuer"), b"ak")
@@ -124,3 +124,13 @@ def test_proof_and_release_use_different_keys_and_the_whole_quote() -> None:
     assert proof != protocol.proof_of(b"c" * 32, b"n" * 32, b"statemenu", b"quote")
     assert proof != protocol.proof_of(b"d" * 32, b"n" * 32, b"statement", b"quote")
     assert protocol.release_key(b"c" * 32, b"n" * 32) != proof
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b"1,"])
+def test_a_document_of_many_values_is_refused_before_it_is_parsed(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("json.loads", lambda *_, **__: pytest.fail("it was parsed"))
+    data = b'{"a":[' + piece * 200_001 + b"1]}"
+    with pytest.raises(ProtocolError, match="more than 200000 values"):
+        parse_object(data, "message", 8 << 20)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 
@@ -178,3 +179,43 @@ def test_an_update_allows_values_besides() -> None:
         "policy.firmware.version",
         "policy.pcr.0",
     ]
+
+
+LONG = {
+    "bare": "a." * 4000 + "a = 1",
+    "quoted": '"\\"".' * 4000 + "a = 1",
+    "spaced": "'a b' . " * 40 + "a = 1",
+    "of a table": "[" + "a." * 17 + "a]",
+    "in a value": "a = {" + "b." * 40 + "c = 1}",
+    "behind a text": 'a = ["""\nx""", {' + "b." * 40 + 'c = 1}, "]"]',
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_a_key_that_would_cost_memory_is_refused_before_it_is_parsed(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("it was parsed"))
+    with pytest.raises(PolicyError, match=r"line \d: a key of more than 16 parts"):
+        parse_policy(LONG[what].encode(), "p")
+
+
+def test_more_tables_than_any_policy_has_are_refused() -> None:
+    with pytest.raises(PolicyError, match="more than 4096 tables"):
+        parse_policy(b"[[a]]\n" * 4097, "p")
+
+
+def test_no_policy_costs_much_memory() -> None:
+    headers = "\n".join(f"[{number:x}{'.a' * 15}]" for number in range(4096))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PolicyError, match=r"unknown key|missing"):
+            parse_policy(headers.encode(), "p")
+        assert tracemalloc.get_traced_memory()[1] < 96 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_dots_in_texts_are_no_keys() -> None:
+    text = 'version = 1\nname = "a"\nallow_any_image = true\ndescription = "1.3.6.1.4.1.311.10"'
+    assert parse_policy(text.encode(), "p").description == "1.3.6.1.4.1.311.10"

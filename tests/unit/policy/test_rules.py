@@ -135,7 +135,7 @@ def test_rules_see_nothing_of_the_server() -> None:
     from pykexec.policy import rules
 
     assert answers("true") == []
-    process = rules._worker._process
+    process = rules._workers.queue[-1]._process
     assert process is not None
     with open(f"/proc/{process.pid}/environ", "rb") as file:
         assert file.read() == b""

@@ -13,14 +13,14 @@ import pytest
 
 from pykexec.attest.decode import parse_attest_reply
 from pykexec.attest.fields import ProtocolError, base64url
-from pykexec.attest.protocol import AttestReply, Challenge, Evidence
+from pykexec.attest.protocol import FINDINGS_MAX, AttestReply, Challenge, Evidence
 from pykexec.server import quotas
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.service import Refused, Service
 from pykexec.server.store.records import EkHash, Settings
 from pykexec.server.store.store import Store
 from tests.support import attest_ca, attest_tpm
-from tests.support.attest_machine import Machine, Measured
+from tests.support.attest_machine import Machine
 from tests.support.attest_tpm import Attest
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -218,16 +218,12 @@ def test_nothing_is_kept_of_strangers(world: World) -> None:
 def test_a_verdict_has_a_size_whatever_the_log_has(world: World) -> None:
     """The client takes so many findings, and the database is no place for a stranger's text."""
     world.known()
-    hostile = b"".join(
-        Measured(number % 8, 0x7FFFFFFF, b"\xff" * 2000, b"other").encode(("sha256",))
-        for number in range(1000)
-    )
-    request = world.machine.attest_request(
-        world.challenge(), spoil=lambda found: replace(found, event_log=found.event_log + hostile)
-    )
-    reply = world.service.attest(request, PEER, NOW)
+    separator = 4
+    for number in range(5 * FINDINGS_MAX):
+        world.machine.extend(0, separator, b"no separator %d" % number)
+    reply = world.attest()
     assert not reply.verdict.accepted and reply.release is None
-    assert len(reply.verdict.findings) <= quotas.FINDINGS_MAX
+    assert len(reply.verdict.findings) == quotas.FINDINGS_MAX
     assert len(reply.encode()) < 1.5 * quotas.FINDINGS_MAX * quotas.FINDING_MAX
     assert parse_attest_reply(reply.encode()) == reply
 
@@ -417,3 +413,20 @@ def test_counters_signed_by_a_key_that_signs_anything_count_for_nothing(world: W
     request = world.machine.attest_request(world.challenge(), change=future)
     assert "ak.attributes" in codes(world.service.attest(request, PEER, NOW))
     assert world.store.attestations(number)[0].counters is None
+
+
+RULED = ANY_IMAGE + '[[rules]]\nname = "r"\nexpression = "evidence.bank == \'sha384\'"\n'
+
+
+def ruled(reply: AttestReply) -> list[str]:
+    return [found.code for found in reply.verdict.findings if "rule" in found.code]
+
+
+def test_rules_are_for_machines_that_are_enrolled_and_genuine(world: World) -> None:
+    number = world.known()
+    world.store.put_policy("any", RULED, OPERATOR)
+    assert ruled(world.attest()) == ["policy.rule.r"]
+    request = world.machine.attest_request(world.challenge(), spoil=SPOILT_QUOTES["signature"])
+    assert ruled(world.service.attest(request, PEER, NOW)) == ["policy.rules"]
+    world.store.refuse(number, OPERATOR)
+    assert ruled(world.attest()) == ["policy.rules"]

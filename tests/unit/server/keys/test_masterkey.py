@@ -7,6 +7,8 @@ import base64
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -240,3 +242,19 @@ def test_vault_that_is_away_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(MasterKeyError, match="Connection") as caught:
             open_master_key("vault:transit/pykexec")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_variable_is_gone_from_what_proc_shows() -> None:
+    """/proc/PID/environ is what the process was started with, whatever it has unset since."""
+    program = (
+        "from pykexec.server.keys.masterkey import take_from_environment as take\n"
+        "assert take('MASTER') == 'secret value' and take('MASTER') is None\n"
+        "print(open('/proc/self/environ').read())"
+    )
+    environment = {"FIRST": "1", "MASTER": "secret value", "MASTER_2": "MASTER=secret", "LAST": "2"}
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert "secret value" not in shown
+    for kept in ("FIRST=1", "MASTER_2=MASTER=secret", "LAST=2"):
+        assert kept in shown
