@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _INIT = "make database and first administrator (and the master key's file, if it is missing)"
 
 
+_TOKEN = "make an API token without one: for who has database and master key"
+
+
 def configure(actions: Actions) -> None:
     """Declare the actions."""
     init = _local(actions, "init", _INIT, _init)
@@ -27,6 +30,10 @@ def configure(actions: Actions) -> None:
         "--token-file", dest="new_token", type=Path, metavar="FILE",
         help="also make an API token for the administrator and write it here",
     )  # fmt: skip
+    token = _local(actions, "local-token", _TOKEN, _token)
+    token.add_argument("name", metavar="NAME")
+    token.add_argument("--role", required=True, choices=("viewer", "operator", "admin"))
+    token.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new file")
     _local(actions, "migrate", "bring the database's schema up to date", _migrate)
     rewrap = _local(actions, "rewrap", "change the master key", _rewrap)
     rewrap.add_argument("--new-key", required=True, metavar="SPEC", help="the new master key")
@@ -64,13 +71,29 @@ def _init(args: argparse.Namespace) -> int:
     with _open(args, migrate=True) as store:
         accounts = Accounts(store.database, store.keys)
         if accounts.operators():
-            raise UsageError("the database has operators already; nothing was changed")
+            raise UsageError(
+                "the database has operators already; nothing was changed (an API token: "
+                "pykexec server local-token)"
+            )
         accounts.create(args.operator, "admin", password, "init")
         print(f"operator {args.operator} can log in")
         if args.new_token:
             token, text = store.create_token(args.operator, "admin", "init")
             write_private(args.new_token, text)
             print(f"{args.new_token}: API token {token.name}, role {token.role}")
+    return 0
+
+
+def _token(args: argparse.Namespace) -> int:
+    with _open(args, migrate=False) as store:
+        token, text = store.create_token(args.name, args.role, "local")
+        try:
+            write_private(args.output, text)
+        except OSError:
+            # Nobody has it, so nobody shall wonder whose it is.
+            store.revoke_token(token.name, "local")
+            raise
+        print(f"{args.output}: API token {token.name}, role {token.role}")
     return 0
 
 

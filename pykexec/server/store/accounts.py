@@ -8,6 +8,7 @@ the store's key, so that who can write the database cannot make an operator or a
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from pykexec.errors import UsageError
 from pykexec.server.canonical import now as time_now
 from pykexec.server.canonical import to_ms
 from pykexec.server.errors import Conflict, NotFound
+from pykexec.server.store import tables
 from pykexec.server.store.account_tables import operators, sessions
 from pykexec.server.store.passwords import check_strength, hash_password, verify_password
 from pykexec.server.store.records import ROLES
@@ -32,6 +34,7 @@ IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=10)
 """And when it is so old."""
 _TOUCH = timedelta(minutes=1)
+_LOGINS_LOOKED_AT = 32
 _CSRF = b"pykexec form 1"
 
 
@@ -150,6 +153,27 @@ class Accounts:
                 {"peer": peer},
             )
         return secret
+
+    def logged_in_from(self, name: str, peer: str) -> bool:
+        """Whether one of their last logins came from there."""
+        table = tables.audit
+        query = select(table.c.detail).where(
+            table.c.subject == operator_subject(name), table.c.action == "operator.login"
+        )
+        with self._database.reading() as connection:
+            newest = query.order_by(table.c.seq.desc()).limit(_LOGINS_LOOKED_AT)
+            details = connection.execute(newest).scalars().all()
+        return any(json.loads(detail).get("peer") == peer for detail in details)
+
+    def note_failure(self, name: str, peer: str) -> None:
+        """A login that was none, into the audit trail; not a name that nobody has: people type
+        their password there.
+        """
+        with self._database.writing(self._keys) as writing:
+            known = self._row(writing.connection, name) is not None
+            subject = operator_subject(name if known else "?")
+            detail = {"peer": peer}
+            writing.chain.append(writing.now, "server", "operator.login-failed", subject, detail)
 
     def session(self, secret: str, now: datetime | None = None) -> Session | None:
         """Whose it is; None when it is not known or has ended."""

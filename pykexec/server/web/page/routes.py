@@ -118,12 +118,20 @@ def _login(web: Web) -> Callable[[Request], Awaitable[Response]]:
             ("account", name, web.options.account),
         ):
             if wait := web.limiter.take(limit, key, rate):
+                # Others must not be able to lock anybody out of where he logs in from.
+                if limit == "account" and await web.run(
+                    web.accounts.logged_in_from, name[:128], peer
+                ):
+                    continue
                 web.metrics.count("pykexec_limited_total", limit=limit)
                 raise too_many(wait)
         previous = _cookie(request, SESSION_COOKIE)
         secret = await web.run(web.accounts.login, name[:128], password[:2048], peer, previous)
         web.metrics.count("pykexec_logins_total", result="accepted" if secret else "refused")
         if secret is None:
+            # Whoever guesses on and on must not fill the audit trail either: figures count on.
+            if not web.limiter.take("audited", "logins", web.options.failures):
+                await web.run(web.accounts.note_failure, name[:128], peer)
             return _ask(request, 403, _WRONG)
         response = RedirectResponse("/machines", 303)
         _set_cookie(response, SESSION_COOKIE, secret, None)

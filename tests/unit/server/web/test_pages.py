@@ -166,6 +166,23 @@ def test_guessing_passwords_is_slowed_down_by_account(tmp_path: Path) -> None:
             server.client.peer = f"198.51.100.{last}"
             statuses.append(server.client.log_in("admin", "wrong").status)
         assert statuses == [403, 403, 429, 429]
+        # Whoever guesses from anywhere locks nobody out of where he is used to be.
+        assert server.client.log_in("admin", PASSWORD).status == 429
+        server.client.peer = "192.0.2.7"
+        assert server.client.log_in("admin", PASSWORD).status == 303
+
+
+def test_a_failed_login_is_in_the_audit_trail(tmp_path: Path) -> None:
+    with world(tmp_path, replace(UNLIMITED, failures=Rate(0.01, 3))) as server:
+        for name in ("admin", "a password by mistake"):
+            server.client.log_in(name, "wrong")
+        found = server.store.audit_entries(action="operator.login-failed")
+        assert [entry.subject for entry in found] == ["operator:?", "operator:admin"]
+        assert found[0].detail == {"peer": "192.0.2.7"}
+        for last in range(5):
+            server.client.peer = f"198.51.100.{last}"
+            server.client.log_in("admin", "wrong")
+        assert len(server.store.audit_entries(action="operator.login-failed")) == 3
 
 
 @pytest.mark.parametrize("token", [None, "", "0" * 64])
