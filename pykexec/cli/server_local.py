@@ -37,6 +37,10 @@ def configure(actions: Actions) -> None:
     _local(actions, "migrate", "bring the database's schema up to date", _migrate)
     rewrap = _local(actions, "rewrap", "change the master key", _rewrap)
     rewrap.add_argument("--new-key", required=True, metavar="SPEC", help="the new master key")
+    rewrap.add_argument(
+        "--finish", action="store_true",
+        help="all servers have the new key: what the old one wraps is forgotten",
+    )  # fmt: skip
     check = _local(actions, "check-audit", "check the audit chain without a server", _check_audit)
     check.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
     check.add_argument("--hash", metavar="HEX", help="and its hash then")
@@ -113,7 +117,9 @@ def _rewrap(args: argparse.Namespace) -> int:
         print(f"{place}: new master key")
     new, old = open_master_key(args.new_key), open_master_key(args.master_key)
     with Store.open(args.database, new, False, (old,)) as store:
-        print(f"{store.rewrap('rewrap')} keys are wrapped by {new.key_id} now")
+        print(f"{store.rewrap('rewrap', args.finish)} keys are wrapped by {new.key_id} now")
+        if not args.finish:
+            print(f"{old.key_id} still opens them: give all servers the new key, then --finish")
     return 0
 
 

@@ -125,7 +125,7 @@ def _machine_changes(actions: Actions) -> None:
 
     def retire(client: AdminClient, args: argparse.Namespace) -> int:
         if not args.for_good:
-            raise UsageError("its secrets are destroyed and there is no way back: --for-good")
+            raise UsageError("its secrets are destroyed, after a while for good: --for-good")
         return change("retire", lambda args: {"reason": args.reason})(client, args)
 
     text = "enrol a machine by its EK's TPMT_PUBLIC before its first boot"
@@ -141,7 +141,7 @@ def _machine_changes(actions: Actions) -> None:
     parser.add_argument("--reason", default="")
     parser = _machine(add_action(actions, "retire", "give it nothing any more, for good", retire))
     parser.add_argument("--reason", default="")
-    parser.add_argument("--for-good", action="store_true", help="yes, destroy its secrets")
+    parser.add_argument("--for-good", action="store_true", help="yes, its secrets, too")
     tags = change("tags", lambda args: {"tags": pairs_of(args.tags)}, "PUT")
     parser = _machine(add_action(actions, "tags", "replace its tags", tags))
     parser.add_argument("tags", nargs="*", metavar="KEY=VALUE")
@@ -153,6 +153,10 @@ def _machine_changes(actions: Actions) -> None:
     parser = _machine(add_action(actions, "set-policy", "choose its policy", policy))
     parser.add_argument("policy", nargs="?", metavar="NAME", help="none without it")
     forget = change("forget-boots", lambda args: {"reason": args.reason})
+    reinstate = change("reinstate", lambda args: {"reason": args.reason})
+    text = "take a retirement back, while its secrets are kept: it is refused then"
+    parser = _machine(add_action(actions, "reinstate", text, reinstate))
+    parser.add_argument("--reason", default="")
     text = "forget its counters, because its TPM was cleared on purpose"
     parser = _machine(add_action(actions, "forget-boots", text, forget))
     parser.add_argument("--reason", default="")
@@ -160,9 +164,11 @@ def _machine_changes(actions: Actions) -> None:
 
 def _secrets(actions: Actions) -> None:
     def listed(client: AdminClient, args: argparse.Namespace) -> int:
-        answer = client.get("machines", _find(client, args.machine), "secrets")
+        history = "true" if args.history else None
+        answer = client.get("machines", _find(client, args.machine), "secrets", history=history)
         columns = ("name", "kind", "parameters", "version", "created", "created_by")
-        return print_rows(args, rows_of(answer, "secrets"), columns)
+        more = ("revoked", "kept_until") if args.history else ()
+        return print_rows(args, rows_of(answer, "secrets"), (*columns, *more))
 
     def put(client: AdminClient, args: argparse.Namespace) -> int:
         from pykexec.attest.fields import base64url
@@ -182,13 +188,20 @@ def _secrets(actions: Actions) -> None:
     def revoke(client: AdminClient, args: argparse.Namespace) -> int:
         machine = _find(client, args.machine)
         client.send("DELETE", "machines", machine, "secrets", args.name)
-        print(f"{args.name}: destroyed")
+        print(f"{args.name}: revoked")
+        return 0
+
+    def restore(client: AdminClient, args: argparse.Namespace) -> int:
+        machine, body = _find(client, args.machine), {"version": args.version}
+        client.send("POST", "machines", machine, "secrets", args.name, "restore", body=body)
+        print(f"{args.name}: version {args.version} again")
         return 0
 
     from pykexec.attest.protocol import SECRET_KINDS
 
     group = add_group(actions, "secret", "secrets of a machine; values go in and never come back")
-    _machine(add_action(group, "list", "list them", listed))
+    parser = _machine(add_action(group, "list", "list them", listed))
+    parser.add_argument("--history", action="store_true", help="and those replaced or revoked")
     parser = _machine(add_action(group, "put", "store one, in place of the one of that name", put))
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--kind", required=True, choices=tuple(SECRET_KINDS))
@@ -197,5 +210,9 @@ def _secrets(actions: Actions) -> None:
         help="; ".join(f"{kind}: {', '.join(names)}" for kind, names in SECRET_KINDS.items()),
     )  # fmt: skip
     parser.add_argument("--file", required=True, metavar="FILE", help="the value; - is stdin")
-    parser = _machine(add_action(group, "revoke", "destroy one", revoke))
+    parser = _machine(add_action(group, "revoke", "withdraw one, which is destroyed later", revoke))
     parser.add_argument("name", metavar="NAME")
+    text = "give a version that was replaced or revoked its value back, while that is kept"
+    parser = _machine(add_action(group, "restore", text, restore))
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--version", type=int, required=True, metavar="N")

@@ -40,6 +40,10 @@ class Keyring:
         self.master = master
         self._keys = {key.key_id: key for key in (*previous, master)}
 
+    def has(self, key_id: str) -> bool:
+        """Whether what is wrapped by that master key can be opened."""
+        return key_id in self._keys
+
     def wrap(self, key: bytes | bytearray, context: bytes) -> WrappedKey:
         """By the master key, for one context."""
         bound = bytearray(hashlib.sha256(context).digest()) + key

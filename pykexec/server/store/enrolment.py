@@ -48,8 +48,8 @@ def set_settings(tx: Writing, settings: Settings, actor: str) -> None:
         raise UsageError(f"keep_evidence must be one of {', '.join(EVIDENCE_KEPT)}")
     if settings.pending_max < 0:
         raise UsageError("pending_max must not be negative")
-    if not 0 <= settings.keep_days <= DAYS_MAX:
-        raise UsageError(f"keep_days must be from 0 to {DAYS_MAX}")
+    if not all(0 <= days <= DAYS_MAX for days in (settings.keep_days, settings.destroy_days)):
+        raise UsageError(f"keep_days and destroy_days must be from 0 to {DAYS_MAX}")
     machines.check_policy(tx, settings.default_policy)
     value = asdict(settings)
     tx.connection.execute(delete(tables.settings))

@@ -139,10 +139,13 @@ def change(
     action: str,
     values: Mapping[str, object],
     reason: str = "",
+    final: bool = True,
 ) -> Machine:
-    """Set columns that the seal covers; Conflict for a machine that is retired."""
+    """Set columns that the seal covers; Conflict for a machine that is retired, as long as that is
+    final.
+    """
     machine = get(tx, machine_id)
-    if machine.state == "retired":
+    if final and machine.state == "retired":
         raise Conflict(f"machine {machine.fingerprint} is retired")
     sealed = {**_sealed(machine), **values}
     check_policy(tx, machine.policy if "policy" not in values else values["policy"])
@@ -163,19 +166,6 @@ def forget_boots(tx: Writing, machine_id: int, actor: str, reason: str) -> Machi
     machine = change(tx, machine_id, actor, "machine.forget-boots", {}, reason)
     nothing = {"clock_ms": None, "reset_count": None, "restart_count": None}
     tx.connection.execute(update(_TABLE).where(_TABLE.c.id == machine.id).values(nothing))
-    return get(tx, machine_id)
-
-
-def retire(tx: Writing, machine_id: int, actor: str, reason: str) -> Machine:
-    """For good: its secrets are destroyed with it."""
-    values = {"state": "retired"}
-    change(tx, machine_id, actor, "machine.retire", values, reason)
-    table = tables.secrets
-    tx.connection.execute(
-        update(table)
-        .where(table.c.machine_id == machine_id, table.c.revoked.is_(None))
-        .values(revoked=tx.now, wrapped=None, sealed=None)
-    )
     return get(tx, machine_id)
 
 

@@ -74,7 +74,9 @@ class PolicyVersion:
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
-    """A secret without its value; version counts its rotations from 1."""
+    """A secret without its value; version counts its rotations from 1. One that was replaced or
+    revoked can be restored until kept_until, where that is told.
+    """
 
     id: int
     machine_id: int
@@ -86,6 +88,7 @@ class StoredSecret:
     created: datetime
     created_by: str
     revoked: datetime | None
+    kept_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Settings:
     certificate: those with a trusted EK certificate are enrolled at once; hashes: those on the
     list of EK hashes are; first_use: all others become pending, at most pending_max at a time.
     default_policy is given to those for whom nothing else is said. keep_days is how long
-    attestations are kept, 0 for ever as far as quotas go. keep_evidence is one of
+    attestations are kept, 0 for ever as far as quotas go; destroy_days how long a secret that was
+    replaced or revoked can still be restored, 0 not at all. keep_evidence is one of
     EVIDENCE_KEPT: of which attestations of known machines the evidence is kept.
     """
 
@@ -127,6 +131,7 @@ class Settings:
     pending_max: int = 1000
     keep_evidence: str = "refused"
     keep_days: int = 365
+    destroy_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)

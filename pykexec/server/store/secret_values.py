@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select
 
 from pykexec.attest import protocol
 from pykexec.errors import UsageError
@@ -14,7 +15,7 @@ from pykexec.server.canonical import canonical
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
-from pykexec.server.store import machines, tables
+from pykexec.server.store import machines, retention, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import StoredSecret
 from pykexec.server.store.view import View
@@ -27,9 +28,16 @@ _NAME_MAX = 256
 
 _TABLE = tables.secrets
 _CURRENT = _TABLE.c.revoked.is_(None)
+_OLD = tables.old_wrappings
 _WITH_FINGERPRINT = (
-    select(_TABLE, tables.machines.c.fingerprint)
+    select(
+        _TABLE,
+        tables.machines.c.fingerprint,
+        _OLD.c.wrapped.label("old_wrapped"),
+        _OLD.c.key_id.label("old_key_id"),
+    )
     .join(tables.machines, tables.machines.c.id == _TABLE.c.machine_id)
+    .outerjoin(_OLD, _OLD.c.secret_id == _TABLE.c.id)
     .where(_CURRENT)
 )
 # Asked with every release.
@@ -64,7 +72,7 @@ def seal(
     value: bytes | bytearray | memoryview,
 ) -> tuple[WrappedKey, bytes]:
     """For one machine, name, kind and parameters alone."""
-    return envelope.seal(keyring, _context(fingerprint, name, kind, parameters), value)
+    return envelope.seal(keyring, context_of(fingerprint, name, kind, parameters), value)
 
 
 def put(
@@ -76,7 +84,7 @@ def put(
     sealed: tuple[WrappedKey, bytes],
     actor: str,
 ) -> StoredSecret:
-    """A new row, the old value destroyed; Conflict for a machine that is retired."""
+    """A new row, the old value withdrawn; Conflict for a machine that is retired."""
     machine = machines.get(tx, machine_id)
     if machine.state == "retired":
         raise Conflict(f"machine {machine.fingerprint} is retired")
@@ -86,7 +94,7 @@ def put(
         raise Conflict(f"a machine has at most {SECRETS_MAX} secrets")
     last = select(func.max(_TABLE.c.version)).where(rows, _TABLE.c.name == name)
     version = (tx.connection.execute(last).scalar_one() or 0) + 1
-    _destroy(tx, machine.id, name)
+    retention.withdraw(tx, rows, _TABLE.c.name == name)
     wrapped, data = sealed
     tx.connection.execute(
         insert(_TABLE),
@@ -109,20 +117,14 @@ def put(
 
 
 def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
-    """Destroy the value."""
+    """Withdraw the value."""
     machine = machines.get(tx, machine_id)
     secret = current(tx, machine.id, name)
-    _destroy(tx, machine.id, name)
+    retention.withdraw(tx, _TABLE.c.machine_id == machine.id, _TABLE.c.name == name)
     detail = {"name": name, "version": secret.version}
     tx.chain.append(tx.now, actor, "secret.revoke", machines.subject(machine.fingerprint), detail)
     row = tx.connection.execute(select(_TABLE).where(_TABLE.c.id == secret.id)).one()
     return _secret(row)
-
-
-def _destroy(tx: Writing, machine_id: int, name: str) -> None:
-    of_name = (_TABLE.c.machine_id == machine_id, _TABLE.c.name == name)
-    query = update(_TABLE).where(*of_name, _CURRENT)
-    tx.connection.execute(query.values(revoked=tx.now, wrapped=None, sealed=None))
 
 
 def current(view: View, machine_id: int, name: str) -> StoredSecret:
@@ -136,11 +138,15 @@ def current(view: View, machine_id: int, name: str) -> StoredSecret:
 
 def of_machine(view: View, machine_id: int, history: bool) -> tuple[StoredSecret, ...]:
     """By name, newest version first."""
-    query = select(_TABLE).where(_TABLE.c.machine_id == machine_id)
+    kept = tables.retained
+    query = select(_TABLE, kept.c.destroy.label("kept_until")).where(
+        _TABLE.c.machine_id == machine_id
+    )
+    query = query.select_from(_TABLE.outerjoin(kept, kept.c.secret_id == _TABLE.c.id))
     if not history:
         query = query.where(_CURRENT)
     rows = view.connection.execute(query.order_by(_TABLE.c.name, _TABLE.c.version.desc()))
-    return tuple(_secret(row) for row in rows)
+    return tuple(replace(_secret(row), kept_until=row.kept_until) for row in rows)
 
 
 def rows_with_values(view: View, machine_id: int) -> list[Row[Any]]:
@@ -153,8 +159,11 @@ def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSe
     found: list[tuple[StoredSecret, bytearray]] = []
     try:
         for row in rows:
-            context = _context(row.fingerprint, row.name, row.kind, row.parameters)
+            context = context_of(row.fingerprint, row.name, row.kind, row.parameters)
             wrapped = WrappedKey(row.wrapped, row.key_id)
+            if row.old_wrapped is not None and not keyring.has(row.key_id):
+                # Another server has the next master key already.
+                wrapped = WrappedKey(row.old_wrapped, row.old_key_id)
             value = envelope.open_sealed(keyring, context, wrapped, row.sealed)
             found.append((_secret(row), value))
     except BaseException:
@@ -164,30 +173,8 @@ def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSe
     return found
 
 
-def next_rows(connection: Connection, after: int, count: int) -> list[Row[Any]]:
-    """Rows with values and larger numbers, for rewrap()."""
-    query = _WITH_FINGERPRINT.where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(count)
-    return list(connection.execute(query))
-
-
-def rewrapped(keyring: Keyring, row: Row[Any]) -> WrappedKey:
-    """Its data key by the master key."""
-    context = _context(row.fingerprint, row.name, row.kind, row.parameters)
-    key = keyring.unwrap(WrappedKey(row.wrapped, row.key_id), context)
-    try:
-        return keyring.wrap(key, context)
-    finally:
-        envelope.wipe(key)
-
-
-def replace_key(connection: Connection, row: Row[Any], wrapped: WrappedKey) -> int:
-    """How many were replaced: none when the secret was rotated or revoked meanwhile."""
-    query = update(_TABLE).where(_TABLE.c.id == row.id, _TABLE.c.wrapped == row.wrapped)
-    new = {"wrapped": wrapped.data, "key_id": wrapped.key_id}
-    return connection.execute(query.values(new)).rowcount
-
-
-def _context(fingerprint: str, name: str, kind: str, parameters: object) -> bytes:
+def context_of(fingerprint: str, name: str, kind: str, parameters: object) -> bytes:
+    """What a value is sealed for."""
     return canonical(["pykexec secret 1", fingerprint, name, kind, parameters]).encode()
 
 

@@ -19,28 +19,15 @@ from pykexec.server.store import (
     machines,
     opening,
     policies,
+    records,
+    retention,
+    rewrapping,
     secret_values,
     tokens,
     upkeep,
 )
 from pykexec.server.store.database import Database, Writing
 from pykexec.server.store.memo import Memo
-from pykexec.server.store.records import (
-    Attestation,
-    AttestationRecord,
-    AuditCheck,
-    AuditEntry,
-    Counters,
-    EkHash,
-    EkRoot,
-    Health,
-    Machine,
-    Page,
-    PolicyVersion,
-    Settings,
-    StoredSecret,
-    Token,
-)
 from pykexec.server.store.view import Reading, View
 from pykexec.server.store.writer import Writer
 from pykexec.verify.ek import Ek, VerifiedEk
@@ -65,10 +52,10 @@ class Store:
         self.keys = keys
         self._keyring = keyring
         self._revision = revision
-        self._writer = Writer(lambda records: self._write(attestations.record, records))
-        self._policies = Memo[tuple[str, int], PolicyVersion](256, None)
-        self._settings = Memo[None, Settings](1, REMEMBERED_S)
-        self._roots = Memo[None, tuple[EkRoot, ...]](1, REMEMBERED_S)
+        self._writer = Writer(lambda batch: self._write(attestations.record, batch))
+        self._policies = Memo[tuple[str, int], records.PolicyVersion](256, None)
+        self._settings = Memo[None, records.Settings](1, REMEMBERED_S)
+        self._roots = Memo[None, tuple[records.EkRoot, ...]](1, REMEMBERED_S)
 
     @classmethod
     def open(
@@ -104,11 +91,11 @@ class Store:
         """32 bytes for one purpose ("challenge token"), the same on every server of this store."""
         return self.keys.derive(f"derived {purpose}")
 
-    def machine(self, fingerprint: str) -> Machine | None:
+    def machine(self, fingerprint: str) -> records.Machine | None:
         """By its EK's fingerprint; Tampered when its row is not ours."""
         return self._read(machines.find, fingerprint)
 
-    def machine_by_id(self, machine_id: int) -> Machine:
+    def machine_by_id(self, machine_id: int) -> records.Machine:
         """By its number."""
         return self._read(machines.get, machine_id)
 
@@ -120,7 +107,7 @@ class Store:
         policy: str | None = None,
         offset: int = 0,
         limit: int = 100,
-    ) -> Page[Machine]:
+    ) -> records.Page[records.Machine]:
         """Newest first; search looks into name, fingerprint and tags."""
         return self._read(machines.page, state, search, tag, policy, offset, limit)
 
@@ -128,7 +115,7 @@ class Store:
         """How many are in each state."""
         return self._read(machines.counts)
 
-    def enrol(self, candidate: VerifiedEk) -> Machine:
+    def enrol(self, candidate: VerifiedEk) -> records.Machine:
         """The machine, made known by the settings' rules if it is not; EnrolmentRefused.
 
         The state of what is returned decides: a machine that is pending, refused or retired is
@@ -146,7 +133,7 @@ class Store:
         name: str = "",
         policy: str | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> Machine:
+    ) -> records.Machine:
         """Enrol by an operator's word; Conflict when it is known already."""
         machines.check_name(name)
         machines.check_tags(tags or {})
@@ -154,41 +141,47 @@ class Store:
             machines.add, ek, "enrolled", "operator", actor, name, policy, tags or {}
         )
 
-    def approve(self, machine_id: int, actor: str) -> Machine:
+    def approve(self, machine_id: int, actor: str) -> records.Machine:
         """Enrol a machine that is pending or refused; Conflict when it is retired."""
         return self._change(machine_id, actor, "machine.approve", state="enrolled")
 
-    def refuse(self, machine_id: int, actor: str, reason: str = "") -> Machine:
+    def refuse(self, machine_id: int, actor: str, reason: str = "") -> records.Machine:
         """Give it nothing until it is approved; Conflict when it is retired."""
         return self._change(machine_id, actor, "machine.refuse", reason, state="refused")
 
-    def retire(self, machine_id: int, actor: str, reason: str = "") -> Machine:
-        """Give it nothing any more and destroy its secrets, for good."""
-        return self._write(machines.retire, machine_id, actor, reason)
+    def retire(self, machine_id: int, actor: str, reason: str = "") -> records.Machine:
+        """Give it nothing any more and withdraw its secrets, which are destroyed later."""
+        return self._write(retention.retire, machine_id, actor, reason)
 
-    def set_policy(self, machine_id: int, policy: str | None, actor: str) -> Machine:
+    def reinstate(self, machine_id: int, actor: str, reason: str = "") -> records.Machine:
+        """Take a retirement back while something of it is kept; Conflict afterwards."""
+        return self._write(retention.reinstate, machine_id, actor, reason)
+
+    def set_policy(self, machine_id: int, policy: str | None, actor: str) -> records.Machine:
         """The policy it must satisfy; None refuses it whatever it attests."""
         return self._change(machine_id, actor, "machine.policy", policy=policy)
 
-    def set_tags(self, machine_id: int, tags: Mapping[str, str], actor: str) -> Machine:
+    def set_tags(self, machine_id: int, tags: Mapping[str, str], actor: str) -> records.Machine:
         """Replace its tags."""
         machines.check_tags(tags)
         return self._change(machine_id, actor, "machine.tags", tags=dict(tags))
 
-    def set_name(self, machine_id: int, name: str, actor: str) -> Machine:
+    def set_name(self, machine_id: int, name: str, actor: str) -> records.Machine:
         """What people call it."""
         machines.check_name(name)
         return self._change(machine_id, actor, "machine.name", name=name)
 
-    def forget_boots(self, machine_id: int, actor: str, reason: str = "") -> Machine:
+    def forget_boots(self, machine_id: int, actor: str, reason: str = "") -> records.Machine:
         """Forget its counters and which boots were given secrets: its TPM was cleared."""
         return self._write(machines.forget_boots, machine_id, actor, reason)
 
-    def put_policy(self, name: str, text: str, actor: str, comment: str = "") -> PolicyVersion:
+    def put_policy(
+        self, name: str, text: str, actor: str, comment: str = ""
+    ) -> records.PolicyVersion:
         """Add a version, which is at once the one that counts; the newest if text is the same."""
         return self._write(policies.put, name, text, actor, comment)
 
-    def policy(self, name: str, version: int | None = None) -> PolicyVersion:
+    def policy(self, name: str, version: int | None = None) -> records.PolicyVersion:
         """A version, or the newest; cheap for a version that was asked for before."""
         if version is not None and (known := self._policies.get((name, version))) is not None:
             return known
@@ -196,11 +189,11 @@ class Store:
         self._policies.put((name, found.version), found)
         return found
 
-    def policies(self) -> tuple[PolicyVersion, ...]:
+    def policies(self) -> tuple[records.PolicyVersion, ...]:
         """The newest version of each, by name."""
         return self._read(policies.newest)
 
-    def policy_versions(self, name: str) -> tuple[PolicyVersion, ...]:
+    def policy_versions(self, name: str) -> tuple[records.PolicyVersion, ...]:
         """All versions, newest first."""
         return self._read(policies.versions, name)
 
@@ -212,7 +205,7 @@ class Store:
         parameters: Mapping[str, str],
         value: bytes | bytearray | memoryview,
         actor: str,
-    ) -> StoredSecret:
+    ) -> records.StoredSecret:
         """Store a secret (kinds: protocol.SECRET_KINDS), in place of the one of that name.
 
         The caller wipes value. UsageError for an unknown kind or parameter.
@@ -223,39 +216,47 @@ class Store:
         sealed = secret_values.seal(self._keyring, fingerprint, name, kind, parameters, value)
         return self._write(secret_values.put, machine_id, name, kind, parameters, sealed, actor)
 
-    def revoke_secret(self, machine_id: int, name: str, actor: str) -> StoredSecret:
-        """Destroy the value; what it was stays known."""
+    def revoke_secret(self, machine_id: int, name: str, actor: str) -> records.StoredSecret:
+        """Withdraw the value; what it was stays known."""
         return self._write(secret_values.revoke, machine_id, name, actor)
 
-    def secrets(self, machine_id: int, history: bool = False) -> tuple[StoredSecret, ...]:
+    def secrets(self, machine_id: int, history: bool = False) -> tuple[records.StoredSecret, ...]:
         """By name, without values; with history the replaced and revoked ones too."""
         return self._read(secret_values.of_machine, machine_id, history)
 
-    def open_secrets(self, machine_id: int) -> list[tuple[StoredSecret, bytearray]]:
+    def open_secrets(self, machine_id: int) -> list[tuple[records.StoredSecret, bytearray]]:
         """All that the machine is to be given; the caller wipes the values (envelope.wipe())."""
         rows = self._read(secret_values.rows_with_values, machine_id)
         return secret_values.open_rows(self._keyring, rows)
 
-    def rewrap(self, actor: str) -> int:
+    def restore_secret(
+        self, machine_id: int, name: str, version: int, actor: str
+    ) -> tuple[records.StoredSecret, ...]:
+        """Give a version that was replaced or revoked its value back; the machine's secrets."""
+        self._write(retention.restore, machine_id, name, version, actor)
+        return self.secrets(machine_id)
+
+    def rewrap(self, actor: str, finish: bool = False) -> int:
         """Wrap every key anew by the master key; their number.
 
-        To replace a master key: open the store on all servers with the new one and the old one as
-        previous, call this once, forget the old one.
+        To replace a master key: call this with the new one, and the old one as previous, give all
+        servers the new one, and call it again with finish.
         """
-        return opening.rewrap(self.database, self._keyring, self.keys, actor)
+        how = rewrapping.finish if finish else rewrapping.rewrap
+        return how(self.database, self._keyring, self.keys, actor)
 
-    def settings(self) -> Settings:
+    def settings(self) -> records.Settings:
         """How machines become known."""
         if (known := self._settings.get(None)) is not None:
             return known
         return self._settings.put(None, self._read(enrolment.get_settings))
 
-    def set_settings(self, settings: Settings, actor: str) -> None:
+    def set_settings(self, settings: records.Settings, actor: str) -> None:
         """Replace them."""
         self._write(enrolment.set_settings, settings, actor)
         self._settings.clear()
 
-    def add_ek_hashes(self, hashes: Iterable[EkHash], actor: str) -> int:
+    def add_ek_hashes(self, hashes: Iterable[records.EkHash], actor: str) -> int:
         """Add to the list or replace what is on it; how many there were."""
         return self._write(enrolment.add_hashes, hashes, actor)
 
@@ -263,11 +264,11 @@ class Store:
         """Take it off the list; a machine that enrolled by it stays."""
         self._write(enrolment.remove_hash, sha256, actor)
 
-    def ek_hashes(self, offset: int = 0, limit: int = 100) -> Page[EkHash]:
+    def ek_hashes(self, offset: int = 0, limit: int = 100) -> records.Page[records.EkHash]:
         """The list, by hash."""
         return self._read(enrolment.hashes, offset, limit)
 
-    def add_ek_root(self, certificate: bytes, actor: str) -> EkRoot:
+    def add_ek_root(self, certificate: bytes, actor: str) -> records.EkRoot:
         """Trust a certificate authority (DER); UsageError when it is none."""
         root = self._write(enrolment.add_root, certificate, actor)
         self._roots.clear()
@@ -278,7 +279,7 @@ class Store:
         self._write(enrolment.remove_root, sha256, actor)
         self._roots.clear()
 
-    def ek_roots(self) -> tuple[EkRoot, ...]:
+    def ek_roots(self) -> tuple[records.EkRoot, ...]:
         """All of them."""
         if (known := self._roots.get(None)) is not None:
             return known
@@ -286,11 +287,11 @@ class Store:
 
     def create_token(
         self, name: str, role: str, actor: str, expires: datetime | None = None
-    ) -> tuple[Token, str]:
+    ) -> tuple[records.Token, str]:
         """A new token and its text, which is nowhere else; Conflict when the name is in use."""
         return self._write(tokens.create, name, role, actor, expires)
 
-    def token(self, presented: str) -> Token | None:
+    def token(self, presented: str) -> records.Token | None:
         """Whose it is; None unless it is known, not expired and not revoked."""
         token = self._read(tokens.find, presented)
         if token is not None and tokens.use_is_news(token):
@@ -298,11 +299,11 @@ class Store:
                 tokens.note_use(connection, token)
         return token
 
-    def tokens(self) -> tuple[Token, ...]:
+    def tokens(self) -> tuple[records.Token, ...]:
         """All, with those that do not count any more."""
         return self._read(tokens.every)
 
-    def revoke_token(self, name: str, actor: str) -> Token:
+    def revoke_token(self, name: str, actor: str) -> records.Token:
         """It counts no more; its name is free again."""
         return self._write(tokens.revoke, name, actor)
 
@@ -310,7 +311,7 @@ class Store:
         """The kept reply to the request with that digest: the first time it is asked for."""
         return self._write(attestations.take_reply, nonce, request, fingerprint)
 
-    def record_attestation(self, record: AttestationRecord) -> None:
+    def record_attestation(self, record: records.AttestationRecord) -> None:
         """Make a decision final; only then may the machine be told. Blocks until it is on disk.
 
         Replayed, AlreadyReleased and NotReleasable (and NotFound) leave nothing behind: record the
@@ -318,7 +319,7 @@ class Store:
         """
         self.submit_attestation(record).result()
 
-    def submit_attestation(self, record: AttestationRecord) -> Future[None]:
+    def submit_attestation(self, record: records.AttestationRecord) -> Future[None]:
         """The same without blocking: the future ends as record_attestation() would."""
         return self._writer.submit(record)
 
@@ -328,11 +329,11 @@ class Store:
         accepted: bool | None = None,
         before: int | None = None,
         limit: int = 100,
-    ) -> tuple[Attestation, ...]:
+    ) -> tuple[records.Attestation, ...]:
         """Newest first; before is the id of the last one of the page before."""
         return self._read(attestations.page, machine_id, accepted, before, limit)
 
-    def attestation(self, attestation_id: int) -> Attestation:
+    def attestation(self, attestation_id: int) -> records.Attestation:
         """By its number."""
         return self._read(attestations.get, attestation_id)
 
@@ -340,16 +341,15 @@ class Store:
         """The evidence that was kept."""
         return self._read(attestations.evidence, attestation_id)
 
-    def released(self, machine_id: int, counters: Counters) -> bool:
+    def released(self, machine_id: int, counters: records.Counters) -> bool:
         """Whether record_attestation() would say AlreadyReleased."""
         return self._read(attestations.is_released, machine_id, counters)
 
     def audit(
         self, actor: str, action: str, subject: str, detail: Mapping[str, object] | None = None
-    ) -> AuditEntry:
+    ) -> records.AuditEntry:
         """Add an entry for something that is no change of the store (a login, an export)."""
-        with self.database.writing(self.keys) as tx:
-            return tx.chain.append(tx.now, actor, action, subject, detail)
+        return self._write(lambda tx: tx.chain.append(tx.now, actor, action, subject, detail))
 
     def audit_entries(
         self,
@@ -358,11 +358,11 @@ class Store:
         actor: str | None = None,
         action: str | None = None,
         subject: str | None = None,
-    ) -> tuple[AuditEntry, ...]:
+    ) -> tuple[records.AuditEntry, ...]:
         """Newest first; before is the seq of the last one of the page before."""
         return self._read(audit.entries, before, limit, actor, action, subject)
 
-    def verify_audit(self, anchor: tuple[int, str] | None = None) -> AuditCheck:
+    def verify_audit(self, anchor: tuple[int, str] | None = None) -> records.AuditCheck:
         """Check every link, and that an entry (seq, hash) noted earlier is still part of it."""
         return audit_check.check(self.database, self.keys, anchor)
 
@@ -377,13 +377,13 @@ class Store:
         """Forget used nonces that expired, and attestations that are too old or too many."""
         return upkeep.purge(self.database, self.keys, now)
 
-    def health(self) -> Health:
+    def health(self) -> records.Health:
         """Whether database and master key work; never raises."""
         return upkeep.health(self.database, self._keyring, self.keys, self._revision)
 
     def _change(
         self, machine_id: int, actor: str, action: str, reason: str = "", **values: object
-    ) -> Machine:
+    ) -> records.Machine:
         return self._write(machines.change, machine_id, actor, action, values, reason)
 
     def _read(

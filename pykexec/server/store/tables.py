@@ -118,6 +118,27 @@ secrets = Table(
     sqlite_autoincrement=True,
 )
 
+# Values of those, until they are destroyed for good.
+retained = Table(
+    "retained",
+    metadata,
+    Column("secret_id", ForeignKey("secrets.id"), primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("destroy", Timestamp, nullable=False),
+    Index("retained_by_end", "destroy"),
+)
+
+# Keys by the master key before, for servers that do not have the new one yet; 0 is the store's own.
+old_wrappings = Table(
+    "old_wrappings",
+    metadata,
+    Column("secret_id", _id(), primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -14,7 +14,7 @@ from pykexec.server.canonical import now
 from pykexec.server.errors import StoreError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import attestations, audit, tables
+from pykexec.server.store import attestations, audit, retention, tables
 from pykexec.server.store.database import Database
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Health
@@ -26,7 +26,10 @@ def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
     machines that have more than their share.
     """
     with database.changing() as connection:
-        counts = {"nonces": attestations.forget_nonces(connection, time)}
+        counts = {
+            "nonces": attestations.forget_nonces(connection, time),
+            "secrets": retention.destroy(connection, time),
+        }
     keep_days = database.read(lambda found: get_settings(Reading(found, keys))).keep_days
     crowded = database.read(attestations.crowded)
     with database.writing(keys) as tx:
@@ -36,6 +39,9 @@ def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
         for machine_id, last, last_evidence in crowded:
             count += attestations.thin_out(tx.connection, machine_id, last, last_evidence)
         counts["attestations"] = count
+        if counts["secrets"]:
+            detail = {"count": counts["secrets"]}
+            tx.chain.append(tx.now, "server", "secret.destroy", "secrets", detail)
         if count:
             tx.chain.append(tx.now, "server", "purge", "attestations", {"count": count})
     return counts

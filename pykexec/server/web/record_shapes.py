@@ -105,6 +105,7 @@ SECRET = Record(
         "created": TIME,
         "created_by": Text(256),
         "revoked": Nullable(TIME),
+        "kept_until": Nullable(TIME),
     }
 )
 POLICY = Record(
@@ -127,6 +128,7 @@ SETTINGS = Record(
         "pending_max": Integer(0, 1_000_000),
         "keep_evidence": Text(16, choices=("never", "refused", "always")),
         "keep_days": Integer(0, 36_500),
+        "destroy_days": Integer(0, 36_500),
     }
 )
 EK_HASH = Record({"sha256": SHA256}, {"name": TITLE, "tags": TAGS, "policy": Nullable(NAME)})
@@ -235,6 +237,7 @@ def secret_json(secret: StoredSecret) -> dict[str, object]:
         "created": time_text(secret.created),
         "created_by": secret.created_by,
         "revoked": _time(secret.revoked),
+        "kept_until": _time(secret.kept_until),
     }
 
 
@@ -261,6 +264,7 @@ def settings_json(settings: Settings) -> dict[str, object]:
         "pending_max": settings.pending_max,
         "keep_evidence": settings.keep_evidence,
         "keep_days": settings.keep_days,
+        "destroy_days": settings.destroy_days,
     }
 
 

@@ -47,14 +47,14 @@ def check(connection: Connection) -> str:
     )
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, to: str = "head") -> None:
     """Bring it up within the connection's transaction; SchemaError for what is newer."""
     revision = current(connection)
     if revision is not None and not _known(revision):
         raise SchemaError(f"the database has schema {revision}, which is newer than this program")
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _known(revision: str) -> bool:

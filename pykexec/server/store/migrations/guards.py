@@ -41,9 +41,19 @@ def fixed_columns(table: str, *columns: str) -> None:
     _refuse(table, "no_delete", "DELETE", "1 = 1")
 
 
-def final_state(table: str, state: str) -> None:
-    """Refuse to leave a state."""
-    _refuse(table, "final", "UPDATE", f"OLD.state = '{state}' AND NEW.state <> '{state}'")
+def final_state(table: str, state: str, unless: str = "") -> None:
+    """Refuse to leave a state, unless a condition is true."""
+    leaves = f"OLD.state = '{state}' AND NEW.state <> '{state}'"
+    _refuse(table, "final", "UPDATE", f"{leaves} AND NOT ({unless})" if unless else leaves)
+
+
+def lift(table: str, name: str) -> None:
+    """Take one away, for another in its place."""
+    if _is_sqlite():
+        op.execute(f"DROP TRIGGER {table}_{name}")
+    else:
+        op.execute(f"DROP TRIGGER {table}_{name} ON {table}")
+        op.execute(f"DROP FUNCTION {table}_{name}()")
 
 
 def _refuse(table: str, name: str, event: str, condition: str) -> None:

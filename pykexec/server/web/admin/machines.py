@@ -108,6 +108,11 @@ def _retire(call: Call) -> object:
     return machine_json(call.web.store.retire(find(call).id, call.actor, reason))
 
 
+def _reinstate(call: Call) -> object:
+    reason = call.get("reason", str, "")
+    return machine_json(call.web.store.reinstate(find(call).id, call.actor, reason))
+
+
 def _forget_boots(call: Call) -> object:
     reason = call.get("reason", str, "")
     return machine_json(call.web.store.forget_boots(find(call).id, call.actor, reason))
@@ -172,6 +177,13 @@ def _revoke_secret(call: Call) -> object:
     return secret_json(call.web.store.revoke_secret(find(call).id, call.path["secret"], call.actor))
 
 
+def _restore_secret(call: Call) -> object:
+    machine, version = find(call).id, call.get("version", int, 0)
+    name = call.path["secret"]
+    current = call.web.store.restore_secret(machine, name, version, call.actor)
+    return secret_json(next(secret for secret in current if secret.name == name))
+
+
 _VALUE = Text(-(-VALUE_MAX * 4 // 3), BASE64URL, size_min=2, write_only=True)
 _SECRET_BODY = Tagged(
     "kind",
@@ -223,7 +235,12 @@ OPERATIONS = (
     ),
     Operation(
         "retireMachine", "POST", "/machines/{machine}/retire", "operator",
-        "Give it nothing any more and destroy its secrets. There is no way back.", _retire,
+        "Give it nothing any more; its secrets are withdrawn and destroyed later.", _retire,
+        MACHINE, _REASONED, path_shapes=_MACHINE_PATH, errors=(404, 409),
+    ),
+    Operation(
+        "reinstateMachine", "POST", "/machines/{machine}/reinstate", "admin",
+        "Take a retirement back while its secrets are kept: it is refused then.", _reinstate,
         MACHINE, _REASONED, path_shapes=_MACHINE_PATH, errors=(404, 409),
     ),
     Operation(
@@ -276,7 +293,13 @@ OPERATIONS = (
     ),
     Operation(
         "revokeSecret", "DELETE", "/machines/{machine}/secrets/{secret}", "operator",
-        "Destroy its value.", _revoke_secret, SECRET, path_shapes=_SECRET_PATH,
-        errors=(404, 409),
+        "Withdraw its value, which is destroyed later.", _revoke_secret, SECRET,
+        path_shapes=_SECRET_PATH, errors=(404, 409),
+    ),
+    Operation(
+        "restoreSecret", "POST", "/machines/{machine}/secrets/{secret}/restore", "admin",
+        "Give a version that was replaced or revoked its value back, while that is kept.",
+        _restore_secret, SECRET, Record({"version": Integer(1, 2**31 - 1)}),
+        path_shapes=_SECRET_PATH, errors=(404, 409),
     ),
 )  # fmt: skip

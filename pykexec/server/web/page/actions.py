@@ -66,8 +66,9 @@ _QUESTIONS = {
     ),
     "retire": _Question(
         "Retire this machine for good?",
-        "Its secrets are destroyed and it is never given any again. There is no way back: keep "
-        "its keys somewhere else if you still need what is on its disks.",
+        "It is never given anything again. Its secrets can be restored by an administrator for as "
+        "long as the settings say (destroy_days), and are destroyed then: keep its keys somewhere "
+        "else if you still need what is on its disks.",
         "Retire for good",
         True,
         True,

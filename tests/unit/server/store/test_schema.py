@@ -16,6 +16,7 @@ from pykexec.errors import UsageError
 from pykexec.server.errors import SchemaError, StoreError
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import account_tables, migrations, tables
+from pykexec.server.store.database import Database
 from pykexec.server.store.store import Store
 from tests.support import postgresql
 from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
@@ -23,13 +24,6 @@ from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 # Importing it adds its tables.
 assert account_tables.operators.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
-NEWER_THAN_0001 = (
-    "DROP INDEX attestations_with_evidence",
-    "ALTER TABLE nonces DROP COLUMN reply",
-    "ALTER TABLE nonces DROP COLUMN request",
-    "DROP TABLE sessions",
-    "DROP TABLE operators",
-)
 
 
 @pytest.fixture(name="empty_url", params=["sqlite", "postgresql"])
@@ -70,11 +64,10 @@ def test_a_newer_schema_is_refused(store: Store, store_url: str, migrate: bool) 
 
 
 def test_an_older_schema_is_refused_until_it_is_migrated(empty_url: str) -> None:
-    Store.open(empty_url, KEY, migrate=True).close()
-    with Store.open(empty_url, KEY) as store:
-        for undone in NEWER_THAN_0001:
-            tamper(store, undone)
-        tamper(store, "UPDATE alembic_version SET version_num = '0001'")
+    database = Database(empty_url)
+    with database.changing() as connection:
+        migrations.migrate(connection, "0001")
+    database.close()
     with pytest.raises(SchemaError, match=r"schema 0001, .* is needed; make a backup"):
         Store.open(empty_url, KEY)
     with Store.open(empty_url, KEY, migrate=True) as store:

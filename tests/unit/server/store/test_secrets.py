@@ -4,17 +4,26 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pykexec.attest import protocol
 from pykexec.errors import UsageError
-from pykexec.server.errors import Conflict, MasterKeyError, NotFound, Tampered
+from pykexec.server.canonical import now
+from pykexec.server.errors import (
+    Conflict,
+    MasterKeyError,
+    NotFound,
+    StoreError,
+    Tampered,
+)
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store import opening, secret_values
+from pykexec.server.store import rewrapping, secret_values
+from pykexec.server.store.records import Settings
 from pykexec.server.store.secret_values import VALUE_MAX
 from pykexec.server.store.store import Store
 from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper, with_secret
@@ -75,12 +84,14 @@ def values(store: Store) -> list[int | None]:
 def test_no_destroyed_value_stays_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER), migrate=True) as store:
+        store.set_settings(Settings(destroy_days=1), OPERATOR)
         machine = enrolled(store)
         with_secret(store, machine, b"x" * 100)
         with store.database.reading() as connection:
             query = "SELECT sealed, wrapped FROM secrets"
             sealed, wrapped = connection.exec_driver_sql(query).one()
         store.retire(machine.id, OPERATOR)
+        assert store.purge(now() + timedelta(days=2))["secrets"] == 1
     content = path.read_bytes()
     assert machine.fingerprint.encode() in content
     assert sealed[:24] not in content and wrapped[:24] not in content
@@ -159,7 +170,7 @@ def test_nothing_is_opened_by_another_master_key(store_url: str) -> None:
 
 
 def test_all_keys_are_wrapped_anew(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(rewrapping, "_ROWS_AT_ONCE", 2)
     old, new = LocalMasterKey(MASTER), LocalMasterKey(OTHER_MASTER)
     with Store.open(store_url, old) as store:
         for number in range(5):
@@ -167,12 +178,83 @@ def test_all_keys_are_wrapped_anew(store_url: str, monkeypatch: pytest.MonkeyPat
         derived = store.derived_key("x")
     with Store.open(store_url, new, previous=[old]) as store:
         assert store.rewrap(OPERATOR) == 6
+    # A server that has only one of the two keys goes on all the while, whichever it is.
+    for key in (old, new):
+        with Store.open(store_url, key) as store:
+            assert [bytes(store.open_secrets(n + 1)[0][1]) for n in (0, 4)] == [b"0", b"4"]
+            assert (store.derived_key("x"), store.verify_audit().faults) == (derived, ())
+            assert store.secrets(1)[0].key_id == new.key_id
+    with Store.open(store_url, old) as store:
+        store.put_secret(2, "late", "file", {}, b"late", OPERATOR)
+    with Store.open(store_url, new, previous=[old]) as store:
+        assert store.rewrap(OPERATOR, finish=True) == 7
     with Store.open(store_url, new) as store:
-        assert [bytes(store.open_secrets(n + 1)[0][1]) for n in (0, 4)] == [b"0", b"4"]
-        assert (store.derived_key("x"), store.verify_audit().faults) == (derived, ())
-        assert store.secrets(1)[0].key_id == new.key_id
+        assert [bytes(value) for _, value in store.open_secrets(2)] == [b"1", b"late"]
     with pytest.raises(MasterKeyError):
         Store.open(store_url, old)
+
+
+def test_a_secret_that_is_kept_is_wrapped_anew_too(store_url: str) -> None:
+    old, new = LocalMasterKey(MASTER), LocalMasterKey(OTHER_MASTER)
+    with Store.open(store_url, old) as store:
+        machine = enrolled(store)
+        with_secret(store, machine, b"first")
+        store.revoke_secret(machine.id, "disk", OPERATOR)
+    with Store.open(store_url, new, previous=[old]) as store:
+        store.rewrap(OPERATOR, finish=True)
+    with Store.open(store_url, new) as store:
+        store.restore_secret(machine.id, "disk", 1, OPERATOR)
+        assert bytes(store.open_secrets(machine.id)[0][1]) == b"first"
+
+
+def test_what_was_replaced_or_revoked_can_be_restored_for_a_while(store: Store) -> None:
+    machine = enrolled(store)
+    with_secret(store, machine, b"first")
+    with_secret(store, machine, b"second")
+    history = store.secrets(machine.id, history=True)
+    assert [bool(one.kept_until) for one in history] == [False, True]
+    store.restore_secret(machine.id, "disk", 1, OPERATOR)
+    assert bytes(store.open_secrets(machine.id)[0][1]) == b"first"
+    store.revoke_secret(machine.id, "disk", OPERATOR)
+    assert store.open_secrets(machine.id) == []
+    (second,) = store.restore_secret(machine.id, "disk", 2, OPERATOR)
+    assert (second.version, bytes(store.open_secrets(machine.id)[0][1])) == (2, b"second")
+    with pytest.raises(NotFound, match="nothing is kept of version 2"):
+        store.restore_secret(machine.id, "disk", 2, OPERATOR)
+    assert store.purge(now() + timedelta(days=29))["secrets"] == 0
+    assert store.purge(now() + timedelta(days=31))["secrets"] == 1
+    with pytest.raises(NotFound):
+        store.restore_secret(machine.id, "disk", 1, OPERATOR)
+    actions = [entry.action for entry in store.audit_entries(limit=6)]
+    assert actions.count("secret.restore") == 2 and "secret.destroy" in actions
+
+
+def test_nothing_is_kept_where_that_was_said(store: Store) -> None:
+    store.set_settings(Settings(destroy_days=0), OPERATOR)
+    machine = enrolled(store)
+    with_secret(store, machine)
+    store.retire(machine.id, OPERATOR)
+    with pytest.raises(Conflict, match="retired for good"):
+        store.reinstate(machine.id, OPERATOR)
+
+
+def test_a_retirement_can_be_taken_back_while_its_secrets_are_kept(store: Store) -> None:
+    machine = enrolled(store)
+    with_secret(store, machine, b"key")
+    store.retire(machine.id, OPERATOR)
+    with pytest.raises(Conflict, match="reinstate it first"):
+        store.restore_secret(machine.id, "disk", 1, OPERATOR)
+    assert store.reinstate(machine.id, OPERATOR, "a mistake").state == "refused"
+    with pytest.raises(Conflict, match="not retired"):
+        store.reinstate(machine.id, OPERATOR)
+    store.restore_secret(machine.id, "disk", 1, OPERATOR)
+    assert bytes(store.open_secrets(machine.id)[0][1]) == b"key"
+    store.retire(machine.id, OPERATOR)
+    store.purge(now() + timedelta(days=31))
+    with pytest.raises(Conflict, match="retired for good"):
+        store.reinstate(machine.id, OPERATOR)
+    with pytest.raises(StoreError, match="machines: final"):
+        tamper(store, "UPDATE machines SET state = 'refused'")
 
 
 def test_a_store_that_lost_its_key_is_not_given_a_new_one(store_url: str) -> None:
