@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the audit chain is whole: every link, its head, and an entry that was noted elsewhere."""
+"""Whether the audit chain is whole (every link, its head, an entry that was noted elsewhere), and
+whether the tables are what it says of them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from pykexec.server.errors import Tampered
 from pykexec.server.keys.keys import Keys
 from pykexec.server.store import audit, tables
 from pykexec.server.store.audit import START
+from pykexec.server.store.chain_state import ChainState
 from pykexec.server.store.database import Database
 from pykexec.server.store.records import AuditCheck
 from pykexec.server.store.view import Reading, View
@@ -40,6 +43,7 @@ class Walk:
     def __init__(self, anchor: tuple[int, str] | None = None) -> None:
         self.seq, self.last, self.count = 0, START, 0
         self.faults: list[str] = []
+        self._state = ChainState()
         self._anchor = anchor
         self._anchored = anchor is None or anchor == (0, START)
 
@@ -52,6 +56,8 @@ class Walk:
             self._fault(f"entry {row.seq} does not follow entry {self.seq}")
         if (fault := _fault(row)) is not None:
             self._fault(f"entry {row.seq} {fault}")
+        else:
+            self._state.take(row)
         self._anchored = self._anchored or self._anchor == (row.seq, row.hash)
         self.seq, self.last = row.seq, row.hash
 
@@ -60,7 +66,7 @@ class Walk:
             self.faults.append(text)
 
     def end(self, view: View) -> AuditCheck:
-        """Compare with the chain's head; view has no entry that was not taken."""
+        """Compare with the chain's head and the tables; view has no entry that was not taken."""
         head = view.connection.execute(select(tables.audit_head)).one_or_none()
         if head is None:
             self._fault("the chain has no head")
@@ -70,6 +76,10 @@ class Walk:
         if self._anchor is not None and not self._anchored:
             seq = self._anchor[0]
             self._fault(f"the chain has no entry {seq} with the hash that was noted")
+        if not self.faults:
+            # A chain that is not whole tells nothing of the tables.
+            for fault in self._state.faults(view):
+                self._fault(fault)
         return AuditCheck(self.count, self.last, tuple(self.faults))
 
 

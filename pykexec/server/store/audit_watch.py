@@ -33,8 +33,15 @@ class AuditWatch:
 
     def check(self, store: Store, force: bool = False) -> Checked:
         """The last look, or a new one when it is old or force wants it."""
-        with self._lock:
+        last = self._last
+        # Who finds another looking is told what is known; the first look is worth waiting for.
+        if not self._lock.acquire(blocking=last is None):
+            assert last is not None
+            return last
+        try:
             now = datetime.now(UTC)
             if force or self._last is None or now - self._last.time > EVERY:
                 self._last = Checked(now, store.verify_audit())
             return self._last
+        finally:
+            self._lock.release()

@@ -13,15 +13,17 @@ import pytest
 from pykexec.attest.verdict import Finding
 from pykexec.server.errors import StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store.records import EkHash, Settings
+from pykexec.server.store.records import EkHash, Machine, Settings
 from pykexec.server.store.store import Store
 from tests.support.store_samples import (
+    BOOT,
     MASTER,
     OPERATOR,
     ROOT,
     candidate,
     drop_guard,
     enrolled,
+    next_boot,
     record,
     tamper,
     with_secret,
@@ -229,3 +231,54 @@ def test_the_chain_stays_linear_under_many_writers(store_url: str) -> None:
         assert sorted(entry.seq for entry in entries) == list(range(1, 41))
         assert one.verify_audit() == other.verify_audit()
         assert one.verify_audit().faults == ()
+
+
+def lived(store: Store) -> Machine:
+    """A machine that was given its secret in two boots, under a policy with two versions."""
+    machine = enrolled(store)
+    secret = with_secret(store, machine)
+    for text in ("first", "second"):
+        store.put_policy("p", text, OPERATOR)
+    store.record_attestation(record(machine, b"1", secret))
+    store.record_attestation(record(machine, b"2", secret, boot=next_boot(BOOT)))
+    store.create_token("ci", "viewer", OPERATOR)
+    store.revoke_token("ci", OPERATOR)
+    assert store.verify_audit().faults == ()
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("DELETE FROM policies WHERE version = 2", "the newest version is 1, not 2"),
+        ("DELETE FROM releases WHERE reset_count = 8", "releases are not those that were made"),
+        ("UPDATE releases SET reset_count = 9 WHERE reset_count = 8", "releases are not those"),
+        ("UPDATE machines SET reset_count = 7", "its counters were set back"),
+        ("UPDATE machines SET reset_count = NULL, restart_count = NULL", "were set back"),
+        ("UPDATE tokens SET revoked = NULL", "token 'ci' counts, but was revoked"),
+    ],
+)
+def test_state_that_was_set_back_is_found_by_the_chain(
+    store: Store, change: str, fault: str
+) -> None:
+    lived(store)
+    drop_guard(store, "policies", "no_delete")
+    tamper(store, change)
+    assert any(fault in found for found in store.verify_audit().faults)
+
+
+def test_a_machine_that_was_brought_back_is_found_by_the_chain(store: Store) -> None:
+    machine = lived(store)
+    with store.database.reading() as connection:
+        (seal,) = connection.exec_driver_sql("SELECT seal FROM machines").one()
+    store.refuse(machine.id, OPERATOR)
+    assert store.verify_audit().faults == ()
+    tamper(store, "UPDATE machines SET state = 'enrolled', seal = :seal", seal=seal)
+    assert store.machine_by_id(machine.id).state == "enrolled", "its seal is good"
+    assert "is enrolled, but was left refused" in store.verify_audit().faults[0]
+
+
+def test_boots_that_were_forgotten_are_not_missed(store: Store) -> None:
+    machine = lived(store)
+    store.forget_boots(machine.id, OPERATOR)
+    assert store.verify_audit().faults == ()
