@@ -16,13 +16,14 @@ import uvicorn
 from pykexec.errors import UsageError
 from pykexec.server import quotas
 from pykexec.server.keys.masterkey import MasterKey, open_master_key
-from pykexec.server.process.acceptor import Gate, LimitedServer
+from pykexec.server.process.acceptor import LimitedServer
 from pykexec.server.process.supervisor import supervise
 from pykexec.server.roots import add_roots
 from pykexec.server.service import Service, ServiceSettings
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.store import Store
 from pykexec.server.web.app import Application
+from pykexec.server.web.gate import Gate
 from pykexec.server.web.limits import Limiter
 from pykexec.server.web.metrics import Metrics
 from pykexec.server.web.web import Web, WebOptions

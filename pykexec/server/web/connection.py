@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -12,11 +11,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from pykexec.server import quotas
+from pykexec.server.web.gate import Gate, address_of
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """Closes when a head does not come in time or is too large, or nobody takes an answer; over is
-    called once it is closed.
+    """Closes when a head does not come in time or is too large, or nobody takes an answer. gate is
+    what counts it, None behind TLS, which is counted as a whole.
     """
 
     def __init__(
@@ -24,24 +24,31 @@ class LimitedConnection(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
-        over: Callable[[], None],
+        gate: Gate | None,
     ) -> None:
         super().__init__(config, server_state, app_state)
-        self._over = over
+        self._gate = gate
+        self._peer: str | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_size = 0
         self._stalled_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """TLS is done: a head must follow."""
+        """A head must follow."""
         super().connection_made(transport)
+        if self._gate is not None:
+            self._peer = self._gate.enter(address_of(transport))
+            if self._peer is None:
+                transport.abort()
+                return
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._head_is_there()
         self._is_taken()
-        self._over()
+        if self._gate is not None and self._peer is not None:
+            self._gate.leave(self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
