@@ -22,6 +22,7 @@ $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or its 
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
+pykexec server local-token ci --role admin --output t --database sqlite:///s.db --master-key file:k
 pykexec server migrate --database sqlite:///s.db --master-key file:master.key
 pykexec server rewrap --database sqlite:///s.db --master-key file:old.key --new-key file:new.key
 pykexec server check-audit --database sqlite:///s.db --master-key file:master.key
@@ -34,6 +35,7 @@ pykexec server add ek.pub --name web-1 --policy servers
 pykexec server approve 3f2a --policy servers
 pykexec server refuse 3f2a --reason "nobody knows it"
 pykexec server retire web-1 --reason sold --for-good
+pykexec server reinstate web-1 --reason "not that one"
 pykexec server tags web-1 site=north rack=7
 pykexec server name 3f2a web-1
 pykexec server set-policy web-1 servers
@@ -41,6 +43,7 @@ pykexec server forget-boots web-1 --reason "TPM cleared for repair"
 pykexec server secret list web-1
 pykexec server secret put web-1 disk --kind luks-key --file key.bin
 pykexec server secret revoke web-1 disk
+pykexec server secret restore web-1 disk --version 1
 pykexec server policy list
 pykexec server policy show servers
 pykexec server policy put servers policy.toml --comment "new kernel"

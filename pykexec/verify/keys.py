@@ -136,7 +136,28 @@ def check_ek(area: bytes) -> tuple[Ek | None, tuple[Finding, ...]]:
     key = _ek_key(public)
     if key is None:
         return None, (Finding("ek.key", "the EK's numbers are those of no key"),)
+    if isinstance(key, rsa.RSAPublicKey) and _is_roca(key.public_numbers().n):
+        text = "the EK is of a faulty generator (CVE-2017-15361): its private key can be computed"
+        return None, (Finding("ek.weak", text),)
     return Ek(kinds[0], key), ()
+
+
+def _is_roca(modulus: int) -> bool:
+    """Whether it is a power of 65537 by every small prime, as those of Infineon's faulty library
+    are and, of others, one in a hundred million (Nemec et al., CCS 2017, 2.2).
+    """
+    return all(modulus % prime in powers for prime, powers in _POWERS.items())
+
+
+def _powers(prime: int) -> frozenset[int]:
+    return frozenset(pow(_RSA_EXPONENT, exponent, prime) for exponent in range(prime))
+
+
+_POWERS = {
+    prime: _powers(prime)
+    for prime in range(3, 168, 2)
+    if all(prime % divisor for divisor in range(3, 13, 2)) or prime in (3, 5, 7, 11)
+}
 
 
 def _ek_key(public: Public) -> EkKey | None:

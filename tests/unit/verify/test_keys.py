@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from math import prod
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -164,3 +165,18 @@ def test_another_key_is_no_ek(what: str) -> None:
 def test_what_is_no_public_area_is_no_key(area: bytes) -> None:
     assert check_ak(area)[0] is None
     assert check_ek(area)[0] is None
+
+
+@pytest.mark.parametrize(("power", "codes_found"), [(7, ["ek.weak"]), (None, [])])
+def test_an_ek_of_the_faulty_generator_is_refused(
+    power: int | None, codes_found: list[str]
+) -> None:
+    """Moduli of Infineon's library are powers of 65537 by every small prime (CVE-2017-15361)."""
+    public = Machine(kind="rsa2048").ek_public
+    modulus = int.from_bytes(public[-256:], "big")
+    if power is not None:
+        small = prod(p for p in range(2, 168) if all(p % d for d in range(2, p)))
+        modulus = modulus // small * small + pow(65537, power, small)
+    found, faults = check_ek(public[:-256] + modulus.to_bytes(256, "big"))
+    assert [fault.code for fault in faults] == codes_found
+    assert (found is None) == bool(codes_found)
