@@ -54,7 +54,7 @@ def _policies(actions: Actions) -> None:
         return 0
 
     def put(client: AdminClient, args: argparse.Namespace) -> int:
-        body = {"text": args.file.read_text(), "comment": args.comment}
+        body = {"text": args.file.read_text(), "comment": args.comment, "force": args.force}
         stored = client.send("PUT", "policies", args.name, body=body)
         print(f"{stored['name']}: version {stored['version']}")
         return 0
@@ -68,6 +68,9 @@ def _policies(actions: Actions) -> None:
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--comment", default="")
+    parser.add_argument(
+        "--force", action="store_true", help="although a rule has no value on any kept evidence"
+    )
 
 
 def _enrolment(actions: Actions) -> None:

@@ -25,7 +25,7 @@ from pykexec.server.web.record_shapes import (
     settings_json,
     token_json,
 )
-from pykexec.server.web.shapes import Integer, ListOf, Record, Text
+from pykexec.server.web.shapes import Flag, Integer, ListOf, Record, Text
 
 POLICY_SIZE_MAX = 256 << 10  # characters
 _POLICY_PATH = {"policy": NAME}
@@ -55,8 +55,13 @@ def check_policy(text: str, source: str) -> str:
 
 
 def _put_policy(call: Call) -> object:
-    text = call.get("text", str, "")
-    check_policy(text, call.path["policy"])
+    text, name = call.get("text", str, ""), call.path["policy"]
+    check_policy(text, name)
+    if not call.get("force", bool, False):
+        from pykexec.policy import parse_policy
+        from pykexec.server.policy_trial import check_rules
+
+        check_rules(call.web.store, name, parse_policy(text.encode(), name))
     comment = call.get("comment", str, "")
     return policy_json(
         call.web.store.put_policy(call.path["policy"], text, call.actor, comment), text=True
@@ -153,8 +158,10 @@ OPERATIONS = (
     ),
     Operation(
         "putPolicy", "PUT", "/policies/{policy}", "admin",
-        "Add a version, which counts at once for all its machines.", _put_policy, POLICY,
-        Record({"text": Text(POLICY_SIZE_MAX)}, {"comment": REASON}), path_shapes=_POLICY_PATH,
+        "Add a version, which counts at once for all its machines. Its rules are tried on evidence "
+        "that was kept, unless forced.", _put_policy, POLICY,
+        Record({"text": Text(POLICY_SIZE_MAX)}, {"comment": REASON, "force": Flag()}),
+        path_shapes=_POLICY_PATH,
         errors=(409,), body_max=4 * POLICY_SIZE_MAX,
     ),
     Operation(

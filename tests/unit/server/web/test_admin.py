@@ -264,3 +264,53 @@ def test_what_is_not_asked_rightly_is_refused_in_words(
     assert answer.status == status
     assert answer.header("content-type") == "application/problem+json"
     assert answer.json["status"] == status
+
+
+def ruled(expression: str) -> str:
+    return f'{ANY_IMAGE}[[rules]]\nname = "r"\nexpression = "{expression}"\n'
+
+
+@pytest.mark.parametrize(
+    ("expression", "status"),
+    [
+        ("evidence.no_such_claim == 1", 422),
+        ("evidence.bank", 422),
+        ("evidence.bank == 'sha384'", 200),
+        ("evidence.bank == 'sha256'", 200),
+    ],
+)
+def test_a_policys_rules_are_tried_on_evidence_that_was_kept(
+    server: World, expression: str, status: int
+) -> None:
+    machine = Machine()
+    assert call(server, "PUT", "/enrolment", {"keep_evidence": "always"}).status == 200
+    server.attest(machine)
+    body = {"text": ruled(expression)}
+    answer = call(server, "PUT", "/policies/any", body)
+    assert answer.status == status, answer.text
+    if status == 422:
+        assert "rule r: neither true nor false on any of the last 1" in answer.text
+        assert server.store.policy("any").version == 1
+        assert call(server, "PUT", "/policies/any", {**body, "force": True}).status == 200
+
+
+def test_without_evidence_rules_are_taken_as_they_are(server: World) -> None:
+    body = {"text": ruled("evidence.no_such_claim == 1")}
+    assert call(server, "PUT", "/policies/any", body).status == 200
+
+
+def test_a_retirement_and_a_secret_are_taken_back_by_an_administrator(server: World) -> None:
+    fingerprint = added(server)
+    machine = f"/machines/{fingerprint}"
+    with_secret(server, fingerprint)
+    assert call(server, "POST", f"{machine}/retire", {}).status == 200
+    history = one(call(server, "GET", f"{machine}/secrets?history=true"), "secrets")
+    assert history["revoked"] and history["kept_until"]
+    restore = (f"{machine}/secrets/root/restore", {"version": 1})
+    assert call(server, "POST", *restore).status == 409
+    operator = server.tokens["operator"]
+    denied = server.client.send_json("POST", f"{V1}{machine}/reinstate", {}, operator)
+    assert denied.status == 403
+    assert call(server, "POST", f"{machine}/reinstate", {}).json["state"] == "refused"
+    assert call(server, "POST", *restore).json["kept_until"] is None
+    assert call(server, "POST", *restore).status == 404
