@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,59 +20,16 @@ from pykexec.attest.protocol import (
     ATTESTATIONS_PATH,
     CHALLENGES_PATH,
     RELEASE_PCR,
-    AttestReply,
 )
 from pykexec.attest.spend import spend
-from pykexec.attest.verdict import Finding, Verdict
+from pykexec.attest.verdict import Finding
 from pykexec.errors import DeniedError, FormatError, NetworkError, TpmError, UsageError
 from pykexec.tpm.client import Tpm
-from pykexec.tpm.loaded import loaded_handles
-from pykexec.verify.release import PlainSecret
-from tests.support.attest_judge import Judge, body, cut, edited, hang_up, status
+from tests.support.attest_judge import Judge, body, edited, hang_up, status
 from tests.support.attest_log import encode_log
-from tests.support.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted, booted_tpm
-from tests.support.https_server import Answer, HttpsServer, https_server
-from tests.support.samples_tls import Certified, certified
-
-SECRETS = (
-    PlainSecret("root", "luks-key", {"volume": "root"}, bytearray(b"\x00\xffkey")),
-    PlainSecret("note", "file", {"file": "note.txt"}, bytearray(b"hello")),
-)
-
-
-@pytest.fixture(scope="module", name="booted")
-def booted_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    with booted_tpm(tmp_path_factory.mktemp("tpm")) as booted:
-        yield booted
-
-
-@pytest.fixture(scope="module", name="tls")
-def tls_fixture(tmp_path_factory: pytest.TempPathFactory) -> Certified:
-    return certified(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(name="tpm")
-def tpm_fixture(booted: Booted) -> Iterator[Tpm]:
-    """A client; whatever a test does, nothing may be left loaded."""
-    with Tpm(booted.transmit) as tpm:
-        yield tpm
-    assert loaded_handles(booted.transmit) == set()
-
-
-@pytest.fixture(name="judge")
-def judge_fixture() -> Judge:
-    return Judge(SECRETS)
-
-
-@pytest.fixture(name="server")
-def server_fixture(judge: Judge, tls: Certified) -> Iterator[HttpsServer]:
-    with https_server(tls, judge) as server:
-        yield server
-
-
-@pytest.fixture(name="whom")
-def whom_fixture(server: HttpsServer, tls: Certified) -> Server:
-    return Server(server.address, tls.authority.read_text(), timeout_s=20, silence_s=5)
+from tests.support.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted
+from tests.support.https_server import Answer, HttpsServer
+from tests.support.samples_tls import certified
 
 
 def locked_memory() -> str:
@@ -177,64 +134,6 @@ def test_a_log_of_another_boot_is_refused(booted: Booted, tpm: Tpm, whom: Server
     other = Facts(MACHINE, PAYLOAD, lambda: encode_log(BANKS, booted.events[:-3]))
     with attest(whom, tpm, other) as answer, pytest.raises(DeniedError, match=r"log\."):
         answer.check()
-
-
-# What passes, and what does not.
-
-
-PASSING = [status(503), status(429), status(500), hang_up, cut]
-
-
-@pytest.mark.parametrize("fault", PASSING)
-def test_a_challenge_that_does_not_come_is_asked_for_again(
-    booted: Booted,
-    tpm: Tpm,
-    whom: Server,
-    judge: Judge,
-    fault: Callable[[Answer], Answer | None],
-) -> None:
-    judge.faults = {CHALLENGES_PATH: [fault]}
-    with attest(whom, tpm, booted.facts) as answer:
-        answer.check()
-    assert (len(judge.challenges), answer.request.token) == (2, "1")
-
-
-@pytest.mark.parametrize("fault", PASSING)
-def test_what_may_have_been_answered_is_asked_again_unchanged(
-    booted: Booted,
-    tpm: Tpm,
-    whom: Server,
-    judge: Judge,
-    fault: Callable[[Answer], Answer | None],
-) -> None:
-    judge.faults = {ATTESTATIONS_PATH: [fault]}
-    with attest(whom, tpm, booted.facts) as answer:
-        answer.check()
-    assert len(judge.challenges) == 1
-    assert {request.encode() for request in judge.attested} == {answer.request.encode()}
-
-
-@pytest.mark.parametrize("code", ["challenge.replayed", "challenge.expired"])
-def test_a_challenge_that_is_used_up_is_replaced(
-    booted: Booted, tpm: Tpm, whom: Server, judge: Judge, code: str
-) -> None:
-    used_up = AttestReply(Verdict((Finding(code, "too late"),))).encode()
-    judge.faults = {ATTESTATIONS_PATH: [hang_up, lambda _: Answer(200, used_up)]}
-    with attest(whom, tpm, booted.facts) as answer:
-        answer.check()
-    assert (len(judge.challenges), answer.request.token) == (2, "1")
-
-
-def test_a_challenge_that_is_over_is_not_answered_again(
-    booted: Booted, tpm: Tpm, whom: Server, judge: Judge
-) -> None:
-    judge.faults = {
-        CHALLENGES_PATH: [edited(expires_s=0)],
-        ATTESTATIONS_PATH: [hang_up],
-    }
-    with attest(whom, tpm, booted.facts) as answer:
-        answer.check()
-    assert len({request.evidence.statement for request in judge.attested}) == len(judge.challenges)
 
 
 def test_the_server_says_when_to_come_again(

@@ -13,6 +13,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.store import Store
 from tests.support import postgresql
 from tests.support.postgresql import Server
+from tests.support.service_world import World, service_world
 from tests.support.store_samples import MASTER
 
 
@@ -58,3 +59,10 @@ def store_fixture(store_url: str) -> Generator[Store, None, None]:
     """The same, open."""
     with Store.open(store_url, LocalMasterKey(MASTER)) as store:
         yield store
+
+
+@pytest.fixture(name="world")
+def world_fixture(tmp_path: Path) -> Generator[World, None, None]:
+    """A server with one policy that allows any image, and a machine that it does not know yet."""
+    with service_world(tmp_path) as found:
+        yield found
