@@ -15,7 +15,7 @@ import requests
 from hvac.exceptions import VaultError
 
 from pykexec.server.errors import MasterKeyError
-from pykexec.server.keys.masterkey import take_from_environment
+from pykexec.server.keys.environment import take_from_environment
 
 log = logging.getLogger(__name__)
 

@@ -145,6 +145,7 @@ def check_head(view: View) -> None:
 
 
 def check_row(keys: Keys, head: Row[Any]) -> None:
+    """Tampered unless it is ours."""
     if not hmac.compare_digest(head.mac, keys.seal("audit_head", head.seq, head.hash)):
         raise Tampered("the head of the audit chain is not as this server wrote it")
 

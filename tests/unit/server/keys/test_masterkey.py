@@ -247,7 +247,7 @@ def test_vault_that_is_away_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch)
 def test_a_variable_is_gone_from_what_proc_shows() -> None:
     """/proc/PID/environ is what the process was started with, whatever it has unset since."""
     program = (
-        "from pykexec.server.keys.masterkey import take_from_environment as take\n"
+        "from pykexec.server.keys.environment import take_from_environment as take\n"
         "assert take('MASTER') == 'secret value' and take('MASTER') is None\n"
         "print(open('/proc/self/environ').read())"
     )

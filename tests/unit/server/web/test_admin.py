@@ -306,7 +306,8 @@ def test_a_retirement_and_a_secret_are_taken_back_by_an_administrator(server: Wo
     assert call(server, "POST", f"{machine}/retire", {}).status == 200
     history = one(call(server, "GET", f"{machine}/secrets?history=true"), "secrets")
     assert history["revoked"] and history["kept_until"]
-    restore = (f"{machine}/secrets/root/restore", {"version": 1})
+    path = "/".join((machine, "secrets", "root", "restore"))
+    restore = (path, {"version": 1})
     assert call(server, "POST", *restore).status == 409
     operator = server.tokens["operator"]
     denied = server.client.send_json("POST", f"{V1}{machine}/reinstate", {}, operator)
