@@ -16,7 +16,7 @@ from tests.vm.test_block import ENV, extract, machine, up, virtio, wait_for
 from tests.vm.ways import NEWEST, STOCK, Way
 
 CHAOS_S = int(os.environ.get("CHAOS_SECONDS", "40"))
-"""How long bridges are killed: `make vm-all CHAOS_SECONDS=600 PYTEST_ARGS="-k chaos"`."""
+"""How long bridges are killed: `make matrix CHAOS_SECONDS=600 PYTEST_ARGS="-k chaos"`."""
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 PAGE = 4096
 
