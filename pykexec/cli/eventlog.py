@@ -100,6 +100,7 @@ def _print_json(log: EventLog, truncated: bool, replayed: Registers, found: Regi
 def _print(log: EventLog, truncated: bool, replayed: Registers, found: Registers) -> None:
     from pykexec.cli.output import print_table
     from pykexec.tpm.event_text import describe, type_name
+    from pykexec.tpm.eventlog import unlogged_start
 
     if log.events:
         shown = next(iter(replayed), log.banks[0])
@@ -113,6 +114,9 @@ def _print(log: EventLog, truncated: bool, replayed: Registers, found: Registers
     for bank, values in replayed.items():
         for pcr, value in sorted(values.items()):
             print(f"PCR {pcr} {bank} {value.hex()} {_verdict(value, found[bank].get(pcr))}")
+        start = unlogged_start(log, bank, found[bank].get(0, values.get(0, b"")))
+        if start is not None:
+            print(f"PCR 0 {bank} fits if it began at locality {start}, which is not logged")
 
 
 def _pcr(event: Event) -> str:

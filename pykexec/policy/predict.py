@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
+from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name
-from pykexec.tpm.eventlog import Event, EventLog, replay
-from pykexec.verify.events import UefiVariable, parse_variable
+from pykexec.tpm.eventlog import Event, EventLog, replay, unlogged_start
 from pykexec.verify.signatures import parse_signatures
 
 _SIZE_OFFSET = 24  # of DataLength in UEFI_VARIABLE_DATA
@@ -72,7 +72,8 @@ def predict(
     FormatError where the log does not explain them or does not hash as specified; UsageError for
     a change of what the log does not have.
     """
-    before = replay(log, bank)
+    start = unlogged_start(log, bank, registers[0]) if 0 in registers else None
+    before = replay(log, bank, start)
     for pcr, value in before.items():
         if registers.get(pcr, value) != value:
             raise FormatError(f"the event log does not explain PCR {pcr}")
@@ -91,7 +92,7 @@ def predict(
         work.set_application(changes.application)
     for old, new in changes.digests.items():
         work.set_digest(old, new)
-    after = replay(EventLog(log.banks, tuple(work.events)), bank)
+    after = replay(EventLog(log.banks, tuple(work.events)), bank, start)
     changed = {pcr: after[pcr].hex() for pcr in after if after[pcr] != before[pcr]}
     changed |= {pcr: value.hex() for pcr, value in changes.pcrs.items()}
     return Prediction(

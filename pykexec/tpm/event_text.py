@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pykexec.efi.device_path import DevicePath, parse
 from pykexec.efi.guid import GUID_SIZE, Guid, guid_name
 from pykexec.errors import FormatError
+from pykexec.tpm.event_data import AUTHORITY_SURPLUS_MAX, parse_variable
 from pykexec.tpm.eventlog import Event
 
 # TCG PC Client Platform Firmware Profile 1.05, 10.4.1.
@@ -103,16 +104,13 @@ def _separator(data: bytes) -> str:
     return data[::-1].hex() if len(data) == 4 else _describe_bytes(data)
 
 
-def _variable(data: bytes) -> str:
-    """UEFI_VARIABLE_DATA."""
-    head = "<16sQQ"
-    vendor, name_length, size = struct.unpack_from(head, data)
-    start = struct.calcsize(head)
-    end = start + 2 * name_length
-    if end + size != len(data):
-        raise FormatError("sizes of a variable")
-    name = data[start:end].decode("utf-16-le", "replace")
-    return f"{name} ({guid_name(Guid(vendor))}): {_value(name, data[end:])}"
+def _variable(data: bytes, surplus_max: int = 0) -> str:
+    found = parse_variable(data, surplus_max)
+    return f"{found.name} ({guid_name(found.vendor)}): {_value(found.name, found.data)}"
+
+
+def _authority(data: bytes) -> str:
+    return _variable(data, AUTHORITY_SURPLUS_MAX)
 
 
 def _value(name: str, value: bytes) -> str:
@@ -190,7 +188,7 @@ _DESCRIBERS: dict[str, Callable[[bytes], str]] = {
     "EV_EFI_VARIABLE_DRIVER_CONFIG": _variable,
     "EV_EFI_VARIABLE_BOOT": _variable,
     "EV_EFI_VARIABLE_BOOT2": _variable,
-    "EV_EFI_VARIABLE_AUTHORITY": _variable,
+    "EV_EFI_VARIABLE_AUTHORITY": _authority,
     "EV_EFI_BOOT_SERVICES_APPLICATION": _image,
     "EV_EFI_BOOT_SERVICES_DRIVER": _image,
     "EV_EFI_RUNTIME_SERVICES_DRIVER": _image,

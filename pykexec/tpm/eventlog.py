@@ -26,6 +26,10 @@ _SIGNATURES_SHA1 = (b"Spec ID Event00\0", b"Spec ID Event02\0")
 _SIGNATURE_SIZE = 16
 _H_CRTM = 4
 _STARTUP_LOCALITY = b"StartupLocality\0"
+LOCALITIES = (0, 3, _H_CRTM)
+"""What PCR 0 may begin at: localities of TPM2_Startup, or an H-CRTM's (TPM 2.0, Part 1, 12.2.3)."""
+_PADDING = (b"\0", b"\xff")
+_PADDING_MIN = 16  # bytes: no entry begins with as many of them, all the same
 _ALGORITHMS_MAX = 16
 _DIGEST_MAX = 64
 
@@ -46,9 +50,10 @@ class HashAlgorithm(IntEnum):
 class EventLogError(FormatError):
     """The bytes are no event log; offset says where."""
 
-    def __init__(self, offset: int, fault: str) -> None:
-        super().__init__(f"event log: offset {offset}: {fault}")
-        self.offset = offset
+    def __init__(self, offset: int, fault: str, event: int | None = None) -> None:
+        where = "" if event is None else f"event {event}: "
+        super().__init__(f"event log: offset {offset}: {where}{fault}")
+        self.offset, self.fault = offset, fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +126,22 @@ def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
     while not cursor.at_end:
         if len(events) == events_max:
             raise EventLogError(cursor.offset, f"more than {events_max} entries")
-        events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
+        try:
+            _check_padding(data, cursor.offset)
+            events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
+        except EventLogError as error:
+            raise EventLogError(error.offset, error.fault, len(events)) from None
     banks = ("sha1",) if sizes is None else tuple(map(bank_name, sizes))
     return EventLog(banks, tuple(events))
+
+
+def _check_padding(data: bytes, offset: int) -> None:
+    """A log ends with its last entry; who took the whole area that it lies in is told so."""
+    size = len(data) - offset
+    for fill in _PADDING:
+        begins = data.startswith(fill * _PADDING_MIN, offset)
+        if begins and data.count(fill, offset) == size:
+            raise EventLogError(offset, f"no entry, but {size} bytes of padding ({fill[0]:#04x})")
 
 
 def _event(
@@ -182,8 +200,10 @@ def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
     return _event(cursor, start, (pcr, type_), digests, size)
 
 
-def replay(log: EventLog, bank: str) -> dict[int, bytes]:
+def replay(log: EventLog, bank: str, locality: int | None = None) -> dict[int, bytes]:
     """The registers of one bank that the log explains, by number.
+
+    PCR 0 begins at locality, whatever the log says of it, unless that is None.
 
     FormatError for a bank that the log has not, or that this Python cannot compute.
     """
@@ -194,19 +214,33 @@ def replay(log: EventLog, bank: str) -> dict[int, bytes]:
     except ValueError:
         raise FormatError(f"event log: {bank} cannot be computed here") from None
     registers: dict[int, bytes] = {}
-    for event in log.events:
+    if locality is not None:
+        registers[0] = locality.to_bytes(size)
+    for index, event in enumerate(log.events):
         if not event.extends:
             if event.data[:-1] == _STARTUP_LOCALITY and not event.pcr and 0 not in registers:
                 # TPM2_Startup at locality 3, or an H-CRTM's at 4, is PCR 0's first value.
                 registers[0] = bytes(size - 1) + event.data[-1:]
             continue
         if bank not in event.digests:
-            raise EventLogError(event.offset, f"no digest of {bank}")
+            raise EventLogError(event.offset, f"no digest of {bank}", index)
         # An H-CRTM measures before TPM2_Startup, which PCR 0 starts at 4 for (TPM 2.0, Part 1).
         first = _H_CRTM if event.type == _EV_EFI_HCRTM_EVENT and not event.pcr else 0
         old = registers.get(event.pcr, first.to_bytes(size))
         registers[event.pcr] = hashlib.new(bank, old + event.digests[bank]).digest()
     return registers
+
+
+def unlogged_start(log: EventLog, bank: str, value: bytes) -> int | None:
+    """The locality that PCR 0 of this value began at, where the log says another and all else fits.
+
+    There is firmware that does not log it. Nothing is lost by that: no such event extends anything,
+    so the register alone proves where it began, and that only a TPM's start can have set it.
+    """
+    if replay(log, bank).get(0, value) == value:
+        return None
+    fits = (number for number in LOCALITIES if replay(log, bank, number)[0] == value)
+    return next(fits, None)
 
 
 def replayable_banks(log: EventLog) -> tuple[str, ...]:

@@ -22,14 +22,11 @@ from pykexec.errors import FormatError
 from pykexec.firmware.measure import CONFIG, CONFIG_SHA256
 from pykexec.image.measure import PCR as IMAGE_PCR
 from pykexec.image.measure import SECTION_ORDER
+from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name
-from pykexec.verify.events import (
-    NUMBERS,
-    UefiVariable,
-    is_separator,
-    parse_variable,
-)
+from pykexec.verify.events import is_separator
 from pykexec.verify.log import Entry, ProvenLog
+from pykexec.verify.promises import NUMBERS
 
 _VERSION_PCR, _OPTIONS_PCR, _APPLICATIONS_PCR = 0, 1, 4
 _VERSION = NUMBERS["EV_S_CRTM_VERSION"]

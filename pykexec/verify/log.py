@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pykexec.errors import FormatError
-from pykexec.tpm.eventlog import Event, EventLog, parse_event_log, replay
+from pykexec.tpm.eventlog import Event, EventLog, parse_event_log, replay, unlogged_start
 from pykexec.verify.events import event_title, fault, measured
 from pykexec.verify.report import Report
 
@@ -73,12 +73,23 @@ def check_log(data: bytes, bank: str, pcrs: Mapping[int, bytes], report: Report)
             known = ", ".join(log.banks) or "none"
             report.refuse("log.bank", f"the log has no digests of {bank}; it has: {known}")
             return ProvenLog(bank)
-        registers = replay(log, bank)
+        registers = _replay(log, bank, pcrs, report)
     except FormatError as error:
         report.refuse("log.format", str(error))
         return ProvenLog(bank)
     proven = _explained(registers, bank, pcrs, report)
     return ProvenLog(bank, _entries(log, bank, proven, report))
+
+
+def _replay(
+    log: EventLog, bank: str, pcrs: Mapping[int, bytes], report: Report
+) -> Mapping[int, bytes]:
+    """The registers by the log, and by where PCR 0 began."""
+    start = unlogged_start(log, bank, pcrs[0]) if 0 in pcrs else None
+    if start is not None:
+        text = f"PCR 0 began at locality {start}, which is not what the log says of it"
+        report.note("log.locality", text)
+    return replay(log, bank, start)
 
 
 def _explained(

@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 
 from pykexec.efi.guid import GUID_SIZE, Guid, named_guids
 from pykexec.errors import FormatError
-from pykexec.verify.events import NUMBERS, UefiVariable, is_separator, parse_variable
+from pykexec.tpm.event_data import AUTHORITY_SURPLUS_MAX, UefiVariable, parse_variable
+from pykexec.verify.events import is_separator
 from pykexec.verify.log import Entry, ProvenLog
+from pykexec.verify.promises import NUMBERS
 from pykexec.verify.signatures import parse_certificate, parse_signatures
 
 SECURE_BOOT_PCR = 7
 SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
-SHIM_LOCK = Guid.parse("605dab50-e046-4300-abb6-3dd810dd8b23")
 
 _CONFIG = NUMBERS["EV_EFI_VARIABLE_DRIVER_CONFIG"]
 _AUTHORITIES = (NUMBERS["EV_EFI_VARIABLE_AUTHORITY"], NUMBERS["EV_EFI_SPDM_DEVICE_POLICY"])
 _ACTION = NUMBERS["EV_EFI_ACTION"]
 _DATABASES = {"PK", "KEK", "db", "dbx", "dbt", "dbr"}
 _SECURITY_NAMES = {"db", "dbx", "dbt", "dbr"}
-_SHIM_SURPLUS_MAX = 8
 _DER_LONG = b"\x30\x82"
 
 
@@ -37,8 +37,11 @@ class SecureBootError(FormatError):
 
 @dataclass(slots=True)
 class _Found:
-    variables: dict[str, UefiVariable] = field(default_factory=dict)
-    authorities: list[UefiVariable] = field(default_factory=list)
+    """Claims of what was read so far; enabled is None until SecureBoot was."""
+
+    enabled: bool | None = None
+    variables: dict[str, object] = field(default_factory=dict)
+    authorities: list[object] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
     separated: bool = False
 
@@ -47,16 +50,18 @@ def secure_boot_claims(log: ProvenLog) -> dict[str, object]:
     """The claims about Secure Boot; SecureBootError names the event that keeps them from being."""
     found = _Found()
     for entry in log.of(SECURE_BOOT_PCR):
-        _take(entry, log.bank, found)
+        try:
+            _take(entry, log.bank, found)
+        except FormatError as error:
+            raise SecureBootError(f"{entry.title}: {error}") from None
     if not found.separated:
         raise SecureBootError("PCR 7 has no separator")
-    state = found.variables.get("SecureBoot")
-    if state is None:
+    if found.enabled is None:
         raise SecureBootError("PCR 7 does not tell the variable SecureBoot")
     return {
-        "enabled": state.data == b"\1",
-        "variables": {name: _variable(name, value) for name, value in found.variables.items()},
-        "authorities": [_authority(value) for value in found.authorities],
+        "enabled": found.enabled,
+        "variables": found.variables,
+        "authorities": found.authorities,
         "actions": found.actions,
     }
 
@@ -64,23 +69,29 @@ def secure_boot_claims(log: ProvenLog) -> dict[str, object]:
 def _take(entry: Entry, bank: str, found: _Found) -> None:
     event = entry.event
     if entry.measured is None:
-        raise SecureBootError(f"{entry.title}: its data is not what was measured")
+        raise FormatError("its data is not what was measured")
     if is_separator(event, bank):
         if found.separated:
-            raise SecureBootError(f"{entry.title}: a second separator")
+            raise FormatError("a second separator")
         found.separated = True
     elif event.type == _CONFIG and not found.separated:
         variable = parse_variable(event.data)
         name = _name(variable)
         if name in found.variables:
-            raise SecureBootError(f"{entry.title}: {name} is there twice")
-        found.variables[name] = variable
+            raise FormatError(f"{name} is there twice")
+        found.variables[name] = _variable(name, variable)
+        if name == "SecureBoot":
+            found.enabled = variable.data == b"\1"
     elif event.type in _AUTHORITIES:
-        found.authorities.append(_authority_variable(entry))
-    elif event.type == _ACTION and event.data.isascii() and event.data.decode().isprintable():
-        found.actions.append(event.data.decode())
+        found.authorities.append(_authority(parse_variable(event.data, AUTHORITY_SURPLUS_MAX)))
+    elif event.type == _ACTION and _is_line(entry.measured):
+        found.actions.append(entry.measured.decode())
     else:
-        raise SecureBootError(f"{entry.title}: no event of Secure Boot, or none in its place")
+        raise FormatError("no event of Secure Boot, or none in its place")
+
+
+def _is_line(data: bytes) -> bool:
+    return data.isascii() and data.decode().isprintable()
 
 
 def _name(variable: UefiVariable) -> str:
@@ -91,19 +102,6 @@ def _name(variable: UefiVariable) -> str:
 
 def _global() -> Guid:
     return named_guids()["global_variable"]
-
-
-def _authority_variable(entry: Entry) -> UefiVariable:
-    data = entry.event.data
-    if data[:GUID_SIZE] != SHIM_LOCK.data:
-        return parse_variable(data)
-    # shim before version 15 says less than it has measured, by the padding of its structure.
-    for surplus in range(_SHIM_SURPLUS_MAX):
-        try:
-            return parse_variable(data[: len(data) - surplus])
-        except FormatError:
-            continue
-    raise SecureBootError(f"{entry.title}: sizes of a variable do not fit")
 
 
 def _variable(name: str, variable: UefiVariable) -> dict[str, object]:

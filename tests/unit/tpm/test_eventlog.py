@@ -14,7 +14,13 @@ import pytest
 from pykexec._native import ffi, lib
 from pykexec.errors import FormatError
 from pykexec.run import run
-from pykexec.tpm.eventlog import EventLogError, parse_event_log, replay, replayable_banks
+from pykexec.tpm.eventlog import (
+    EventLogError,
+    parse_event_log,
+    replay,
+    replayable_banks,
+    unlogged_start,
+)
 from tests.support.samples_event_log import (
     AGILE_LOG,
     ENTRIES,
@@ -156,6 +162,20 @@ def test_python_finds_what_makes_no_sense(log: bytes, fault: str) -> None:
         parse_event_log(log)
 
 
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"])
+@pytest.mark.parametrize("log", [AGILE_LOG, SHA1_LOG], ids=["agile", "sha1"])
+def test_padding_behind_a_log_is_told_with_its_event(log: bytes, fill: bytes) -> None:
+    count = len(parse_event_log(log).events)
+    fault = rf"offset {len(log)}: event {count}: no entry, but 4096 bytes of padding"
+    with pytest.raises(EventLogError, match=fault):
+        parse_event_log(log + fill * 4096)
+
+
+def test_a_fault_names_the_event() -> None:
+    with pytest.raises(EventLogError, match=rf"offset \d+: event 4: event of {TOP32} bytes"):
+        parse_event_log(patched(LAST + 12 + 22 + 34, "<I", TOP32))
+
+
 def test_an_event_without_action_needs_no_register() -> None:
     log = parse_event_log(spec_id() + agile_entry(TOP32, NO_ACTION, b"x"))
     assert replay(log, "sha256") == {}
@@ -184,6 +204,16 @@ def test_a_locality_after_the_first_measurement_counts_for_nothing() -> None:
     assert replay(parse_event_log(plain + ENTRIES[0]), "sha1") == replay(
         parse_event_log(plain), "sha1"
     )
+
+
+@pytest.mark.parametrize("locality", [3, 4])
+def test_where_pcr_0_began_is_told_by_its_value(locality: int) -> None:
+    log = parse_event_log(spec_id() + ENTRIES[1])
+    value = replay(log, "sha256", locality)[0]
+    assert value != replay(log, "sha256")[0]
+    assert unlogged_start(log, "sha256", value) == locality
+    assert unlogged_start(log, "sha256", replay(log, "sha256")[0]) is None
+    assert unlogged_start(log, "sha256", replay(log, "sha256", 1)[0]) is None
 
 
 def test_a_digest_that_is_missing_is_an_error() -> None:

@@ -61,7 +61,6 @@ def secure_boot(machine: Machine, events: tuple[Measured, ...] | None = None) ->
 @pytest.mark.parametrize(
     "type_",
     [
-        CRTM_VERSION,
         SEPARATOR,
         VARIABLE_DRIVER_CONFIG,
         VARIABLE_BOOT,
