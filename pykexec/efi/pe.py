@@ -252,14 +252,16 @@ def section_data(data: bytes, section: Section) -> bytes:
 
 
 def authenticode_digest(data: bytes, image: Image, algorithm: str = "sha256") -> bytes:
-    """The digest that signatures and the firmware's db, dbx and PCR 4 events hold (Authenticode PE
-    format).
+    """The digest that signatures and the firmware's db, dbx and PCR 4 events hold (Windows
+    Authenticode Portable Executable Signature Format 1.0, "Calculating the PE Image Hash").
 
-    It covers everything but the checksum, the certificate table's directory entry and the table
-    itself. A file whose size is no multiple of 8 is padded by the tool that signs it, and has
-    another digest then.
+    It covers everything but the checksum, the certificate table's directory entry and as many bytes
+    at the file's end as the table has: nobody looks where it lies, so what is put behind it counts.
+    A section's bytes count where its header says, also at offset 0. FormatError where sections and
+    table are more than the file: firmware refuses it. A file whose size is no multiple of 8 is
+    padded by the tool that signs it, and has another digest then.
     """
-    end = image.certificates_offset if image.certificates_size else len(data)
+    end = len(data) - image.certificates_size
     digest = hashlib.new(algorithm)
     view = memoryview(data)
     digest.update(view[: image.checksum_offset])
@@ -270,9 +272,10 @@ def authenticode_digest(data: bytes, image: Image, algorithm: str = "sha256") ->
         digest.update(view[image.checksum_offset + 4 : image.size_of_headers])
     hashed = image.size_of_headers
     for section in sorted(image.sections, key=lambda section: section.file_offset):
-        if section.file_size:
-            digest.update(view[section.file_offset : section.file_end])
-            hashed += section.file_size
+        digest.update(view[section.file_offset : section.file_offset + section.file_size])
+        hashed += section.file_size
+    if end < hashed < len(data):
+        raise FormatError("the certificate table lies over the sections: the image has no digest")
     if hashed < end:
         digest.update(view[hashed:end])
     return digest.digest()

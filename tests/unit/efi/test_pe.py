@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import struct
+from pathlib import Path
 
 import pefile
 import pytest
@@ -11,7 +14,8 @@ from virt.peutils.pesign import pe_authenticode_hash
 
 from pykexec._native import ffi, lib
 from pykexec.efi import pe
-from pykexec.errors import FormatError
+from pykexec.errors import FormatError, ToolError
+from pykexec.run import run
 from tests.unit.image.inputs import (
     PE_OFFSET,
     SBAT,
@@ -93,3 +97,70 @@ def test_section_data_is_virtual_size_bytes() -> None:
 def test_authenticode_digest_is_that_of_virt_firmware(data: bytes) -> None:
     oracle = pe_authenticode_hash(pefile.PE(data=data))
     assert pe.authenticode_digest(data, pe.parse(data, "a.efi")) == oracle
+
+
+TABLE_SIZE = 16
+CERTIFICATES = PE_OFFSET + 24 + 112 + 4 * 8
+
+
+def with_table(data: bytes, offset: int | None = None, size: int = TABLE_SIZE) -> bytes:
+    """data whose headers say that a certificate table is at offset: behind it, unless told else."""
+    where = len(data) if offset is None else offset
+    table = b"\xcc" * TABLE_SIZE if offset is None else b""
+    return patched(data, CERTIFICATES, struct.pack("<II", where, size)) + table
+
+
+def digest(data: bytes) -> bytes:
+    return pe.authenticode_digest(data, pe.parse(data, "a.efi"))
+
+
+def hashed(data: bytes, *parts: slice) -> bytes:
+    """SHA-256 of the headers but checksum and table's entry, and of these parts, byte by byte."""
+    optional = PE_OFFSET + 24
+    spans = [slice(0, optional + 64), slice(optional + 68, CERTIFICATES)]
+    spans += [slice(CERTIFICATES + 8, 1024), *parts]
+    return hashlib.sha256(b"".join(data[span] for span in spans)).digest()
+
+
+def test_a_certificate_table_at_the_end_counts_for_nothing() -> None:
+    assert digest(with_table(GOOD)) == digest(GOOD)
+
+
+def test_bytes_behind_the_certificate_table_belong_to_the_digest() -> None:
+    altered = with_table(GOOD) + b"evil"
+    assert digest(altered) == hashed(altered, slice(1024, len(GOOD) + 4)) != digest(GOOD)
+
+
+@pytest.mark.parametrize("offset", [0, 1024, 1536 - 8])
+def test_where_the_certificate_table_lies_is_not_looked_at(offset: int) -> None:
+    data = with_table(GOOD + b"behind" * 8, offset)
+    assert digest(data) == hashed(data, slice(1024, len(data) - TABLE_SIZE))
+
+
+@pytest.mark.parametrize("offset", [0, 1536])
+def test_a_table_that_takes_bytes_of_sections_has_no_digest(offset: int) -> None:
+    data = with_table(GOOD + b"behind", offset)
+    with pytest.raises(FormatError, match="certificate table lies over the sections"):
+        digest(data)
+
+
+def test_a_section_without_an_offset_counts_from_the_files_begin() -> None:
+    data = patched(GOOD, SECTION_TABLE + 40 + 20, struct.pack("<I", 0))
+    assert digest(data) == hashed(data, slice(0, 512), slice(1024, 1536), slice(2048, None))
+
+
+def test_signing_tools_tell_the_same_files_apart(tmp_path: Path) -> None:
+    """sbverify, and so the firmware: the signature is of the file without what was added."""
+    key, certificate, signed = (tmp_path / name for name in ("key", "crt", "signed.efi"))
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+    run([*words, "-keyout", key, "-out", certificate], timeout_s=60)
+    (tmp_path / "plain.efi").write_bytes(GOOD)
+    sign = ["sbsign", "--key", key, "--cert", certificate, "--output", signed]
+    run([*sign, tmp_path / "plain.efi"], timeout_s=60)
+    verify = ["sbverify", "--cert", certificate, signed]
+    run(verify, timeout_s=60)
+    assert digest(signed.read_bytes()) == digest(GOOD)
+    signed.write_bytes(signed.read_bytes() + bytes(8))
+    with pytest.raises(ToolError, match="hash check"):
+        run(verify, timeout_s=60)
+    assert digest(signed.read_bytes()) != digest(GOOD)
