@@ -171,10 +171,10 @@ def _policy(path: Path) -> Policy:
 
 def _verdict(args: argparse.Namespace, policy: Policy) -> tuple[Verdict, Claims]:
     from pykexec.policy import offline
-    from pykexec.verify import chain
+    from pykexec.verify.certificates import parse_bundle
 
     evidence = offline.parse_evidence(*_read(args.evidence))
-    roots = [der for path in args.ek_root for der in chain.parse_roots(*_read(path))]
+    roots = [der for path in args.ek_root for der in parse_bundle(*_read(path))]
     return offline.check(evidence, policy, _context(args), tuple(roots))
 
 

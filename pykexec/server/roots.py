@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pykexec.errors import FormatError, UsageError
 from pykexec.server.store.store import Store
-from pykexec.verify.chain import parse_roots
+from pykexec.verify.certificates import parse_bundle
 
 SUFFIXES = (".pem", ".crt", ".cer", ".der")
 _FILE_MAX = 1 << 20
@@ -20,7 +20,7 @@ def _read(path: Path) -> tuple[bytes, ...]:
         data = file.read(_FILE_MAX + 1)
     if len(data) > _FILE_MAX:
         raise FormatError(f"{path}: more than {_FILE_MAX} bytes")
-    return parse_roots(data, str(path))
+    return parse_bundle(data, str(path))
 
 
 def add_roots(store: Store, directory: Path) -> int:

@@ -28,6 +28,9 @@ _BUFFER_MAX = 2048
 _BUFFER_LEAST = 64  # Less would take forever.
 _SEQUENCE = 0x30
 _PADDING = b"\0\xff"
+_STORED_CERTIFICATE = b"\x10\x01\x00"
+_STORED_HEADER_SIZE = len(_STORED_CERTIFICATE) + 2
+_FULL_CERTIFICATE = b"\x10\x02"
 
 
 def read_nv(transmit: Transmit, index: int) -> bytes:
@@ -78,10 +81,19 @@ def read_issuers(transmit: Transmit, indexes: Iterable[int]) -> tuple[bytes, ...
 
 
 def split_certificates(data: bytes) -> list[bytes]:
-    """DER structures one after the other, padding between them; what is cut off is left out."""
+    """DER structures one after the other, padding between them; what is cut off is left out.
+
+    Some manufacturers write TPM 1.2's header before each (TCG PC Client Implementation
+    Specification for Conventional BIOS 1.21, 7.3.2): a tag, that it is whole, its size; a tag.
+    """
     found = []
     offset = 0
     while offset < len(data):
+        if data.startswith(_STORED_CERTIFICATE, offset):
+            offset += _STORED_HEADER_SIZE
+            if data.startswith(_FULL_CERTIFICATE, offset):
+                offset += len(_FULL_CERTIFICATE)
+            continue
         if data[offset] in _PADDING:
             offset += 1
             continue

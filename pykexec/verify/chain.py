@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """EK certificates: from the certificate in a TPM to a root that the verifier was told to trust.
 
-TCG EK Credential Profile for TPM Family 2.0, 2.5, chapter 3. Paths are built and checked by
-cryptography's X.509 verification (RFC 5280); what makes a certificate one of an EK is checked here.
+TCG EK Credential Profile for TPM Family 2.0, 2.5, chapter 3. Paths are built and checked by path
+(RFC 5280); what makes a certificate one of an EK is checked here.
 Nothing is fetched: issuers come with the evidence or are configured as roots, and so there is no
 revocation but taking a root away.
 """
@@ -10,6 +10,7 @@ revocation but taking a root away.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,17 +22,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    PolicyBuilder,
-    Store,
-    VerificationError,
-)
 
 from pykexec.errors import FormatError
+from pykexec.verify.certificates import load
 from pykexec.verify.keys import EkKey
+from pykexec.verify.path import DEPTH_MAX, Anchors, PathError, Validity
 from pykexec.verify.unreadable import UNREADABLE
+
+log = logging.getLogger(__name__)
 
 EK_CERTIFICATE = ObjectIdentifier("2.23.133.8.1")
 """tcg-kp-EKCertificate, the extended key usage (3.5.11)."""
@@ -43,7 +41,6 @@ _DEVICE = {
     "version": ObjectIdentifier("2.23.133.2.3"),
 }
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-_ISSUERS_MAX = 4
 _CACHED = 8192  # chains, some KiB each
 _ROOTS_CACHED = 8
 _KNOWN_CRITICAL = {
@@ -51,6 +48,9 @@ _KNOWN_CRITICAL = {
     ExtensionOID.KEY_USAGE,
     ExtensionOID.EXTENDED_KEY_USAGE,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    # Nobody asks for a policy here, so any will do (RFC 5280, 6.1.1): ST, Infineon and Intel have
+    # them critical.
+    ExtensionOID.CERTIFICATE_POLICIES,
 }
 
 
@@ -93,8 +93,7 @@ class _Chain:
 
     certificate: EkCertificate
     public: bytes
-    start: datetime
-    end: datetime
+    validity: Validity
 
 
 class EkRoots:
@@ -104,9 +103,15 @@ class EkRoots:
     May be used by several threads.
     """
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
-        trusted = list(certificates)
-        self._store = Store(trusted) if trusted else None
+    def __init__(self, certificates: Iterable[bytes]) -> None:
+        self._anchors = Anchors()
+        self._trusted = 0
+        for der in certificates:
+            try:
+                self._anchors.add(der)
+                self._trusted += 1
+            except FormatError as error:
+                log.warning("root of EK certificates: %s: %s", der[:16].hex(), error)
         self._chains: dict[bytes, _Chain] = {}
         self._lock = Lock()
 
@@ -117,7 +122,7 @@ class EkRoots:
         name = _digest(certificates)
         public = _public_bytes(key)
         chain = self._chains.get(name)
-        if chain is not None and chain.start <= now <= chain.end:
+        if chain is not None and chain.validity.holds(now):
             _check_key(chain.public, public)
             return chain.certificate
         chain = self._verify(certificates, public, now)
@@ -129,61 +134,26 @@ class EkRoots:
         return chain.certificate
 
     def _verify(self, certificates: tuple[bytes, ...], public: bytes, now: datetime) -> _Chain:
-        leaf, *issuers = (_load(der) for der in certificates[: 1 + _ISSUERS_MAX])
+        used = certificates[: 1 + DEPTH_MAX]
+        leaf, *_ = (_load(der) for der in used)
         # Before anything else: nothing that it says counts for another key.
         _check_key(_certified_key(leaf), public)
         certificate = _check_leaf(leaf)
-        if self._store is None:
+        if not self._trusted:
             raise ChainError("ek.chain", "no root is configured that could vouch for any EK")
         try:
-            builder = PolicyBuilder().store(self._store).time(now).max_chain_depth(_ISSUERS_MAX)
-            builder = builder.extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY)
-            path = builder.build_client_verifier().verify(leaf, issuers).chain
-        except VerificationError as error:
+            validity = self._anchors.verify(used, now)
+        except PathError as error:
             raise ChainError(*_why(leaf, now, error)) from None
-        start = max(found.not_valid_before_utc for found in path)
-        end = min(found.not_valid_after_utc for found in path)
-        return _Chain(certificate, public, start, end)
-
-
-def parse_roots(data: bytes, source: str) -> tuple[bytes, ...]:
-    """Certificates of a file that vouch for EKs, as DER: PEM, one or more, or DER."""
-    try:
-        if b"-----BEGIN" in data:
-            certificates = x509.load_pem_x509_certificates(data)
-        else:
-            certificates = [x509.load_der_x509_certificate(data)]
-    except UNREADABLE as error:
-        raise FormatError(f"{source}: no certificate: {error}") from None
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+        return _Chain(certificate, public, validity)
 
 
 @lru_cache(_ROOTS_CACHED)
 def ek_roots(certificates: tuple[bytes, ...]) -> EkRoots:
-    """The roots of these certificates (DER), the same ones at each call; FormatError for what is
-    no certificate.
+    """The roots of these certificates (DER), the same ones at each call; what is no certificate is
+    told, and vouches for nobody.
     """
-    try:
-        return EkRoots(map(x509.load_der_x509_certificate, certificates))
-    except UNREADABLE as error:
-        raise FormatError(f"root of EK certificates: {error}") from None
-
-
-def _check_authority_usage(
-    policy: object, issuer: x509.Certificate, usage: x509.KeyUsage | None
-) -> None:
-    if usage is not None and not usage.key_cert_sign:
-        raise ValueError(f"{issuer.subject.rfc4514_string()} may not sign certificates")
-
-
-# What makes a certificate that of an EK is checked by _check_leaf, which says what is missing.
-# Manufacturers' authorities are not those of the Web: most of what that asks for they lack.
-_EE_POLICY = ExtensionPolicy.permit_all()
-_CA_POLICY = (
-    ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_authority_usage)
-)
+    return EkRoots(certificates)
 
 
 def _public_bytes(key: EkKey) -> bytes:
@@ -192,7 +162,7 @@ def _public_bytes(key: EkKey) -> bytes:
 
 def _load(der: bytes) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(der)
+        return load(der)
     except UNREADABLE as error:
         raise ChainError(BAD_CERTIFICATE, f"no X.509 certificate: {error}") from None
 
@@ -217,7 +187,7 @@ def _check_key(certified: bytes, key: bytes) -> None:
         raise ChainError(OTHER_KEY, "the EK certificate is that of another key")
 
 
-def _why(leaf: x509.Certificate, now: datetime, error: VerificationError) -> tuple[str, str]:
+def _why(leaf: x509.Certificate, now: datetime, error: PathError) -> tuple[str, str]:
     """Code and text; the library tells one reason of many, and not of which certificate."""
     start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not start <= now <= end:

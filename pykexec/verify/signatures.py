@@ -7,9 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cryptography import x509
-
 from pykexec.efi.signature_list import SHA256, X509, parse_signature_lists
+from pykexec.verify.certificates import load
 from pykexec.verify.unreadable import UNREADABLE
 
 _CACHED = 256  # databases, some KiB each; machines of one kind have the same ones
@@ -40,7 +39,7 @@ class Signatures:
 def parse_certificate(der: bytes) -> Certificate:
     """A certificate's facts; what is no certificate has a digest all the same."""
     try:
-        subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
+        subject = load(der).subject.rfc4514_string()
     except UNREADABLE:
         subject = ""
     return Certificate(subject, hashlib.sha256(der).hexdigest())

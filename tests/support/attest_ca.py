@@ -20,7 +20,13 @@ MANUFACTURER = x509.ObjectIdentifier("2.23.133.2.1")
 MODEL = x509.ObjectIdentifier("2.23.133.2.2")
 VERSION = x509.ObjectIdentifier("2.23.133.2.3")
 
+# RFC 5280, 4.2.1.4: STMicroelectronics, Infineon and Intel have it in their authorities, critical.
+ANY_POLICY = x509.CertificatePolicies(
+    [x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)]
+)
 START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2044, 1, 1, tzinfo=UTC)
+
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 type_of_public_key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -58,6 +64,7 @@ class EkProfile:
     key_usage: bool = True
     key_agreement: bool | None = None
     unknown_critical: bool = False
+    critical_policies: bool = False
     subject: str = ""
 
 
@@ -89,17 +96,24 @@ class Authority:
         if profile.device is not None:
             names = x509.SubjectAlternativeName([x509.DirectoryName(profile.device)])
             builder = builder.add_extension(names, critical=not name)
+        if profile.critical_policies:
+            builder = builder.add_extension(ANY_POLICY, critical=True)
         if profile.unknown_critical:
             unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\5\0")
             builder = builder.add_extension(unknown, critical=True)
         return signed(builder, self.key).public_bytes(Encoding.DER)
 
     def intermediate(
-        self, name: str, *, path_length: int | None = 0, signs: bool = True
+        self,
+        name: str,
+        *,
+        path_length: int | None = 0,
+        signs: bool = True,
+        critical: x509.ExtensionType | None = None,
     ) -> Authority:
         """An authority below this one; without signs its key is not for certificates."""
         issuer = (self.certificate.subject, self.key)
-        certificate, key = _authority(name, issuer, path_length, signs)
+        certificate, key = _authority(name, issuer, path_length, signs, critical)
         der = certificate.public_bytes(Encoding.DER)
         return Authority(key, certificate, (der, *self.chain))
 
@@ -141,6 +155,7 @@ def _authority(
     issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None,
     path_length: int | None,
     signs: bool = True,
+    critical: x509.ExtensionType | None = None,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = p256_key(f"authority {name}")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -151,8 +166,46 @@ def _authority(
     usage = x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False)
     builder = builder.add_extension(usage, critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
+    if critical is not None:
+        builder = builder.add_extension(critical, critical=True)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return signed(builder.add_extension(identifier, False), signer), key
+
+
+def out_of_order(authority: Authority, public: type_of_public_key) -> tuple[bytes, bytes]:
+    """A root of authority's key and an EK certificate by it, DER, that name it by a set of two
+    attributes, the larger one first.
+    """
+    attributes = [
+        x509.NameAttribute(NameOID.COMMON_NAME, "A TPM Root"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "A manufacturer"),
+    ]
+    name = x509.Name([x509.RelativeDistinguishedName(attributes)])
+    builder = _builder(name, name, authority.key.public_key())
+    builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+    named = signed(builder, authority.key)
+    leaf = x509.load_der_x509_certificate(Authority(authority.key, named).issue_ek(public))
+    first, second = (_element(0x30, _attribute(attribute)) for attribute in attributes)
+    found = []
+    for certificate in (named, leaf):
+        tbs = certificate.tbs_certificate_bytes
+        assert first + second in tbs
+        tbs = tbs.replace(first + second, second + first)
+        signature = authority.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+        found.append(_element(0x30, tbs + _ECDSA_SHA256 + _element(3, b"\0" + signature)))
+    return found[0], found[1]
+
+
+def _attribute(attribute: x509.NameAttribute[str]) -> bytes:
+    oid = bytes([0x55, 4, int(attribute.oid.dotted_string.rpartition(".")[2])])
+    return _element(6, oid) + _element(0x0C, attribute.value.encode())
+
+
+def _element(tag: int, contents: bytes) -> bytes:
+    size = len(contents)
+    if size < 0x80:
+        return bytes([tag, size]) + contents
+    return bytes([tag, 0x82]) + size.to_bytes(2) + contents
 
 
 @cache

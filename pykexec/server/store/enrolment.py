@@ -25,6 +25,7 @@ from pykexec.server.store.records import (
     Settings,
 )
 from pykexec.server.store.view import View
+from pykexec.verify.certificates import load
 from pykexec.verify.ek import VerifiedEk
 from pykexec.verify.unreadable import UNREADABLE
 
@@ -142,7 +143,7 @@ def hashes(view: View, offset: int, limit: int) -> Page[EkHash]:
 def add_root(tx: Writing, certificate: bytes, actor: str) -> EkRoot:
     """UsageError for what is not the certificate of an authority."""
     try:
-        parsed = x509.load_der_x509_certificate(certificate)
+        parsed = load(certificate)
         basic = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
         subject = parsed.subject.rfc4514_string()
     except (*UNREADABLE, x509.ExtensionNotFound) as error:

@@ -152,12 +152,21 @@ def test_a_section_without_an_offset_counts_from_the_files_begin() -> None:
 def test_signing_tools_tell_the_same_files_apart(tmp_path: Path) -> None:
     """sbverify, and so the firmware: the signature is of the file without what was added."""
     key, certificate, signed = (tmp_path / name for name in ("key", "crt", "signed.efi"))
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+    words: list[str | Path] = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=x",
+    ]
     run([*words, "-keyout", key, "-out", certificate], timeout_s=60)
     (tmp_path / "plain.efi").write_bytes(GOOD)
-    sign = ["sbsign", "--key", key, "--cert", certificate, "--output", signed]
+    sign: list[str | Path] = ["sbsign", "--key", key, "--cert", certificate, "--output", signed]
     run([*sign, tmp_path / "plain.efi"], timeout_s=60)
-    verify = ["sbverify", "--cert", certificate, signed]
+    verify: list[str | Path] = ["sbverify", "--cert", certificate, signed]
     run(verify, timeout_s=60)
     assert digest(signed.read_bytes()) == digest(GOOD)
     signed.write_bytes(signed.read_bytes() + bytes(8))

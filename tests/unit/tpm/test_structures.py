@@ -160,6 +160,14 @@ def test_certificates_end_where_their_der_ends(data: bytes, certificates: list[b
     assert split_certificates(data) == certificates
 
 
+@pytest.mark.parametrize("tag", [b"", b"\x10\x02"], ids=["stored", "full"])
+def test_headers_of_tpm_1_2_before_certificates_are_passed_over(tag: bytes) -> None:
+    first, second = b"\x30\x03\x02\x01\x05", b"\x30\x82\x00\x03\x02\x01\x06"
+    stored = [b"\x10\x01\x00" + len(tag + der).to_bytes(2) + tag + der for der in (first, second)]
+    assert split_certificates(stored[0] + b"\xff" * 8 + stored[1]) == [first, second]
+    assert split_certificates(stored[0][:6]) == []
+
+
 def answers(*responses: bytes) -> Callable[[bytes], bytes]:
     left = list(responses)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]

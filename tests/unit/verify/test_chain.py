@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pykexec.errors import FormatError
 from pykexec.verify.chain import ek_roots
 from pykexec.verify.keys import check_ek
 from pykexec.verify.verify import verify
@@ -102,6 +101,31 @@ def test_a_self_signed_certificate_is_refused() -> None:
     assert codes(machine.evidence()) == ["ek.chain"]
 
 
+@pytest.mark.parametrize("depth", [5, 6])
+def test_a_path_has_an_end(depth: int) -> None:
+    authority = attest_ca.root("deep")
+    for number in range(depth - 1):
+        authority = authority.intermediate(f"{number}", path_length=None)
+    root = attest_ca.root("deep").certificate.public_bytes(Encoding.DER)
+    found = codes(Machine(authority=authority).evidence(), ek_roots=(root,))
+    assert found == ([] if depth == 5 else ["ek.chain"])
+
+
+def test_who_is_trusted_but_no_authority_vouches_for_nobody() -> None:
+    """OpenSSL itself takes a root of the first version of X.509, which cannot say what it is."""
+    key = attest_ca.p256_key("v1")
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "v1")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, START, END)
+    usage = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
+    root = attest_ca.signed(builder.add_extension(usage, critical=True), key)
+    evidence = Machine(authority=Authority(key, root)).evidence()
+    (reason,) = verify(
+        evidence, replace(EXPECTED, ek_roots=(root.public_bytes(Encoding.DER),))
+    ).verdict.reasons
+    assert reason.code == "ek.chain"
+    assert "not a certificate of an authority (certificate 1 of the path)" in reason.text
+
+
 def test_a_certificate_of_another_key_is_refused_even_if_that_ek_is_enrolled() -> None:
     machine = Machine("mine")
     machine.certificates = Machine("other").certificates
@@ -164,6 +188,9 @@ def test_a_chain_that_was_found_good_is_good_for_its_key_alone() -> None:
     assert codes(intruder.evidence()) == ["ek.certificate.key"]
 
 
-def test_a_root_that_is_no_certificate_is_an_error_of_ours() -> None:
-    with pytest.raises(FormatError, match="root of EK certificates"):
-        ek_roots((b"garbage",))
+def test_a_root_that_is_no_certificate_is_told_and_spoils_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert codes(Machine().evidence(), ek_roots=(b"garbage", *EXPECTED.ek_roots)) == []
+    assert "root of EK certificates: 67617262616765: no certificate" in caplog.text
+    assert codes(Machine().evidence(), ek_roots=(b"garbage",)) == ["ek.chain"]

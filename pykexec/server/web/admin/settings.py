@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pykexec.attest.fields import ProtocolError
+from pykexec.errors import FormatError
 from pykexec.server.store.records import ROLES, EkHash
 from pykexec.server.web.admin.operations import Call, Operation
 from pykexec.server.web.record_shapes import (
@@ -105,16 +106,12 @@ def _roots(call: Call) -> object:
 
 
 def _add_root(call: Call) -> object:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from pykexec.verify.unreadable import UNREADABLE
+    from pykexec.verify.certificates import parse_bundle
 
     try:
-        certificate = x509.load_pem_x509_certificate(call.get("certificate", str, "").encode())
-    except UNREADABLE as error:
-        raise ProtocolError(f"body.certificate: {error}") from None
-    der = certificate.public_bytes(Encoding.DER)
+        der, *_ = parse_bundle(call.get("certificate", str, "").encode(), "body.certificate")
+    except FormatError as error:
+        raise ProtocolError(str(error)) from None
     return ek_root_json(call.web.store.add_ek_root(der, call.actor))
 
 
