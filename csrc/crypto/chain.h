@@ -25,7 +25,8 @@ int pk_roots_add(struct pk_roots *roots, const u8 *der, u32 size);
 /*
  * Does a path lead from the first certificate at now to a trusted one? sizes are those of count
  * certificates (DER), one behind the other; all but the first may be on the path, at most depth
- * between the first and the trusted one. -EBADMSG for what is no certificate, -EPERM where no path leads; *ret is written then, too.
+ * between the first and the trusted one. -EBADMSG for what is no certificate; -EPERM where no path
+ * leads: *ret is written then, too.
  * May be called by several threads.
  */
 int pk_roots_verify(struct pk_roots *roots, const u8 *certificates, const u32 *sizes, u32 count, u32 depth,

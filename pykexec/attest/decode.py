@@ -29,6 +29,9 @@ from pykexec.attest.protocol import (
 )
 from pykexec.attest.verdict import Finding, Verdict
 
+_NR_PCRS = 24
+_PCRS = {str(number): number for number in range(_NR_PCRS)}
+
 
 def parse_challenge_request(data: bytes) -> ChallengeRequest:
     """Decode the first message; ProtocolError names the field."""
@@ -165,8 +168,8 @@ def _bank(fields: Fields) -> str:
 
 def _pcrs(fields: Fields) -> tuple[int, ...]:
     numbers = []
-    for number in fields.values("pcrs", 24):
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 24:
+    for number in fields.values("pcrs", _NR_PCRS):
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _NR_PCRS:
             raise fields.fault("pcrs", "must be a list of numbers from 0 to 23")
         numbers.append(number)
     if sorted(set(numbers)) != numbers or not numbers:
@@ -178,9 +181,10 @@ def _values(parent: Fields) -> dict[int, bytes]:
     fields = parent.fields("pcrs")
     values = {}
     for key in fields.keys():
-        if not (key.isascii() and key.isdigit() and str(int(key)) == key and int(key) < 24):
+        # int() takes more than plain numbers, and refuses those of more than 4300 digits.
+        if key not in _PCRS:
             raise fields.fault(key[:64], "is no PCR")
-        values[int(key)] = fields.data(key, 64)
+        values[_PCRS[key]] = fields.data(key, 64)
     return values
 
 

@@ -280,7 +280,7 @@ def _hex(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 3):
         raise UsageError(f"{text[:128]!r} is no PCR")
     return int(text)
 

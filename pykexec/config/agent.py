@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pykexec.config import keys
 from pykexec.config.attest import AttestConfig, parse_attest
 from pykexec.config.table import Key, Table
-from pykexec.errors import ConfigError, UsageError
+from pykexec.errors import ConfigError, FormatError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
 MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/linux/modules.py
@@ -65,18 +65,19 @@ class AgentConfig:
     native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
 
 
-def parse_config(data: bytes, source: str) -> AgentConfig:
-    """Read agent.toml; ConfigError names source, key and fault.
+def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
+    """Read agent.toml; ConfigError names source, key and fault. One that is not trusted says
+    nobody whom to trust, and has no file read.
 
     An unattended machine must stay bootable: with a payload the failure action
     defaults to boot-next and the shell to off.
     """
-    import tomllib
+    from pykexec.config.toml import parse_toml
 
     try:
-        document = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{source}: not TOML: {error}") from None
+        document = parse_toml(data)
+    except FormatError as error:
+        raise ConfigError(f"{source}: {error}") from None
     root = Table(source, "", document)
     unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
     payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
@@ -90,7 +91,7 @@ def parse_config(data: bytes, source: str) -> AgentConfig:
         shell=agent.take(keys.SHELL, False if unattended else None),
         # An unattended boot has no time to lose.
         bridges=agent.take(keys.BRIDGES, () if unattended else None),
-        network=_network(network),
+        network=_network(network, trusted),
         attest=parse_attest(attest) if attested else None,
         native=agent.take(keys.NATIVE),
     )
@@ -126,7 +127,9 @@ def _check_url(table: Table, url: str) -> None:
         raise table.fault(keys.URL.name, str(error)) from None
 
 
-def _network(table: Table) -> NetworkConfig:
+def _network(table: Table, trusted: bool) -> NetworkConfig:
+    if not trusted and table.take(keys.CA):
+        raise table.fault(keys.CA.name, "only the embedded configuration has one")
     address, gateway = table.take(keys.ADDRESS), table.take(keys.GATEWAY)
     dns = table.take(keys.DNS)
     _check_address(table, keys.GATEWAY, gateway)
@@ -160,8 +163,10 @@ def _authorities(table: Table) -> str:
     try:
         with open(text, encoding="ascii") as file:
             pem = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise table.fault(name, f"{text}: {getattr(error, 'strerror', 'not PEM')}") from None
+    except OSError as error:
+        raise table.fault(name, f"{text}: {error.strerror}") from None
+    except ValueError:
+        raise table.fault(name, f"{text!r}: not PEM, or no path") from None
     if "-----BEGIN CERTIFICATE-----" not in pem:
         raise table.fault(name, f"{text}: not PEM")
     return pem
@@ -199,7 +204,8 @@ def resolve_config(
     config = parse_config(embedded, EMBEDDED_PATH) if embedded is not None else AgentConfig()
     if override is None or config.locked:
         return config
-    return _trusting(config, parse_config(override, override_source), override_source)
+    found = parse_config(override, override_source, trusted=False)
+    return _trusting(config, found, override_source)
 
 
 def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) -> AgentConfig:
@@ -208,7 +214,7 @@ def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) 
     Anybody on the wire may have written it, so it opens no shell where the embedded one has none.
     ConfigError if it tries, or says whom to trust.
     """
-    found = _trusting(embedded, parse_config(override, source), source)
+    found = _trusting(embedded, parse_config(override, source, trusted=False), source)
     if not embedded.shell and found.failure_action == "shell":
         raise ConfigError(f"{source}: failure.action: the embedded configuration allows no shell")
     return replace(found, shell=found.shell and embedded.shell)
@@ -216,8 +222,6 @@ def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) 
 
 def _trusting(embedded: AgentConfig, found: AgentConfig, source: str) -> AgentConfig:
     """found, whose trust and attestation are those of the embedded configuration."""
-    if found.network.authorities:
-        raise ConfigError(f"{source}: network.ca: only the embedded configuration has one")
     if embedded.attest and found.attest:
         raise ConfigError(f"{source}: attest: the embedded configuration has its own")
     trusted = replace(found.network, authorities=embedded.network.authorities)

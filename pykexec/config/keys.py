@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pykexec.config.bridges import KINDS
-from pykexec.config.table import FLAG, INTEGER, TEXT, TEXTS, Key, Section
+from pykexec.config.table import FLAG, SECONDS, TEXT, TEXTS, Key, Section
 
 ACTIONS = ("agent", "firmware", "boot-next", "reset", "shell")
 """The names of enum pk_action that a configuration may use."""
@@ -58,7 +58,7 @@ FAILURE = Section(
 
 MENU_TIMEOUT_S = Key(
     "timeout_s",
-    INTEGER,
+    SECONDS,
     0,
     "seconds before the payload is started; so long a key opens the menu, if a shell is allowed",
 )
@@ -106,8 +106,8 @@ ADDRESS = Key(
 )
 GATEWAY = Key("gateway", TEXT, "", "the router, with `address`", unset="none")
 DNS = Key("dns", TEXTS, (), "name servers, with `address`", unset="none")
-SILENCE_S = Key("timeout_s", INTEGER, 10, "seconds that a server may be silent")
-TOTAL_S = Key("total_s", INTEGER, 600, "seconds that a download may last")
+SILENCE_S = Key("timeout_s", SECONDS, 10, "seconds that a server may be silent")
+TOTAL_S = Key("total_s", SECONDS, 600, "seconds that a download may last")
 NETWORK = Section(
     "network",
     "How servers are reached, and whom to trust.",
@@ -121,7 +121,7 @@ REQUIRED = Key(
     True,
     "without an accepted attestation the payload is not started: the failure action is taken",
 )
-ATTEST_TIMEOUT_S = Key("timeout_s", INTEGER, 120, "seconds for all attempts together, 1 or more")
+ATTEST_TIMEOUT_S = Key("timeout_s", SECONDS, 120, "seconds for all attempts together, 1 or more")
 BANK = Key("bank", TEXT, "", "which PCR bank is quoted", unset="the server chooses", choices=BANKS)
 EK = Key(
     "ek",

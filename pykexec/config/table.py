@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 from pykexec.errors import ConfigError
 
+SECONDS_MAX = 7 * 24 * 3600
+"""Nobody waits longer than a week, and no clock is asked to."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -35,8 +38,8 @@ def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _number(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+def _seconds(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SECONDS_MAX:
         return None
     return value
 
@@ -44,7 +47,7 @@ def _number(value: object) -> int | None:
 TEXT = Kind("a string", _text)
 TEXTS = Kind("a list of strings", _texts)
 FLAG = Kind("true or false", _flag)
-INTEGER = Kind("a number, 0 or more", _number)
+SECONDS = Kind(f"a number from 0 to {SECONDS_MAX}", _seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,9 @@ class Table:
         self.values = dict(values)
 
     def fault(self, key: str, fault: str) -> ConfigError:
-        """The error for a key."""
-        return ConfigError(f"{self.source}: {self.prefix}{key}: {fault}")
+        """The error for a key, which somebody else may have written."""
+        shown = key if key.isprintable() else repr(key)
+        return ConfigError(f"{self.source}: {self.prefix}{shown}: {fault}")
 
     def has(self, section: Section) -> bool:
         """Is there such a table, though it may be empty?"""

@@ -46,7 +46,7 @@ def parse_reference(data: bytes, source: str) -> Reference:
         return reference_values(data, source)
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: neither an image nor JSON: {error}") from None
     if not isinstance(values, dict) or values.get("version") != VERSION:
         raise FormatError(f"{source}: no reference values of version {VERSION}")

@@ -29,12 +29,14 @@ from pykexec.policy.model import (
 )
 from pykexec.policy.rules import compile_fault
 from pykexec.policy.table import Table, parse_toml
+from pykexec.tpm.eventlog import NR_PCRS
 
 Pcrs = dict[int, dict[str, tuple[str, ...]]]
 
 _RULE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _INFORMATION = ("pykexec", "kernel", "cmdline", "sha256")
+_PCRS = {str(number): number for number in range(NR_PCRS)}
 _IMAGE_PCR, _RELEASE_PCR, _APPLICATION_PCR, _QUOTED = 11, 15, 4, 16
 
 
@@ -152,9 +154,9 @@ def _pcrs(root: Table) -> Pcrs:
         table = banks.table(bank)
         for key in table.keys() if table else ():
             assert table
-            if not (key.isascii() and key.isdigit() and str(int(key)) == key):
-                raise table.fault(key, "is no PCR")
-            if (number := int(key)) >= _QUOTED:
+            if (number := _PCRS.get(key, NR_PCRS)) == NR_PCRS:
+                raise table.fault(key[:64], "is no PCR")
+            if number >= _QUOTED:
                 raise table.fault(key, f"is not quoted; 0 to {_QUOTED - 1} are")
             if number == _RELEASE_PCR:
                 raise table.fault(key, "is what tells that a secret was released: always zero")

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 
+from pykexec.config.toml import parse_toml as parse_document
+from pykexec.errors import FormatError
 from pykexec.policy.model import (
     BANKS,
     LIST_MAX,
@@ -31,18 +32,16 @@ def parse_toml(data: bytes, source: str) -> Table:
     """The whole document; PolicyError if it is none or too large."""
     if len(data) > POLICY_MAX:
         raise PolicyError(f"{source}: {len(data)} bytes, at most {POLICY_MAX} are taken")
+    text = data.decode(errors="replace")
+    if found := _LONG_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise PolicyError(f"{source}: line {line}: a key of more than {_PARTS_MAX} parts")
+    if len(_TABLE.findall(text)) > _TABLES_MAX:
+        raise PolicyError(f"{source}: more than {_TABLES_MAX} tables")
     try:
-        text = data.decode()
-        if found := _LONG_KEY.search(text):
-            line = text.count("\n", 0, found.start()) + 1
-            raise PolicyError(f"{source}: line {line}: a key of more than {_PARTS_MAX} parts")
-        if len(_TABLE.findall(text)) > _TABLES_MAX:
-            raise PolicyError(f"{source}: more than {_TABLES_MAX} tables")
-        return Table(source, "", tomllib.loads(text))
-    except RecursionError:
-        raise PolicyError(f"{source}: not TOML: nested too deeply") from None
-    except (UnicodeDecodeError, ValueError) as error:
-        raise PolicyError(f"{source}: not TOML: {error}") from None
+        return Table(source, "", parse_document(data))
+    except FormatError as error:
+        raise PolicyError(f"{source}: {error}") from None
 
 
 class Table:

@@ -66,7 +66,7 @@ FAULTS = {
     "unknown": ("[agent]\ncolour = 1\n", "/etc/pykexec/agent.toml: agent.colour: unknown key"),
     "type": (
         "[agent]\ntimeout_s = 'long'\n",
-        "/etc/pykexec/agent.toml: agent.timeout_s: must be a number, 0 or more",
+        "/etc/pykexec/agent.toml: agent.timeout_s: must be a number from 0 to 604800",
     ),
     "syntax": ("[payload\n", "/etc/pykexec/agent.toml: not TOML: .*"),
     "missing": (payload("", r"\EFI\none.efi"), r"\\EFI\\none.efi: No such file or directory.*"),

@@ -61,6 +61,7 @@ def changed(message: bytes, path: str, value: object) -> bytes:
         ("evidence.bank", "sha1", "bank: 'sha1' is not one of sha256, sha384"),
         ("evidence.pcrs", {"01": "AA"}, "attestation.evidence.pcrs.01: is no PCR"),
         ("evidence.pcrs", {"24": "AA"}, "attestation.evidence.pcrs.24: is no PCR"),
+        ("evidence.pcrs", {"9" * 5000: "AA"}, f"attestation.evidence.pcrs.{'9' * 64}: is no PCR"),
         ("evidence.quote", None, "attestation.evidence.quote: must be a string"),
         ("evidence.identity.ek_public", "A" * 2000, "characters, at most"),
         ("evidence.identity.ek_certificates", ["AA"] * 9, "9 entries, at most 8"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from pykexec.config.agent import (
@@ -90,12 +92,21 @@ def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
             "failure.action: 'explode' is not one of agent, firmware",
         ),
         ("[failure]\nwhen = 'now'", "failure.when: unknown key"),
-        ("[agent]\ntimeout_s = -1", "agent.timeout_s: must be a number, 0 or more"),
-        ("[agent]\ntimeout_s = true", "agent.timeout_s: must be a number, 0 or more"),
-        ("[agent]\ntimeout_s = 0.5", "agent.timeout_s: must be a number, 0 or more"),
+        ("[agent]\ntimeout_s = -1", "agent.timeout_s: must be a number from 0 to 604800"),
+        ("[agent]\ntimeout_s = 604801", "agent.timeout_s: must be a number from 0 to 604800"),
+        (f"[network]\ntotal_s = 0x{'f' * 5000}", "network.total_s: must be a number from 0"),
+        ("[attest]\nserver = 'https://s'\ntimeout_s = 999999", "attest.timeout_s: must be a"),
+        (f"a = {'9' * 4301}", "not TOML: a number of too many digits"),
+        (f"a = {'[' * 3000}", "not TOML: nested too deeply"),
+        (f"{'a.' * 3000}b = 1", "a: unknown key"),
+        (f"[payload]\nurl = 'http://s:{'9' * 4301}/'", "payload.url: "),
+        ('[network]\nca = "/a\\u0000b"', "network.ca: "),
+        ("[agent]\ntimeout_s = true", "agent.timeout_s: must be a number from 0 to 604800"),
+        ("[agent]\ntimeout_s = 0.5", "agent.timeout_s: must be a number from 0 to 604800"),
         ("[agent]\nshell = 'yes'", "agent.shell: must be true or false"),
         ("[agent]\nnative = 'no'", "agent.native: must be true or false"),
         ("[nework]", "nework: unknown key"),
+        ('"a\\n\\u001b[2J" = 1', "'a\\n\\x1b[2J': unknown key"),
         ("[payload]\nurl = 'ftp://h/a'", "payload.url: ftp://h/a: ftp is none of http"),
         ("[payload]\nurl = '../../a'", "payload.url: ../../a: leads above"),
         ("[payload]\nurl = 'a b'", "payload.url: 'a b': an address has printable ASCII"),
@@ -124,8 +135,52 @@ def test_a_fault_is_one_line_with_source_and_key(text: str, fault: str) -> None:
 
 
 def test_bytes_that_are_no_utf8_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"agent.toml: not TOML"):
-        parse_config(b"\xff\xfe", "agent.toml")
+    with pytest.raises(ConfigError, match=r"agent.toml: not TOML: 'utf-8' codec"):
+        parse_config(b"\xc3\x28 = 1", "agent.toml")
+
+
+def test_what_notepad_writes_is_read() -> None:
+    text = "[agent]\r\ntimeout_s = 7\r\n"
+    assert parse_config(text.encode("utf-8-sig"), "agent.toml").timeout_s == 7
+    with pytest.raises(ConfigError, match=r"agent.toml: not TOML: UTF-16; it must be"):
+        parse_config(text.encode("utf-16"), "agent.toml")
+
+
+WORDS = [
+    *(b"[payload]", b"[network]", b"[attest]", b"[agent]", b"[failure]", b"\n", b" = ", b"path"),
+    *(b"url", b"ca", b"dns", b"timeout_s", b"server", b"'\\a'", b"'https://a'", b"'/dev/null'"),
+    *(b"[" * 2000, b"9" * 5000, b"0x" + b"f" * 5000, b'"\\u0000"', b"'/a'", b"1e999", b"{", b"a."),
+    *(
+        b"1979-05-27T07:32:00Z",
+        b"nan",
+        b"''",
+        b'"""',
+        b",",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"]",
+        b"true",
+    ),
+]
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_noise_is_a_configuration_or_an_error_of_its_own(seed: int) -> None:
+    rng = random.Random(seed)
+    data = b"".join(rng.choices(WORDS, k=rng.randrange(1, 12)))
+    try:
+        parse_config(data, "agent.toml")
+    except ConfigError as error:
+        assert str(error).startswith("agent.toml: ")
+
+
+def test_an_override_has_no_file_read() -> None:
+    """One of a device would not come to an end; nobody need trust who wrote it."""
+    for path in ("/dev/zero", "/none.pem"):
+        with pytest.raises(
+            ConfigError, match=r"network.ca: only the embedded configuration has one"
+        ):
+            resolve_config(b"", f"[network]\nca = '{path}'".encode())
 
 
 def test_the_override_counts() -> None:

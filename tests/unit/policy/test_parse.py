@@ -71,6 +71,7 @@ def refused(data: bytes, fault: str) -> None:
         ("pcrs/sha256/0", 0, "pcrs.sha256.0: must be a list"),
         ("pcrs/sha256/00", [PCR0], "pcrs.sha256.00: is no PCR"),
         ("pcrs/sha256/٣", [PCR0], "pcrs.sha256.٣: is no PCR"),
+        (f"pcrs/sha256/{'9' * 4301}", [PCR0], f"pcrs.sha256.{'9' * 64}: is no PCR"),
         ("pcrs/sha256/16", [PCR0], "pcrs.sha256.16: is not quoted"),
         ("pcrs/sha256/15", [PCR0], "pcrs.sha256.15: is what tells that a secret was released"),
         ("pcrs/sha1", {"0": ["a" * 40]}, "pcrs.sha1: unknown key"),
