@@ -176,7 +176,7 @@ def test_noise_is_a_configuration_or_an_error_of_its_own(seed: int) -> None:
 
 def test_an_override_has_no_file_read() -> None:
     """One of a device would not come to an end; nobody need trust who wrote it."""
-    for path in ("/dev/zero", "/none.pem"):
+    for path in ("/dev/null", "/none.pem"):
         with pytest.raises(
             ConfigError, match=r"network.ca: only the embedded configuration has one"
         ):
