@@ -148,6 +148,7 @@ class InfoFlag(IntFlag):
     TPM = lib.PK_INFO_TPM
     MEASURED = lib.PK_INFO_MEASURED
     SHELL = lib.PK_INFO_SHELL
+    LOG_FULL = lib.PK_INFO_LOG_FULL
 
 
 class MemoryMapKind(IntEnum):

@@ -46,6 +46,7 @@ class FirmwareInfo:
     secure_boot: bool
     tpm: bool
     measured: bool
+    log_full: bool
     shell: bool
     tsc_khz: int
     nr_switches: int
@@ -87,6 +88,7 @@ def decode_info(body: bytes) -> FirmwareInfo:
         secure_boot=bool(raw.flags & InfoFlag.SECURE_BOOT),
         tpm=bool(raw.flags & InfoFlag.TPM),
         measured=bool(raw.flags & InfoFlag.MEASURED),
+        log_full=bool(raw.flags & InfoFlag.LOG_FULL),
         shell=bool(raw.flags & InfoFlag.SHELL),
         tsc_khz=raw.tsc_khz,
         nr_switches=raw.nr_switches,

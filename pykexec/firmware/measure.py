@@ -11,12 +11,14 @@ abi_devices.TpmEventConstant. PCR 12 has what configures the agent and is no par
 
 from __future__ import annotations
 
+from pykexec._native import lib
 from pykexec.abi import Op
 from pykexec.abi_devices import TpmEventConstant
 from pykexec.errors import FirmwareError
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import pack
 
+LOG_FULL = "the firmware's event log is full: what is measured now is in no log"
 CONFIG = b"pykexec-config\0"
 CONFIG_SHA256 = b"pykexec-config-sha256\0"
 
@@ -41,13 +43,18 @@ def config_event(data: bytes) -> bytes:
     return CONFIG_SHA256 + hashlib.sha256(data).digest()
 
 
-def measure_config(mailbox: Mailbox, data: bytes, source: str) -> None:
+def measure_config(mailbox: Mailbox, data: bytes, source: str, attested: bool) -> bool:
     """measure() a configuration file that overrides the image's own, before it is looked at.
 
-    FirmwareError, naming source: it must not be used, for nobody could know that it was.
+    False where the firmware's log has no room for it and the machine is not attested: the register
+    is extended all the same. FirmwareError, naming source: it must not be used, for nobody could
+    know that it was.
     """
     try:
         measure(mailbox, TpmEventConstant.PCR_CONFIG, config_event(data))
     except FirmwareError as error:
+        if error.status == lib.EFI_VOLUME_FULL and not attested:
+            return False
         fault = f"ignored, for it cannot be measured: {error.strerror}"
         raise FirmwareError(error.errno or 0, fault, source, error.status) from None
+    return True

@@ -166,13 +166,13 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
 
             return network_config(mailbox, info, origin, base)
         if info.boot_volume:
-            return resolve_config(embedded, _override(mailbox, info))
+            return resolve_config(embedded, _override(mailbox, info, base.attest is not None))
     except Exception as error:  # What a volume or a server has for us may be anything.
         on_stderr(f"pykexec: {words(error)}")
     return base
 
 
-def _override(mailbox: Mailbox, info: FirmwareInfo) -> bytes | None:
+def _override(mailbox: Mailbox, info: FirmwareInfo, attested: bool) -> bytes | None:
     """The volume's configuration, measured; None if it has none."""
     import errno
 
@@ -186,9 +186,10 @@ def _override(mailbox: Mailbox, info: FirmwareInfo) -> bytes | None:
             return None
         raise
     if info.tpm:
-        from pykexec.firmware.measure import measure_config
+        from pykexec.firmware.measure import LOG_FULL, measure_config
 
-        measure_config(mailbox, data, OVERRIDE_PATH)
+        if not measure_config(mailbox, data, OVERRIDE_PATH, attested):
+            print(f"{OVERRIDE_PATH}: {LOG_FULL}")
     return data
 
 

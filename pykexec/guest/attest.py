@@ -128,7 +128,6 @@ class Attestation:
         from pykexec.attest.client import Facts, Server, attest
         from pykexec.attest.deliver import deliver
         from pykexec.attest.machine import machine_identity, payload_facts
-        from pykexec.tpm.transport import read_event_log
 
         mailbox, payload = self._mailbox, request.payload
         server = Server(
@@ -142,7 +141,7 @@ class Attestation:
         facts = Facts(
             machine=machine_identity(),
             payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
-            event_log=lambda: read_event_log(mailbox).data,
+            event_log=lambda: _event_log(mailbox),
         )
         with _tpm(mailbox, self._config) as tpm:
             with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
@@ -173,6 +172,16 @@ class Attestation:
             if self._attest.required:
                 raise
             print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
+
+
+def _event_log(mailbox: Mailbox) -> bytes:
+    from pykexec.firmware.measure import LOG_FULL
+    from pykexec.tpm.transport import read_event_log
+
+    found = read_event_log(mailbox)
+    if found.truncated:
+        print(f"attestation: {LOG_FULL}; the server cannot explain the registers", flush=True)
+    return found.data
 
 
 def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:

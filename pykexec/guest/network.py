@@ -15,7 +15,7 @@ from pykexec.config.agent import (
 from pykexec.errors import FirmwareError, NotOnServerError
 from pykexec.firmware.info import FirmwareInfo
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.firmware.measure import measure_config
+from pykexec.firmware.measure import LOG_FULL, measure_config
 from pykexec.log import describe
 from pykexec.net.boot_server import NetworkOrigin
 
@@ -33,8 +33,8 @@ def network_config(
     if found is None:
         return embedded
     data, source = found
-    if info.tpm:
-        measure_config(mailbox, data, source)
+    if info.tpm and not measure_config(mailbox, data, source, embedded.attest is not None):
+        print(f"{source}: {LOG_FULL}")
     config = resolve_network_config(embedded, data, source)
     print(f"configuration: {source}")
     return config

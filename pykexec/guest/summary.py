@@ -52,7 +52,7 @@ def status_lines(
     yield f"window: {window if handoff.window.size else 'none, data goes by the mailbox'}"
     yield f"stub: {handoff.stub}, resume entry {handoff.resume_entry:#x}"
     yield f"image: {info.image_path or 'not from a volume'}"
-    yield f"measured: {'yes' if info.measured else 'no'}"
+    yield f"measured: {_measured(info)}"
     yield f"world switches: {info.nr_switches}, TSC {info.tsc_khz} kHz"
     for way in ways:
         by = f"native, by {way.driver}" if way.native else "bridged"
@@ -141,6 +141,12 @@ def linux_rows(
         for handle in handles
         for name in linux.get(handle.number, ())
     )
+
+
+def _measured(info: FirmwareInfo) -> str:
+    if not info.measured:
+        return "no"
+    return "yes, but the firmware's event log was full" if info.log_full else "yes"
 
 
 def tpm_line(mailbox: Mailbox) -> str:

@@ -233,6 +233,7 @@ enum pk_info_flags {
 	PK_INFO_TPM		= 2,	/* EFI_TCG2 present with a TPM 2.0 */
 	PK_INFO_MEASURED	= 4,	/* our sections were extended into PCR 11 */
 	PK_INFO_SHELL		= 8,	/* the action that started this Linux was PK_ACTION_SHELL */
+	PK_INFO_LOG_FULL	= 16,	/* the firmware's event log had no room for our sections' events */
 };
 
 struct pk_info {

@@ -14,7 +14,7 @@ enum { SELF_TEST_MAX_US = 10000000 };
 /* What stays as it is until the machine is reset, and takes milliseconds to ask for. */
 static u32 firmware_flags;
 
-void pk_services_init(bool measured)
+void pk_services_init(u32 measured)
 {
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
@@ -26,8 +26,7 @@ void pk_services_init(bool measured)
 		firmware_flags |= PK_INFO_SECURE_BOOT;
 	if (!EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
 		firmware_flags |= PK_INFO_TPM;
-	if (measured)
-		firmware_flags |= PK_INFO_MEASURED;
+	firmware_flags |= measured;
 }
 
 efi_status_t pk_stub_info(struct pk_call *call)

@@ -5,8 +5,8 @@
 
 #include <stub/lib/call.h>
 
-/* measured: our sections were extended into PCR 11. */
-void pk_services_init(bool measured);
+/* measured: what pk_measure_sections() says of our sections. */
+void pk_services_init(u32 measured);
 
 efi_status_t pk_stub_info(struct pk_call *call);
 efi_status_t pk_stub_handoff(struct pk_call *call);

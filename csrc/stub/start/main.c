@@ -54,7 +54,7 @@ static u64 wanted_arena_mib(void)
 static efi_status_t prepare(void)
 {
 	efi_status_t status;
-	bool measured;
+	u32 measured;
 
 	status = pk_stage(PK_STAGE_SECTIONS, pk_sections_find());
 	if (EFI_ERROR(status))

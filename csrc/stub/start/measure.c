@@ -24,13 +24,26 @@ static efi_status_t extend(struct efi_tcg2 *tcg2, const char *section, const voi
 	return pk_tcg2_extend(tcg2, PCR_KERNEL_IMAGE, data, size, name, 2 * length);
 }
 
-efi_status_t pk_measure_sections(bool *ret_measured)
+/*
+ * EFI_VOLUME_FULL: extended all the same (TCG EFI Protocol Specification 1.00, 6.6), only nobody can
+ * explain the register. That is for who attests, and a machine that nobody asks boots.
+ */
+static efi_status_t allow_full_log(efi_status_t status, u32 *flags)
+{
+	if (status != EFI_VOLUME_FULL)
+		return status;
+	*flags |= PK_INFO_LOG_FULL;
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_measure_sections(u32 *ret_flags)
 {
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
 	efi_status_t status;
+	u32 flags = 0;
 
-	*ret_measured = false;
+	*ret_flags = 0;
 	if (EFI_ERROR(pk_tcg2_locate(&tcg2, &capability)))
 		return EFI_SUCCESS;
 	for (u32 i = 0; i < sizeof(measured_sections) / sizeof(measured_sections[0]); i++) {
@@ -40,13 +53,13 @@ efi_status_t pk_measure_sections(bool *ret_measured)
 
 		if (pk_pe_find_section(base, pk_loaded_image->image_size, section, &range) != PK_PE_OK)
 			continue;
-		status = extend(tcg2, section, section, pk_strlen(section) + 1);
+		status = allow_full_log(extend(tcg2, section, section, pk_strlen(section) + 1), &flags);
 		if (EFI_ERROR(status))
 			return status;
-		status = extend(tcg2, section, base + range.start, range.size);
+		status = allow_full_log(extend(tcg2, section, base + range.start, range.size), &flags);
 		if (EFI_ERROR(status))
 			return status;
 	}
-	*ret_measured = true;
+	*ret_flags = flags | PK_INFO_MEASURED;
 	return EFI_SUCCESS;
 }

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from pykexec._native import lib
 from pykexec.efi.guid import named_guids
 from pykexec.errors import FirmwareError
-from pykexec.firmware.mailbox import Mailbox
+from pykexec.firmware.mailbox import Mailbox, Reply, Request
 from pykexec.firmware.measure import config_event, measure_config
 
 LARGEST = bytes(4096 - len(b"pykexec-config\0"))
@@ -37,8 +39,35 @@ def test_an_event_is_the_file_or_where_it_is_too_large_its_digest(
 def test_what_cannot_be_measured_is_named_and_ignored(tmp_path: Path) -> None:
     (tmp_path / f"PykexecMailbox-{named_guids()['pykexec_mailbox']}").symlink_to("/dev/full")
     with Mailbox(tmp_path) as mailbox, pytest.raises(FirmwareError) as caught:
-        measure_config(mailbox, b"locked = true\n", "tftp://server/agent.toml")
+        measure_config(mailbox, b"locked = true\n", "tftp://server/agent.toml", attested=False)
     assert caught.value.filename == "tftp://server/agent.toml"
     assert caught.value.strerror == (
         "ignored, for it cannot be measured: mailbox: No space left on device"
     )
+
+
+class Firmware(Mailbox):
+    """A firmware that answers every request with one status."""
+
+    def __init__(self, root: Path, status: int) -> None:
+        (root / f"PykexecMailbox-{named_guids()['pykexec_mailbox']}").touch()
+        super().__init__(root)
+        self.status = status
+
+    def call(self, requests: Sequence[Request]) -> list[Reply]:
+        return [Reply(request.op, self.status, b"") for request in requests]
+
+
+def test_a_full_log_hinders_nobody_who_is_not_attested(tmp_path: Path) -> None:
+    with Firmware(tmp_path, lib.EFI_VOLUME_FULL) as firmware:
+        assert measure_config(firmware, b"", "agent.toml", attested=False) is False
+        with pytest.raises(FirmwareError, match=r"ignored, for it cannot be measured: No space"):
+            measure_config(firmware, b"", "agent.toml", attested=True)
+
+
+@pytest.mark.parametrize("attested", [False, True])
+def test_what_the_register_does_not_have_is_not_used(tmp_path: Path, attested: bool) -> None:
+    with Firmware(tmp_path, lib.EFI_DEVICE_ERROR) as firmware, pytest.raises(FirmwareError):
+        measure_config(firmware, b"", "agent.toml", attested)
+    with Firmware(tmp_path, lib.EFI_SUCCESS) as firmware:
+        assert measure_config(firmware, b"", "agent.toml", attested) is True
