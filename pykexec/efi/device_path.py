@@ -67,14 +67,19 @@ class DevicePath:
 
 def parse(data: bytes) -> DevicePath:
     """Decode bytes that hold one path, end node included, and nothing behind it."""
+    path, size = parse_first(data)
+    if size != len(data):
+        raise DevicePathError(size, f"{len(data) - size} bytes behind the end node")
+    return path
+
+
+def parse_first(data: bytes) -> tuple[DevicePath, int]:
+    """Decode the path that bytes begin with; how many bytes it has, end node included."""
     nodes: list[Node] = []
     offset = 0
     while True:
         node = parse_node(data, offset)
         offset += HEADER_SIZE + len(node.data)
         if node.kind == (END_TYPE, END_ENTIRE):
-            break
+            return DevicePath(tuple(nodes)), offset
         nodes.append(node)
-    if offset != len(data):
-        raise DevicePathError(offset, f"{len(data) - offset} bytes behind the end node")
-    return DevicePath(tuple(nodes))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text to device paths: reads what device_path_text writes (UEFI 2.10, 10.6)."""
+"""Text to device paths: reads what device_path_text writes, and efibootmgr (UEFI 2.10, 10.6)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pykexec.efi.device_path_names import (
     ACPI_ADR,
     ACPI_DEVICE,
     ACPI_NAMES,
+    BBS,
+    BBS_TYPES,
     DNS,
     GUIDS,
     IPV4,
@@ -84,6 +86,9 @@ def _read(text: str) -> Node:
     body = rest[:-1]
     if name == "Uri":
         return Node(*URI, body.encode("ascii"))
+    # efibootmgr 17 and older.
+    if name == "File" and body:
+        return file_node(body)
     if name not in _READERS:
         raise ValueError
     return _READERS[name](body.split(","))
@@ -214,6 +219,14 @@ def _ram_disk(start: str, end: str, instance: str, kind: str) -> Node:
     return Node(*RAM_DISK, struct.pack("<QQ16sH", *fields))
 
 
+def _read_bbs(arguments: list[str]) -> Node:
+    """The name, which may have commas, lies between the type and the flags."""
+    kind, *name, flags = arguments
+    numbers = [number for number, word in BBS_TYPES.items() if word == kind]
+    head = struct.pack("<HH", numbers[0] if numbers else _number(kind), _number(flags))
+    return Node(*BBS, head + ",".join(name).encode("ascii") + b"\0")
+
+
 def _reads_ram_disk(kind: str) -> Callable[[list[str]], Node]:
     def read(arguments: list[str]) -> Node:
         start, end, instance = arguments
@@ -233,6 +246,7 @@ _READERS: dict[str, Callable[[list[str]], Node]] = {
     "NVMe": _read_nvme,
     "Dns": _read_dns,
     "HD": _read_hard_drive,
+    "BBS": _read_bbs,
     "RamDisk": lambda arguments: _ram_disk(*arguments),
     **{name: _reads_numbers(kind) for kind, (name, _, _) in NUMBERS.items()},
     **{name: _reads_guid(kind) for kind, name in GUIDS.items()},

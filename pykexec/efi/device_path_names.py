@@ -40,6 +40,7 @@ NVME = (3, 23)
 URI = (3, 24)
 DNS = (3, 31)
 RAM_DISK = (4, 9)
+BBS = (5, 1)
 
 PNP = 0x41D0  # "PNP" compressed, the low half of an EISA ID
 ACPI_NAMES = {
@@ -50,6 +51,8 @@ ACPI_NAMES = {
     0x0501: "Serial",
     0x0401: "ParallelPort",
 }
+# 10.3.6: what starts by a BIOS.
+BBS_TYPES = {1: "Floppy", 2: "HD", 3: "CDROM", 4: "PCMCIA", 5: "USB", 6: "Network"}
 PROTOCOLS = {6: "TCP", 17: "UDP"}
 IPV4_ORIGINS = ("DHCP", "Static")
 IPV6_ORIGINS = ("Static", "StatelessAutoConfigure", "StatefulAutoConfigure")

@@ -15,6 +15,8 @@ from pykexec.efi.device_path_names import (
     ACPI_ADR,
     ACPI_DEVICE,
     ACPI_NAMES,
+    BBS,
+    BBS_TYPES,
     DNS,
     GUIDS,
     IPV4,
@@ -160,6 +162,12 @@ def _format_hard_drive(data: bytes) -> str:
     return _call("HD", str(number), *identity, f"{start:#x}", f"{size:#x}")
 
 
+def _format_bbs(data: bytes) -> str:
+    kind, flags = struct.unpack_from("<HH", data)
+    name = data[4:].removesuffix(b"\0").decode("ascii")
+    return _call("BBS", BBS_TYPES.get(kind) or f"{kind:#x}", name, f"{flags:#x}")
+
+
 def _format_ram_disk(data: bytes) -> str:
     start, end, kind, instance = struct.unpack("<QQ16sH", data)
     text = str(Guid(kind))
@@ -179,6 +187,7 @@ _FORMATTERS: dict[tuple[int, int], Callable[[bytes], str]] = {
     URI: lambda data: _call("Uri", data.decode("ascii")),
     DNS: _format_dns,
     HARD_DRIVE: _format_hard_drive,
+    BBS: _format_bbs,
     FILE: decode_ucs2,
     RAM_DISK: _format_ram_disk,
 }

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from pykexec.abi import VariableAttribute
-from pykexec.efi.device_path import DevicePath, parse
+from pykexec.efi.device_path import DevicePath, parse_first
 from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import Guid, named_guids
 from pykexec.efi.ucs2 import decode_ucs2, encode_ucs2
@@ -46,21 +46,28 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class LoadOption:
-    """EFI_LOAD_OPTION, what Boot#### holds (3.1.3)."""
+    """EFI_LOAD_OPTION, what Boot#### holds (3.1.3).
+
+    path is the first of FilePathList, where the image is; others are whatever the operating
+    system or the firmware wants with them, kept as they are.
+    """
 
     attributes: int
     description: str
     path: DevicePath
     optional_data: bytes = b""
+    other_paths: bytes = b""
 
     def __bytes__(self) -> bytes:
-        path = bytes(self.path)
+        path = bytes(self.path) + self.other_paths
         head = struct.pack(_LOAD_OPTION, self.attributes, len(path))
         return head + encode_ucs2(self.description) + path + self.optional_data
 
 
 def parse_load_option(data: bytes) -> LoadOption:
-    """Decode EFI_LOAD_OPTION; of several device paths the first counts."""
+    """Decode EFI_LOAD_OPTION; of several device paths the first counts, and what is behind it, be
+    it padding, is nobody's concern.
+    """
     head = struct.calcsize(_LOAD_OPTION)
     if len(data) < head:
         raise FormatError(f"load option: {len(data)} bytes, too short")
@@ -73,8 +80,10 @@ def parse_load_option(data: bytes) -> LoadOption:
     start = end + 2
     if len(data) - start < path_size:
         raise FormatError(f"load option: offset {start}: path of {path_size} bytes is cut off")
-    path = parse(data[start : start + path_size])
-    return LoadOption(attributes, decode_ucs2(data[head:end]), path, data[start + path_size :])
+    listed, optional = data[start : start + path_size], data[start + path_size :]
+    path, size = parse_first(listed)
+    description = decode_ucs2(data[head:end])
+    return LoadOption(attributes, description, path, optional, listed[size:])
 
 
 def list_variables(root: StrPath = EFIVARFS) -> list[VariableName]:
@@ -87,7 +96,10 @@ def list_variables(root: StrPath = EFIVARFS) -> list[VariableName]:
             file[-_GUID_TEXT_SIZE:],
         )
         if dash == "-":
-            names.append(VariableName(name, Guid.parse(guid)))
+            try:
+                names.append(VariableName(name, Guid.parse(guid)))
+            except FormatError:
+                continue  # Not a name that efivarfs gives.
     return sorted(names, key=str)
 
 
@@ -133,7 +145,7 @@ def boot_options(root: StrPath = EFIVARFS) -> dict[int, LoadOption]:
         ):
             try:
                 options[number] = parse_load_option(read_variable(name, root).data)
-            except FormatError:
+            except (FormatError, OSError):
                 continue  # The firmware skips what it cannot read, too.
     return options
 

@@ -42,6 +42,8 @@ TEXTS = [
     "UFS(0x0,0x1)/SD(0x0)/eMMC(0x1)/Vlan(0x5)/Unit(0x1)/Fibre(0x1,0x2)/PcCard(0x0)",
     "PciRoot(0x0)/Pci(0x2,0x0),VenHw(d3987d4b-971a-435f-8caf-4967eb627241)",
     "Path(5,1,ff00)",
+    "BBS(HD,P0: Disk, the first,0x0)",
+    "BBS(CDROM,,0x1)/BBS(0x80,x,0x0)",
     "\\EFI\\a(1).efi",
 ]
 
@@ -60,6 +62,8 @@ def test_text_survives_bytes(text: str) -> None:
         ("MemoryMapped(0xb,0x1000,0x1fff)", "010318000b0000000010000000000000ff1f000000000000"),
         ("NVMe(0x1,00-25-38-01-02-03-04-05)", "03171000010000000504030201382500"),
         ("\\a", "04040a005c0061000000"),
+        ("File(\\a)", "04040a005c0061000000"),
+        ("BBS(HD,ab,0x0)", "05010b00020000006162" + "00"),
         ("MAC(525400123456,0x1)", "030b2500525400123456" + "00" * 26 + "01"),
     ],
 )
@@ -76,6 +80,9 @@ def test_text_gives_the_bytes_of_the_specification(text: str, data: str) -> None
         Node(3, 24, b"\xff"),  # Uri, not ASCII
         Node(3, 24, b"a)/b(c"),  # Uri with stray parentheses
         Node(4, 4, b"a"),  # File, odd
+        Node(4, 4, "File(a)\0".encode("utf-16-le")),  # File that reads as another file
+        Node(5, 1, b"\2\0\0\0a"),  # BBS, not terminated
+        Node(5, 1, b"\2\0\0\0a)/b(\0"),  # BBS with stray parentheses
         Node(4, 4, "Pci(0x0,0x0)\0".encode("utf-16-le")),  # File that reads as another node
         Node(4, 4, "a/b\0".encode("utf-16-le")),  # File with the separator
         Node(4, 4, "\\a(\0".encode("utf-16-le")),  # File with half a pair

@@ -33,6 +33,7 @@ from pykexec.memory import available_memory
 
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 GRUB = DevicePath.from_text(f"HD(1,GPT,{ESP},0x800,0x64000)/\\EFI\\debian\\grubx64.efi")
+VENDOR = bytes(DevicePath.from_text("VenHw(99e275e7-75a0-4b37-a2e6-c5385e6c00cb)"))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,14 @@ def test_a_load_option_is_laid_out_as_specified() -> None:
     assert parse_load_option(bytes(option)) == option
 
 
+@pytest.mark.parametrize("behind", [VENDOR, bytes(4), b"\xff" * 3, VENDOR * 2 + b"\0"])
+def test_of_several_paths_the_first_counts_and_the_rest_is_kept(behind: bytes) -> None:
+    option = LoadOption(1, "PXE", GRUB, b"\xaa", behind)
+    data = bytes(option)
+    assert data[4:6] == (len(bytes(GRUB)) + len(behind)).to_bytes(2, "little")
+    assert parse_load_option(data) == option
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
@@ -127,6 +136,16 @@ def test_variables_are_written_listed_read_and_deleted(tmp_path: Path) -> None:
     assert read_variable(name, tmp_path) == Variable(7, b"abc")
     delete_variable(name, tmp_path)
     assert list_variables(tmp_path) == []
+
+
+def test_a_variable_that_cannot_be_read_spoils_no_other(tmp_path: Path) -> None:
+    good = LoadOption(1, "debian", GRUB)
+    write_variable(global_name("Boot0003"), Variable(7, bytes(good)), tmp_path)
+    write_variable(global_name("Boot0001"), Variable(7, b"no load option"), tmp_path)
+    (tmp_path / str(global_name("Boot0002"))).mkdir()  # EISDIR stands for EIO, EACCES ...
+    (tmp_path / f"Boot0004-{'x' * 36}").touch()
+    assert boot_options(tmp_path) == {3: good}
+    assert set_boot_next(LoadOption(1, "ours", GRUB), tmp_path) == 0
 
 
 def test_boot_next_takes_a_free_number_and_then_keeps_it(tmp_path: Path) -> None:
