@@ -19,7 +19,7 @@ WHEEL_HOSTS ?= sid
 
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
-	dosfstools e2fsprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
+	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
 	libclang-rt-dev libcrypt-dev libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd

@@ -15,6 +15,7 @@ _LONG_NAME = 0x0F
 _CLUSTERS_FAT32 = 65525
 _NTFS_VOLUME_RECORD = 3
 _NTFS_NAME, _NTFS_END = 0x60, 0xFFFFFFFF
+_EXFAT_LABEL, _EXFAT_LABEL_MAX = 0x83, 11
 _ISO_SECTOR = 2048
 _ISO_DESCRIPTOR = 16
 _BIG_ENDIAN = b"\xfe\xff"
@@ -141,6 +142,32 @@ def _fat(read: Reader) -> FileSystem | None:
     return FileSystem("vfat", label, f"{serial >> 16:04X}-{serial & 0xFFFF:04X}")
 
 
+def _exfat(read: Reader) -> FileSystem | None:
+    """Microsoft's exFAT specification 1.00, 3.1 and 7.3; the label is in the root directory."""
+    boot = read(0, 512)
+    if boot[3:11] != b"EXFAT   " or boot[510:] != b"\x55\xaa":
+        return None
+    heap, _, cluster, serial = struct.unpack_from("<IIII", boot, 88)
+    sector_shift, cluster_shift = boot[108], boot[109]
+    if not 9 <= sector_shift <= 12 or sector_shift + cluster_shift > 25 or cluster < 2:
+        return None
+    size = 1 << sector_shift + cluster_shift
+    # The root's first cluster is enough: mkfs puts the label first.
+    root = read((heap << sector_shift) + (cluster - 2) * size, min(size, _FAT_ROOT_MAX))
+    return FileSystem("exfat", _exfat_label(root), f"{serial >> 16:04X}-{serial & 0xFFFF:04X}")
+
+
+def _exfat_label(root: bytes) -> str:
+    for offset in range(0, len(root) - 31, 32):
+        kind, length = root[offset], root[offset + 1]
+        if kind == 0:
+            break
+        if kind == _EXFAT_LABEL and length <= _EXFAT_LABEL_MAX:
+            name = root[offset + 2 : offset + 2 + 2 * length]
+            return name.decode("utf-16-le", "replace")
+    return ""
+
+
 def _fat_label(root: bytes) -> str:
     for offset in range(0, len(root) - 31, 32):
         name, attributes = root[offset : offset + 11], root[offset + 11]
@@ -176,4 +203,11 @@ def _iso9660(read: Reader) -> FileSystem | None:
     return FileSystem("iso9660", label, uuid)
 
 
-_PROBES: tuple[Callable[[Reader], FileSystem | None], ...] = (_luks, _ext, _ntfs, _iso9660, _fat)
+_PROBES: tuple[Callable[[Reader], FileSystem | None], ...] = (
+    _luks,
+    _ext,
+    _ntfs,
+    _exfat,
+    _iso9660,
+    _fat,
+)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pykexec.tpm.constants import CommandCode, Handle, SessionAttribute, Tag
 from pykexec.tpm.entity import Entity
+from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Buffer, Reader, WireError, pack_command, sized, unpack_response
 
@@ -80,7 +81,11 @@ def execute(
     tag = Tag.SESSIONS if authorizations else Tag.NO_SESSIONS
     area = _authorization_area(command, authorizations, uses, parameters)
     sent = pack_command(command.code, handles + area + parameters, tag)
-    answer = unpack_response(transmit(sent), command.code, tag)
+    try:
+        answer = unpack_response(transmit(sent), command.code, tag)
+    except ResponseError as error:
+        named = [entity.handle for entity in command.handles]
+        raise ResponseError(command.code.title, error.code, named) from None
     what = f"{command.code.title}: response"
     reader = Reader(answer, what)
     handle = reader.u32() if makes_handle else 0

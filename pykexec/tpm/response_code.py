@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pykexec.errors import TpmError
+from pykexec.tpm.constants import Handle
 
 RETRIED = frozenset({0x908, 0x90A, 0x920, 0x922})
 """YIELDED, TESTING, NV_RATE, RETRY: the same command may succeed a little later."""
@@ -115,11 +118,19 @@ _WORDS = {
 }
 
 
-class ResponseError(TpmError):
-    """The TPM, or who manages it, refused a command; code is the TPM_RC, name "TPM_RC_LOCKOUT"."""
+_HIERARCHIES: dict[int, str] = {Handle.OWNER: "owner", Handle.ENDORSEMENT: "endorsement"}
 
-    def __init__(self, command: str, code: int) -> None:
-        super().__init__(f"{command}: TPM error {code:#x}: {describe_code(code)}")
+
+class ResponseError(TpmError):
+    """The TPM, or who manages it, refused a command; code is the TPM_RC, name "TPM_RC_LOCKOUT".
+
+    handles are the command's: of a hierarchy that is closed it is said how it is opened.
+    """
+
+    def __init__(self, command: str, code: int, handles: Sequence[int] = ()) -> None:
+        text = f"{command}: TPM error {code:#x}: {describe_code(code)}"
+        way_out = _way_out(code, handles)
+        super().__init__(f"{text}; {way_out}" if way_out else text)
         self.code = code
         self.name = code_name(code)
 
@@ -143,6 +154,24 @@ def describe_code(code: int) -> str:
     words = _WORDS.get(name.removeprefix("TPM_RC_"))
     text = ", ".join(parts)
     return f"{text} ({words})" if words else text
+
+
+def _way_out(code: int, handles: Sequence[int]) -> str:
+    """What to do about a hierarchy that somebody has closed; "" where the code is of none."""
+    number = code >> 8 & 7
+    if not code & _FORMAT_ONE or code & _PARAMETER or not 1 <= number <= len(handles):
+        return ""
+    name = _HIERARCHIES.get(handles[number - 1])
+    fault = code_name(code).removeprefix("TPM_RC_")
+    if name and fault in ("AUTH_FAIL", "BAD_AUTH"):
+        remedy = (
+            f"`tpm2_changeauth -c {name} -p PASSWORD` takes it away, and so does clearing the TPM"
+        )
+        return f"the {name} hierarchy has a password: {remedy}"
+    if name and fault == "HIERARCHY":
+        remedy = "the firmware's setup has a switch for it, or who disabled it must not"
+        return f"the {name} hierarchy is disabled until the next reset: {remedy}"
+    return ""
 
 
 def _place(code: int) -> str:

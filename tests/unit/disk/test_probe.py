@@ -27,6 +27,8 @@ MAKERS: dict[str, tuple[int, list[str]]] = {
     "fat16": (16, ["mkfs.fat", "-F16", "-n", "SMALL DISK", "-i", "00000001"]),
     "fat32": (64, ["mkfs.fat", "-F32", "-n", "ESP", "-i", "deadbeef"]),
     "fat without a label": (64, ["mkfs.fat", "-F32"]),
+    "exfat": (8, ["mkfs.exfat", "-L", "Größe"]),
+    "exfat without a label": (64, ["mkfs.exfat", "-c", "128K"]),
     "ntfs": (8, ["mkntfs", "-QFq", "-L", "Windows Größe"]),
     "luks1": (4, ["cryptsetup", "luksFormat", "-q", "--type=luks1", *QUICK]),
     "luks2": (32, ["cryptsetup", "luksFormat", "-q", "--type=luks2", "--label=vault", *QUICK]),

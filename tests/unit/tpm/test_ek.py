@@ -15,7 +15,9 @@ from pykexec.errors import TpmError
 from pykexec.tpm.client import Ek, Tpm
 from pykexec.tpm.constants import Curve
 from pykexec.tpm.loaded import loaded_handles
+from pykexec.tpm.nv import read_nv
 from pykexec.tpm.public import EccKey, RsaKey
+from pykexec.tpm.response_code import ResponseError
 from pykexec.tpm.templates import EK_PROFILES, EkProfile
 from pykexec.tpm.wire import WireError, sized
 from pykexec.vm.swtpm import provision
@@ -310,3 +312,36 @@ def test_an_ek_of_an_unknown_policy_is_not_used(bare: SoftwareTpm) -> None:
         with pytest.raises(TpmError, match="policy is none of the TCG's"):
             tpm.activate_credential(ak, ek, b"", b"")
     assert loaded_handles(bare) == set()
+
+
+def test_a_hierarchy_with_a_password_is_named_with_the_way_out(bare: SoftwareTpm) -> None:
+    bare.tool("tpm2_changeauth -Q -c endorsement secret")
+    told = "the endorsement hierarchy has a password: `tpm2_changeauth -c endorsement -p PASSWORD`"
+    with pytest.raises(ResponseError, match=told):
+        ek_of(bare, "ecc-p256")
+    bare.tool("tpm2_changeauth -Q -c endorsement -p secret")
+    assert ek_of(bare, "ecc-p256").public
+
+
+def test_the_owners_password_is_named_where_it_is_in_the_way(bare: SoftwareTpm) -> None:
+    attributes = "ppwrite|ownerread|no_da|platformcreate"
+    bare.tool(f"tpm2_nvdefine -Q -C p -s 4 -a {attributes} 0x1c0000a")
+    (bare.directory / "nv").write_bytes(b"\x30\x02\x05\x00")
+    bare.tool("tpm2_nvwrite -Q -C p -i nv 0x1c0000a")
+    bare.tool("tpm2_changeauth -Q -c owner secret")
+    with pytest.raises(ResponseError, match="the owner hierarchy has a password: "):
+        read_nv(bare, 0x1C0000A)
+
+
+def test_a_hierarchy_that_is_disabled_is_named_with_the_way_out(bare: SoftwareTpm) -> None:
+    bare.tool("tpm2_hierarchycontrol -Q -C p ehEnable clear")
+    told = "the endorsement hierarchy is disabled until the next reset: the firmware's setup"
+    with pytest.raises(ResponseError, match=told):
+        ek_of(bare, "ecc-p256")
+
+
+def test_what_is_of_no_hierarchy_has_no_way_out() -> None:
+    for code in (0x9A2, 0x185):
+        assert "hierarchy has" not in str(ResponseError("x", code, (0x81010001,)))
+        assert "hierarchy is" not in str(ResponseError("x", code))
+    assert "hierarchy" not in str(ResponseError("x", 0x1C4, (0x4000000B,)))
