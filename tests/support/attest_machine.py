@@ -162,6 +162,15 @@ class Machine:
         self.event_log = encode_log(self.banks, events)
         self.pcrs = {bank: _registers(events, bank) for bank in self.banks}
 
+    def begin_at(self, locality: int) -> None:
+        """PCR 0 began at a locality of TPM2_Startup, which the log does not say."""
+        for bank in self.banks:
+            value = locality.to_bytes(hashlib.new(bank).digest_size)
+            for event in self.events:
+                if event.pcr == 0:
+                    value = hashlib.new(bank, value + event.digest(bank)).digest()
+            self.pcrs[bank][0] = value
+
     def challenge_request(self) -> ChallengeRequest:
         """The first message."""
         return ChallengeRequest(self.identity, self.banks)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import replace
 
@@ -135,12 +134,7 @@ def test_nothing_else_is_a_separator(data: bytes) -> None:
 @pytest.mark.parametrize("locality", [3, 4])
 def test_a_start_that_is_not_logged_is_told_and_refuses_nothing(locality: int) -> None:
     machine = Machine()
-    for bank in machine.banks:
-        value = locality.to_bytes(hashlib.new(bank).digest_size)
-        for event in machine.events:
-            if event.pcr == 0:
-                value = hashlib.new(bank, value + event.digest(bank)).digest()
-        machine.pcrs[bank][0] = value
+    machine.begin_at(locality)
     verified = verify(machine.evidence(), EXPECTED)
     text = f"PCR 0 began at locality {locality}, which is not what the log says of it"
     assert [(found.code, found.text) for found in verified.verdict.findings] == [
