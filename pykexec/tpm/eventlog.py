@@ -20,7 +20,12 @@ NO_PCR = 0xFFFFFFFF  # 10.4.5.1: of EV_NO_ACTION events that belong to no regist
 EV_NO_ACTION = 3
 _EV_EFI_HCRTM_EVENT = 0x80000010
 
-_SHA1_ENTRY = "<II20sI"
+_SHA1_ENTRY = struct.Struct("<II20sI")
+_SPEC_ID = struct.Struct("<IBBBBI")
+_ALGORITHM_SIZE = struct.Struct("<HH")
+_AGILE_ENTRY = struct.Struct("<III")
+_ALGORITHM = struct.Struct("<H")
+_EVENT_SIZE = struct.Struct("<I")
 _SIGNATURE_AGILE = b"Spec ID Event03\0"
 _SIGNATURES_SHA1 = (b"Spec ID Event00\0", b"Spec ID Event02\0")
 _SIGNATURE_SIZE = 16
@@ -104,8 +109,8 @@ class _Cursor:
         self.offset += size
         return self._data[self.offset - size : self.offset]
 
-    def numbers(self, layout: str, what: str) -> tuple[int, ...]:
-        return struct.unpack(layout, self.take(struct.calcsize(layout), what))
+    def numbers(self, layout: struct.Struct, what: str) -> tuple[int, ...]:
+        return layout.unpack(self.take(layout.size, what))
 
 
 def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
@@ -122,26 +127,25 @@ def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
     if not first.extends and first.data[:_SIGNATURE_SIZE] == _SIGNATURE_AGILE:
         start = cursor.offset - len(first.data)
         sizes = _algorithms(_Cursor(data, start + _SIGNATURE_SIZE, cursor.offset))
-    events = [first]
+    events, padding = [first], _padding(data)
     while not cursor.at_end:
         if len(events) == events_max:
             raise EventLogError(cursor.offset, f"more than {events_max} entries")
         try:
-            _check_padding(data, cursor.offset)
+            if cursor.offset >= padding:
+                rest = f"{len(data) - cursor.offset} bytes of padding ({data[-1]:#04x})"
+                raise EventLogError(cursor.offset, f"no entry, but {rest}")
             events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
         except EventLogError as error:
             raise EventLogError(error.offset, error.fault, len(events)) from None
-    banks = ("sha1",) if sizes is None else tuple(map(bank_name, sizes))
+    banks = ("sha1",) if sizes is None else tuple(bank for bank, _ in sizes.values())
     return EventLog(banks, tuple(events))
 
 
-def _check_padding(data: bytes, offset: int) -> None:
-    """A log ends with its last entry; who took the whole area that it lies in is told so."""
-    size = len(data) - offset
-    for fill in _PADDING:
-        begins = data.startswith(fill * _PADDING_MIN, offset)
-        if begins and data.count(fill, offset) == size:
-            raise EventLogError(offset, f"no entry, but {size} bytes of padding ({fill[0]:#04x})")
+def _padding(data: bytes) -> int:
+    """Where nothing but padding follows: somebody took the whole area that a log lies in."""
+    start = min(len(data.rstrip(fill)) for fill in _PADDING)
+    return start if len(data) - start >= _PADDING_MIN else len(data)
 
 
 def _event(
@@ -158,45 +162,44 @@ def _event(
 def _sha1_event(cursor: _Cursor) -> Event:
     """TCG_PCClientPCREvent."""
     start = cursor.offset
-    pcr, type_, digest, size = struct.unpack(
-        _SHA1_ENTRY, cursor.take(struct.calcsize(_SHA1_ENTRY), "entry")
-    )
+    pcr, type_, digest, size = _SHA1_ENTRY.unpack(cursor.take(_SHA1_ENTRY.size, "entry"))
     return _event(cursor, start, (pcr, type_), {"sha1": digest}, size)
 
 
-def _algorithms(cursor: _Cursor) -> dict[int, int]:
-    """TCG_EfiSpecIDEvent: sizes of the digests by algorithm."""
+def _algorithms(cursor: _Cursor) -> dict[int, tuple[str, int]]:
+    """TCG_EfiSpecIDEvent: bank and size of the digests by algorithm."""
     start = cursor.offset
-    *_, count = cursor.numbers("<IBBBBI", "specification ID event")
+    *_, count = cursor.numbers(_SPEC_ID, "specification ID event")
     if not 1 <= count <= _ALGORITHMS_MAX:
         raise EventLogError(start, f"{count} digest algorithms")
-    sizes: dict[int, int] = {}
+    sizes: dict[int, tuple[str, int]] = {}
     for _ in range(count):
-        algorithm, size = cursor.numbers("<HH", "digest algorithm")
+        algorithm, size = cursor.numbers(_ALGORITHM_SIZE, "digest algorithm")
         if algorithm in sizes or not 1 <= size <= _DIGEST_MAX:
             raise EventLogError(cursor.offset, f"algorithm {bank_name(algorithm)}: {size} bytes")
         if (bank := bank_name(algorithm)) in hashlib.algorithms_guaranteed:
             expected = hashlib.new(bank).digest_size
             if size != expected:
                 raise EventLogError(cursor.offset, f"{bank} of {size} bytes, not {expected}")
-        sizes[algorithm] = size
+        sizes[algorithm] = bank, size
     return sizes
 
 
-def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
+def _agile_event(cursor: _Cursor, sizes: dict[int, tuple[str, int]]) -> Event:
     """TCG_PCR_EVENT2."""
     start = cursor.offset
-    pcr, type_, count = cursor.numbers("<III", "entry")
+    pcr, type_, count = cursor.numbers(_AGILE_ENTRY, "entry")
     if count > len(sizes):
         raise EventLogError(start, f"{count} digests")
     digests: dict[str, bytes] = {}
     for _ in range(count):
-        (algorithm,) = cursor.numbers("<H", "digest")
-        bank = bank_name(algorithm)
-        if algorithm not in sizes or bank in digests:
-            raise EventLogError(cursor.offset, f"digest of unknown or repeated kind {bank}")
-        digests[bank] = cursor.take(sizes[algorithm], "digest")
-    (size,) = cursor.numbers("<I", "event")
+        (algorithm,) = cursor.numbers(_ALGORITHM, "digest")
+        bank, size = sizes.get(algorithm) or ("", 0)
+        if not bank or bank in digests:
+            fault = f"digest of unknown or repeated kind {bank_name(algorithm)}"
+            raise EventLogError(cursor.offset, fault)
+        digests[bank] = cursor.take(size, "digest")
+    (size,) = cursor.numbers(_EVENT_SIZE, "event")
     return _event(cursor, start, (pcr, type_), digests, size)
 
 

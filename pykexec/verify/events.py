@@ -17,7 +17,7 @@ from pykexec.errors import FormatError
 from pykexec.tpm.event_data import parse_variable
 from pykexec.tpm.event_text import describe, type_name
 from pykexec.tpm.eventlog import Event
-from pykexec.verify.promises import NUMBERS, SEPARATOR_ERROR, promise_of, separators
+from pykexec.verify.promises import NUMBERS, SEPARATOR_ERROR, SEPARATORS, promise_of
 
 # In further registers Windows has separators of its own (10.4.1 speaks of these alone).
 _FIRMWARE_PCRS = range(8)
@@ -28,7 +28,7 @@ _BOOT_VARIABLE = NUMBERS["EV_EFI_VARIABLE_BOOT"]
 @cache
 def _separator_values(bank: str) -> Mapping[bytes, bytes]:
     """What a separator's digest is of, by the digest."""
-    return {hashlib.new(bank, data).digest(): data for data in (*separators(), SEPARATOR_ERROR)}
+    return {hashlib.new(bank, data).digest(): data for data in (*SEPARATORS, SEPARATOR_ERROR)}
 
 
 def is_separator(event: Event, bank: str) -> bool:

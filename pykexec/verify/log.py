@@ -85,10 +85,14 @@ def _replay(
     log: EventLog, bank: str, pcrs: Mapping[int, bytes], report: Report
 ) -> Mapping[int, bytes]:
     """The registers by the log, and by where PCR 0 began."""
-    start = unlogged_start(log, bank, pcrs[0]) if 0 in pcrs else None
-    if start is not None:
-        text = f"PCR 0 began at locality {start}, which is not what the log says of it"
-        report.note("log.locality", text)
+    registers = replay(log, bank)
+    if 0 not in pcrs or registers.get(0, pcrs[0]) == pcrs[0]:
+        return registers
+    start = unlogged_start(log, bank, pcrs[0])
+    if start is None:
+        return registers
+    text = f"PCR 0 began at locality {start}, which is not what the log says of it"
+    report.note("log.locality", text)
     return replay(log, bank, start)
 
 

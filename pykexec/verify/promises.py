@@ -22,6 +22,10 @@ NUMBERS = {name: number for number, name in TYPES.items()}
 
 # Four bytes say the profile and EDK II; some firmware has its integer in a register's width.
 _SEPARATOR_SIZES = (4, 16)
+SEPARATORS = tuple(fill * size for size in _SEPARATOR_SIZES for fill in (b"\0", b"\xff"))
+"""All that is hashed for a separator."""
+SEPARATOR_ERROR = struct.pack("<I", 1)
+"""What is hashed instead of a separator when the firmware could not measure (3.3.2)."""
 # GRUB's (grub-core/commands/tpm.c): what follows in the log is hashed without it.
 _GRUB_PREFIXES = (b"grub_cmd: ", b"kernel_cmdline: ", b"module_cmdline: ")
 
@@ -51,10 +55,10 @@ def _text(data: bytes) -> Iterator[bytes]:
 def _separator(data: bytes) -> Iterator[bytes]:
     """A separator that is logged wider than it was hashed has the same byte all over."""
     yield data
-    if len(data) in _SEPARATOR_SIZES and data in separators():
+    if data in SEPARATORS:
         yield data[: _SEPARATOR_SIZES[0]]
-    # Of an error the data is a description (10.4.1), or nothing but the value.
-    if data not in separators():
+    else:
+        # Of an error the data is a description (10.4.1), or nothing but the value.
         yield SEPARATOR_ERROR
 
 
@@ -82,15 +86,6 @@ def _ipl(data: bytes) -> Iterator[bytes]:
             yield text[len(prefix) :]
     if data.endswith(b"\0\0") and not any(data[1::2]):
         yield data[::2]
-
-
-SEPARATOR_ERROR = struct.pack("<I", 1)
-"""What is hashed instead of a separator when the firmware could not measure (3.3.2)."""
-
-
-def separators() -> tuple[bytes, ...]:
-    """All that is hashed for a separator."""
-    return tuple(fill * size for size in _SEPARATOR_SIZES for fill in (b"\0", b"\xff"))
 
 
 _IMAGE = Promise("10.4.1, 10.2.3: Authenticode digest of an image", _text, False)
