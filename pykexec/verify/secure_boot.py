@@ -22,6 +22,7 @@ from pykexec.verify.signatures import parse_certificate, parse_signatures
 
 SECURE_BOOT_PCR = 7
 SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+SHIM_LOCK = Guid.parse("605dab50-e046-4300-abb6-3dd810dd8b23")
 
 _CONFIG = NUMBERS["EV_EFI_VARIABLE_DRIVER_CONFIG"]
 _AUTHORITIES = (NUMBERS["EV_EFI_VARIABLE_AUTHORITY"], NUMBERS["EV_EFI_SPDM_DEVICE_POLICY"])
