@@ -12,7 +12,7 @@ from pykexec.about import NUMBER, version
 from pykexec.config.agent import parse_config
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, UsageError
-from pykexec.image import assemble, bzimage, files, initrd, measure, modules, sign
+from pykexec.image import assemble, bzimage, files, initrd, kernel_config, measure, modules, sign
 from pykexec.image.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,9 @@ def build(recipe: Recipe) -> Built:
         fault = "network.ca is missing: it vouches for the server"
         raise ConfigError(f"{recipe.config}: attest: {fault}")
     cmdline = _cmdline(recipe, kernel)
-    composed = _initrd(recipe, kernel, config)
+    directory = _modules_directory(recipe, kernel)
+    _check_config(recipe, kernel, kernel_data, directory)
+    composed = _initrd(recipe, kernel, config, directory)
     _check_arena(recipe, kernel, kernel_data, composed)
     sections = {
         ".osrel": _os_release(kernel).encode(),
@@ -98,10 +100,27 @@ def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:
     return cmdline
 
 
-def _initrd(recipe: Recipe, kernel: bzimage.Kernel, config: bytes) -> initrd.Initrd:
+def _modules_directory(recipe: Recipe, kernel: bzimage.Kernel) -> Path:
     if not kernel.version:
         raise FormatError(f"{recipe.kernel}: the kernel does not say its version")
-    directory = recipe.modules or modules.find(recipe.kernel, kernel.version)
+    return recipe.modules or modules.find(recipe.kernel, kernel.version)
+
+
+def _check_config(
+    recipe: Recipe, kernel: bzimage.Kernel, kernel_data: bytes, directory: Path
+) -> None:
+    """Warn of what the image will not do, or do slowly, for the kernel's sake."""
+    options = kernel_config.read(recipe.kernel, kernel_data, kernel.version, directory)
+    if options is None:
+        log.info("%s: what it was built with is not to be found", recipe.kernel)
+        return
+    for fault in kernel_config.lacks(options, recipe.cmdline):
+        log.warning("%s: %s", recipe.kernel, fault)
+
+
+def _initrd(
+    recipe: Recipe, kernel: bzimage.Kernel, config: bytes, directory: Path
+) -> initrd.Initrd:
     return initrd.compose(
         kernel_version=kernel.version,
         modules=_modules(recipe, directory),

@@ -345,6 +345,18 @@ def test_builder_names_all_that_it_measured(
     assert report.pe.authenticode_sha256 == built.authenticode.hex()
 
 
+def test_what_the_kernel_was_built_without_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_inputs(tmp_path)
+    (tmp_path / "modules" / "config").write_text("CONFIG_KEXEC_FILE=y\nCONFIG_EFIVAR_FS=m\n")
+    build(built.recipe(tmp_path))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert all(line.startswith(f"{tmp_path / 'vmlinuz'}: built without ") for line in warnings)
+    assert any("CONFIG_EFI_SOFT_RESERVE: " in line for line in warnings)
+    assert not any("KEXEC_FILE" in line or "EFIVAR_FS" in line for line in warnings)
+
+
 def test_the_ram_disk_driver_is_signed_like_the_image(
     recipe: Recipe, key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
