@@ -20,6 +20,13 @@ class WindowConstant(IntEnum):
     DEPTH = lib.PK_CHANNEL_DEPTH
 
 
+class WindowUse(IntEnum):
+    """enum pk_window_use: what Linux does with the window."""
+
+    SET_ASIDE = lib.PK_WINDOW_SET_ASIDE
+    IS_MEMORY = lib.PK_WINDOW_IS_MEMORY
+
+
 class NetConstant(IntEnum):
     """enum pk_net_constants: sizes and offsets in bytes, slots in frames."""
 

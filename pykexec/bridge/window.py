@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import logging
+import mmap
 import os
 import time
 from dataclasses import dataclass
@@ -12,15 +14,27 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
+from pykexec.abi import Op
+from pykexec.abi_devices import WindowConstant, WindowUse
 from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import named_guids
-from pykexec.errors import FirmwareError
+from pykexec.errors import FirmwareError, NotResidentError
 from pykexec.firmware.handoff import parse_handoff, read_handoff_bytes
-from pykexec.firmware.mailbox import MAILBOX_NAME, Mailbox
+from pykexec.firmware.mailbox import MAILBOX_NAME, Mailbox, Request
+from pykexec.firmware.wire import pack
+from pykexec.linux.iomem import SYSTEM_RAM, names_at, read_iomem
+from pykexec.log import describe
 
 if TYPE_CHECKING:
     from pykexec._native import CData
 
+log = logging.getLogger(__name__)
+
+IS_MEMORY = (
+    "this kernel uses it as ordinary memory (it has no CONFIG_EFI_SOFT_RESERVE, or was told "
+    "efi=nosoftreserve): data goes by the mailbox, slowly"
+)
+"""The window's fault."""
 BELL_NAME = bytes(ffi.string(lib.PK_BELL_NAME)).decode()
 _DAX_DEVICES = "/sys/bus/dax/devices"
 _TRIES = 40
@@ -90,16 +104,75 @@ def variable_path(name: str, root: StrPath = EFIVARFS) -> str:
 
 @cache
 def find_window() -> str | None:
-    """The window's device ("/dev/dax0.0"); None where there is no window or no driver for it."""
-    from pykexec.linux.modules import load
+    """The window's device ("/dev/dax0.0"), which the stub serves from now on.
 
+    None where there is no window, no driver for it, or where it is not set aside, which is said.
+    """
     with Mailbox() as mailbox:
         window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
-    if window.start == window.end:
-        return None
+        if window.start == window.end:
+            return None
+        if SYSTEM_RAM in names_at(window.start, read_iomem()):
+            _tell(mailbox, WindowUse.IS_MEMORY)
+            log.warning("window: %s", IS_MEMORY)
+            return None
+        node = _node_at(window.start)
+        if node is None:
+            return None
+        try:
+            _tell(mailbox, WindowUse.SET_ASIDE, _read_cookie(node))
+        except (FirmwareError, OSError) as error:
+            log.warning("window: %s: data goes by the mailbox, slowly", describe(error))
+            return None
+    return node
+
+
+def deny_memory() -> str:
+    """Tell the stub for good that this kernel sets nothing aside; the fault, "" without a window.
+
+    PID 1 does it, before anybody else can say otherwise: what the stub writes into the window
+    would be written into the kernel's own memory.
+    """
+    try:
+        with Mailbox() as mailbox:
+            _tell(mailbox, WindowUse.IS_MEMORY)
+    except NotResidentError:
+        return ""
+    except FirmwareError as error:
+        return "" if error.errno == errno.EOPNOTSUPP else f"window: {describe(error)}"
+    return f"window: {IS_MEMORY}"
+
+
+def _tell(mailbox: Mailbox, use: WindowUse, cookie: int = 0) -> None:
+    mailbox.ask(Request(Op.WINDOW, "window", pack("pk_window_request", cookie=cookie, use=use)))
+
+
+def _read_cookie(node: str) -> int:
+    """By the very mapping that data go through: who reads it there has the stub's page."""
+    offset = ffi.offsetof("struct pk_window", "cookie")
+    for _ in range(_TRIES):
+        try:
+            fd = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        time.sleep(0.05)  # Another process is binding the driver just now.
+    else:
+        raise FirmwareError(errno.ENXIO, os.strerror(errno.ENXIO), node)
+    try:
+        with mmap.mmap(fd, WindowConstant.ALIGNMENT) as header:
+            return int.from_bytes(header[offset : offset + 8], "little")
+    finally:
+        os.close(fd)
+
+
+def _node_at(address: int) -> str | None:
+    from pykexec.linux.modules import load
+
     for module in ("device_dax", "dax_hmem"):
         load(module)
-    name = _device_at(window.start)
+    name = _device_at(address)
     if name is None:
         return None
     if not os.path.exists(f"{_DAX_DEVICES}/{name}/driver"):

@@ -77,6 +77,7 @@ def set_up() -> bool:
     faults += attempt("modules", load_at_boot, [], faults.append)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
         faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
+    faults.append(attempt("window", _settle_window, "", faults.append))
     missing = attempt("doors", close_doors, None, faults.append)
     faults += missing or []
     os.environ.update(ENVIRONMENT)
@@ -96,6 +97,20 @@ def _open_console() -> None:
 def _set_hostname() -> None:
     with open("/proc/sys/kernel/hostname", "w", encoding="ascii") as file:
         file.write(HOSTNAME)
+
+
+def _settle_window() -> str:
+    """Before any other process runs; what is amiss with it, "" if nothing."""
+    from pykexec.linux.iomem import IOMEM, SET_ASIDE, read_iomem
+
+    try:
+        if SET_ASIDE in read_iomem():
+            return ""
+    except OSError as error:
+        return f"{IOMEM}: {error.strerror}"
+    from pykexec.bridge.window import deny_memory
+
+    return deny_memory()
 
 
 def _mount(source: str, target: str, fstype: str, flags: int) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pykexec.bridge.relation import Way
     from pykexec.firmware.handoff import Handoff
+    from pykexec.memory import Range
 
 DEVICE_KINDS = ("disk", "partition", "volume", "nic", "tpm", "console")
 
@@ -48,8 +49,7 @@ def status_lines(
     yield f"pykexec: {version()}"
     yield f"kernel: {os.uname().release}"
     yield f"arena: {arena}, {format_size(info.arena_peak)} used by the kernel's start"
-    window = f"{handoff.window}, {format_size(handoff.window.size)}"
-    yield f"window: {window if handoff.window.size else 'none, data goes by the mailbox'}"
+    yield f"window: {_window(handoff.window)}"
     yield f"stub: {handoff.stub}, resume entry {handoff.resume_entry:#x}"
     yield f"image: {info.image_path or 'not from a volume'}"
     yield f"measured: {_measured(info)}"
@@ -59,6 +59,16 @@ def status_lines(
         yield f"{way.kind}: {way.name}, {by}{''.join(f', {name}' for name in way.linux)}"
     yield f"exec: {'native' if native_exec else 'by the resume image'}"
     yield f"round trips: {info.outcome.nr_runs}, last end: {info.outcome}"
+
+
+def _window(window: Range) -> str:
+    if window.start == window.end:
+        return "none, data goes by the mailbox"
+    from pykexec.bridge.window import IS_MEMORY
+    from pykexec.linux.iomem import SYSTEM_RAM, names_at, read_iomem
+
+    of_kernel = SYSTEM_RAM in names_at(window.start, read_iomem())
+    return f"{window}, {IS_MEMORY if of_kernel else format_size(window.size)}"
 
 
 def memory_lines(memory: MemoryMap) -> Iterator[str]:

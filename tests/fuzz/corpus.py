@@ -7,6 +7,7 @@ import struct
 
 from pykexec import abi
 from pykexec._native import ffi, lib
+from tests.fuzz.sequences import LIVES, SEQUENCES
 from tests.support.samples import (
     END_NODE,
     INITRD_NODE,
@@ -56,6 +57,7 @@ def seeds(driver: str) -> list[bytes]:
             bytes.fromhex("8001 0000000c 00000145 0000"),
             bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000"),
         ],
+        "sequence": [*SEQUENCES.values(), *LIVES],
         "segment": [_segments(64), b"\0\1" + (_FRAME_SIZE.to_bytes(2, "little") + _TCP) * 2],
         "page_table": [_walk(), b"\0\x08" + b"\0\0\x20\0\0\0" + b"\0\0\x40\0"],
     }.get(driver, [])

@@ -3,6 +3,7 @@
 #ifndef PK_FUZZ_H
 #define PK_FUZZ_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #define FUZZ_CHECK(condition) \
 	do { \
-		if (!(condition)) \
+		if (!(condition)) { \
+			fprintf(stderr, "%s: broken: %s\n", __func__, #condition); \
 			__builtin_trap(); \
+		} \
 	} while (0)
 
 struct fuzz_input {

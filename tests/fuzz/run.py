@@ -12,6 +12,7 @@ from pathlib import Path
 from pykexec.errors import ToolError
 from pykexec.run import run
 from tests.fuzz.corpus import seeds
+from tests.fuzz.stub import STUB_DRIVER, stub_objects
 from tests.fuzz.targets import seeds_of, target_of
 from tests.support.mutations import spoilt
 
@@ -48,11 +49,16 @@ def build_common(work: Path) -> Path:
     return archive
 
 
-def build(name: str, archive: Path) -> Path:
-    """Compile the driver called name beside archive."""
-    program = archive.parent / name
-    command: list[str | Path] = ["clang", *_FLAGS, HERE / f"{name}.c", archive, "-o", program]
-    run(command, timeout_s=_SLACK_S)
+def build(name: str, archive: Path, defines: Sequence[str] = ()) -> Path:
+    """Compile the driver called name beside archive; defines are of csrc/stub/lib/test.h."""
+    work = archive.parent / "-".join([name, *defines])
+    work.mkdir(exist_ok=True)
+    objects = []
+    if name == STUB_DRIVER:
+        objects = stub_objects(_FLAGS, archive.parent / "stub", work, defines)
+    program = work / name
+    command: list[str | Path] = ["clang", *_FLAGS, HERE / f"{name}.c", *objects, archive]
+    run([*command, "-o", program], timeout_s=_SLACK_S)
     return program
 
 
@@ -100,6 +106,14 @@ def _run(
         f"-artifact_prefix={corpus.parent}/{name}-",
     ]
     run([*driver, *options, corpus], cwd=ROOT, timeout_s=seconds + _SLACK_S)
+
+
+def replay(program: Path, data: bytes) -> None:
+    """Run a driver on one input; ToolError with its last words for a fault."""
+    path = program.parent / "input"
+    path.write_bytes(data)
+    # A broken promise ends it at once: what it says is not followed by pages of the fuzzer's.
+    run([program, "-handle_ill=0", path], timeout_s=_SLACK_S)
 
 
 def try_python(name: str, seconds: float) -> int:

@@ -27,6 +27,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_block_flags": abi.BlockFlag,
     "pk_tpm_banks": abi.TpmBank,
     "pk_window_constants": abi_devices.WindowConstant,
+    "pk_window_use": abi_devices.WindowUse,
     "pk_net_constants": abi_devices.NetConstant,
     "pk_pxe_flags": abi_devices.PxeFlag,
     "pk_ublk_state": abi_devices.UblkState,

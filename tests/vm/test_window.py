@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
+from pykexec.image.recipe import DEFAULT_CMDLINE
 from pykexec.vm.ovmf import firmware
+from tests.vm.boot import Boot
 from tests.vm.equipment import BARE
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import image
 from tests.vm.snapshots import AgentReady
 
@@ -51,4 +55,24 @@ def test_the_window_is_checked_by_the_stub(kernel: str, agent_ready: AgentReady)
     ]
     assert guest.run("pykexec net up").status == 9
     assert "no network device" in guest.run("pykexec net").output
+    assert guest.firmware_is_the_same()
+
+
+def test_a_kernel_that_takes_the_window_for_memory_keeps_it(boot: Boot, tmp_path: Path) -> None:
+    plain = image(cmdline=f"{DEFAULT_CMDLINE} efi=nosoftreserve")
+    guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), plain)))
+    guest.vm.expect("init: window: this kernel uses it as ordinary memory", within=120)
+    guest.ready()
+    assert "data goes by the mailbox" in guest.ok("pykexec status")
+    assert "Soft Reserved" not in guest.ok("cat /proc/iomem")
+    assert guest.script("unclaimed_window") == {
+        "device": None,
+        "by": "mailbox",
+        "claimed": "ACCESS_DENIED",
+        "said again": "SUCCESS",
+    }
+    # What kexec brings lies anywhere in the kernel's memory.
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options from-memory")
+    guest.payload_ran("from-memory")
+    guest.ready()
     assert guest.firmware_is_the_same()

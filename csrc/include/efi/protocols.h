@@ -115,6 +115,16 @@ struct efi_ram_disk {
 	efi_status_t (EFIAPI *unregister)(struct efi_device_path *);
 };
 
+/* 14.4 */
+struct efi_pci_io {
+	void *poll[2];
+	void *mem[2];
+	void *io[2];
+	efi_status_t (EFIAPI *pci_read)(struct efi_pci_io *, u32 width, u32 offset, u64 count, void *buffer);
+	void *pci_write;
+};
+enum { EFI_PCI_IO_WIDTH_UINT16 = 1 };
+
 /* 24.1 */
 struct efi_simple_network_mode {
 	u32 state;

@@ -183,7 +183,7 @@ PK_ABI_ASSERT(pk_ramdisk_entry, 40)
 
 enum pk_window_constants {
 	PK_WINDOW_MAGIC		= 0x574f444e4957,	/* "WINDOW" */
-	PK_WINDOW_VERSION	= 1,
+	PK_WINDOW_VERSION	= 2,
 	PK_WINDOW_SIZE		= 16777216,
 	PK_WINDOW_ALIGNMENT	= 2097152,	/* Linux maps it by large pages */
 	PK_WINDOW_CHANNELS	= 63,		/* channel n is page n + 1; page 0 is the header */
@@ -207,10 +207,28 @@ struct pk_window {
 	u64 data;	/* offset of the data area */
 	u64 nr_bells;	/* that found something posted */
 	u64 nr_installed;	/* Block I/O and Simple Network interfaces that came since */
-	u64 reserved[2];
+	u64 cookie;		/* of this Linux: who can read it here has the page mapped */
+	u64 reserved;
 	struct pk_counters counters[63];
 };
 PK_ABI_ASSERT(pk_window, 568)
+
+enum pk_window_use {
+	PK_WINDOW_SET_ASIDE	= 1,
+	PK_WINDOW_IS_MEMORY	= 2,	/* no CONFIG_EFI_SOFT_RESERVE, or efi=nosoftreserve */
+};
+
+/*
+ * What Linux does with the window. Until it has said that it is set aside, with the cookie
+ * out of its header, the stub neither reads nor writes there; that it is memory cannot be
+ * taken back by this Linux.
+ */
+struct pk_window_request {
+	u64 cookie;	/* with SET_ASIDE */
+	u32 use;	/* enum pk_window_use */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_window_request, 16)
 
 /*
  * One operation on a handle, where data goes from or to [offset, offset + size) of the

@@ -29,6 +29,11 @@ static struct {
 	bool needed_timers;	/* out: one that was served did */
 } round;
 
+void pk_bootsvc_wipe(void)
+{
+	memset(answer, 0, sizeof(answer));
+}
+
 static bool is_linux_memory(u64 start, u64 size)
 {
 	return pk_test_memory_check(size <= pk_linux_memory_behind(start));
@@ -72,8 +77,10 @@ static void serve(struct pk_descriptor *request)
 	if (!EFI_ERROR(request->status))
 		request->result = call.answered;
 	memcpy((void *)request->offset, answer, request->result);
-	if (pk_secrets_announced())
+	if (pk_secrets_announced()) {
 		memset(pk_mailbox_input, 0, request->size);
+		memset(answer, 0, request->result);
+	}
 }
 
 static efi_status_t serve_requests(void *unused)

@@ -9,4 +9,7 @@
 /* struct pk_bootsvc_table, as it is for the Linux that is about to start. */
 void *pk_bootsvc_table(void);
 
+/* What was answered stays nowhere. */
+void pk_bootsvc_wipe(void);
+
 #endif

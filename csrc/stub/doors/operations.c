@@ -10,6 +10,7 @@
 #include <stub/lib/test.h>
 #include <stub/services/block.h>
 #include <stub/services/handles.h>
+#include <stub/services/identity.h>
 #include <stub/services/image.h>
 #include <stub/services/memory_map.h>
 #include <stub/services/net.h>
@@ -19,6 +20,7 @@
 #include <stub/services/timers.h>
 #include <stub/services/tpm.h>
 #include <stub/services/volume.h>
+#include <stub/services/window_memory.h>
 
 /* In the order of pk_operations. */
 static efi_status_t (*const handlers[])(struct pk_call *call) = {
@@ -36,7 +38,11 @@ efi_status_t pk_request_serve(enum pk_carrier carrier, u16 number, struct pk_cal
 	status = pk_operation_admit(operation, carrier, locked, call->body, call->size);
 	if (EFI_ERROR(status))
 		return status;
-	return handlers[operation - pk_operations](call);
+	status = handlers[operation - pk_operations](call);
+	/* A transfer that succeeds leaves its device where it was; all else may make one go. */
+	if (EFI_ERROR(status) || !pk_operation_takes_descriptors(operation))
+		pk_interfaces_forget();
+	return status;
 }
 
 static u64 room_of(const struct pk_descriptor *descriptor)

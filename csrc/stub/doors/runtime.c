@@ -30,15 +30,26 @@ static struct efi_runtime_services *firmware(void)
 	return pk_st->runtime;
 }
 
+static bool is_named(const u16 *candidate, const efi_guid_t *guid, const u16 *own)
+{
+	if (!pk_guid_equal(guid, &efi_guid_pykexec_mailbox))
+		return false;
+	/* Not a character behind the end of either. */
+	while (*candidate && *candidate == *own) {
+		candidate++;
+		own++;
+	}
+	return *candidate == *own;
+}
+
 static bool is_mailbox(const u16 *candidate, const efi_guid_t *guid)
 {
-	return pk_guid_equal(guid, &efi_guid_pykexec_mailbox) &&
-	       !memcmp(candidate, mailbox_name, sizeof(mailbox_name));
+	return is_named(candidate, guid, mailbox_name);
 }
 
 static bool is_bell(const u16 *candidate, const efi_guid_t *guid)
 {
-	return pk_guid_equal(guid, &efi_guid_pykexec_mailbox) && !memcmp(candidate, bell_name, sizeof(bell_name));
+	return is_named(candidate, guid, bell_name);
 }
 
 /* False: too long for any variable that exists. */
@@ -262,18 +273,25 @@ static efi_status_t in_query(void *argument)
 }
 
 /*
- * Linux calls it for fstatfs() on efivarfs, which is the cheapest bell that it has:
- * then the answer is that of the last time nothing was posted.
+ * Linux calls it for fstatfs() on efivarfs, which is the cheapest bell that it has, and
+ * before it writes a variable, so that a full store bricks no machine. When the bell found
+ * work the firmware's last answer is still good unless it has run since for anything but
+ * bells: drivers of disks and NICs write no variables, and all else may.
  */
 static efi_status_t EFIAPI query_variable_info(u32 attributes, u64 *max, u64 *remaining, u64 *max_size)
 {
-	static bool known;
+	static u64 asked_at;	/* full switches there were, those of bells aside; 0: never asked */
+	static u64 nr_of_bells;
 	static efi_status_t status;
+	u64 before = pk_gate_statistics.nr_switches;
+	bool rung = pk_window_bell();
 
-	if (!pk_window_bell() || !known || query_call.attributes != attributes) {
+	nr_of_bells += pk_gate_statistics.nr_switches - before;
+	if (!rung || query_call.attributes != attributes ||
+	    pk_test_query_age(asked_at != pk_gate_statistics.nr_switches - nr_of_bells)) {
 		query_call.attributes = attributes;
 		status = pk_gate_call(in_query, NULL);
-		known = true;
+		asked_at = pk_gate_statistics.nr_switches - nr_of_bells;
 	}
 	if (status == EFI_SUCCESS) {
 		*max = query_call.max;

@@ -1,93 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The window: descriptors that Linux' user space posts in shared memory, served when the bell rings. */
+/* The window's bell: descriptors that Linux' user space posts in shared memory are served when it rings. */
 #include <stub/doors/operations.h>
 #include <stub/doors/window.h>
 #include <stub/gate/gate.h>
-#include <stub/lib/console.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/services/window_memory.h>
 
-enum { NR_WATCHED = 2 };
-
-/* What the firmware gave, alignment slack included. */
-static struct pk_range taken;
 /* Ours: Linux could set its counter back and have a descriptor served twice. */
 static u32 served[PK_WINDOW_CHANNELS];
-static efi_event_t watches[NR_WATCHED];
-/* Offset behind the last byte that data has passed through. */
-static u64 used_end;
 
-static void EFIAPI note_device(efi_event_t event, void *context)
+void pk_window_begin(void)
 {
-	(void)event;
-	(void)context;
-	((struct pk_window *)pk_handoff.window.start)->nr_installed++;
-}
-
-/* Without these Linux looks at all handles now and then: no reason to fail. */
-static void watch_devices(void)
-{
-	const efi_guid_t *protocols[NR_WATCHED] = { &efi_guid_block_io, &efi_guid_simple_network };
-	void *registration;
-
-	for (u32 i = 0; i < NR_WATCHED; i++)
-		if (EFI_ERROR(pk_bs->create_event(EFI_EVT_NOTIFY_SIGNAL, EFI_TPL_CALLBACK, note_device, NULL,
-						  &watches[i])) ||
-		    EFI_ERROR(pk_bs->register_protocol_notify(protocols[i], watches[i], &registration)))
-			pk_print("pykexec: devices that come later are found late\n");
-}
-
-void pk_window_allocate(void)
-{
-	u64 nr_pages = (PK_WINDOW_SIZE + PK_WINDOW_ALIGNMENT) / PK_PAGE_SIZE;
-	u64 address = 0xffffffff;	/* DMA of old devices */
-	struct pk_window *window;
-
-	if (EFI_ERROR(pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_DATA, nr_pages, &address))) {
-		pk_print("pykexec: no %d MiB for the window: data goes by the mailbox\n", (u64)PK_WINDOW_SIZE >> 20);
-		return;
-	}
-	taken = (struct pk_range){ address, nr_pages * PK_PAGE_SIZE };
-	address = (address + PK_WINDOW_ALIGNMENT - 1) & ~(u64)(PK_WINDOW_ALIGNMENT - 1);
-	pk_handoff.window = (struct pk_range){ address, PK_WINDOW_SIZE };
-	/* What lies here is the firmware's, and Linux reads it. */
-	memset((void *)address, 0, PK_WINDOW_SIZE);
-	window = (struct pk_window *)address;
-	*window = (struct pk_window){
-		.magic = PK_WINDOW_MAGIC,
-		.version = PK_WINDOW_VERSION,
-		.nr_channels = PK_WINDOW_CHANNELS,
-		.size = PK_WINDOW_SIZE,
-		.data = PK_WINDOW_DATA,
-	};
-	watch_devices();
-}
-
-void pk_window_wipe(void)
-{
-	if (used_end > PK_WINDOW_DATA)
-		memset((void *)(pk_handoff.window.start + PK_WINDOW_DATA), 0, used_end - PK_WINDOW_DATA);
-	used_end = 0;
-}
-
-void pk_window_wipe_all(void)
-{
-	if (pk_handoff.window.size)
-		memset((void *)(pk_handoff.window.start + PK_PAGE_SIZE), 0, PK_WINDOW_SIZE - PK_PAGE_SIZE);
-	used_end = 0;
-}
-
-void pk_window_release(void)
-{
-	if (!taken.size)
-		return;
-	for (u32 i = 0; i < NR_WATCHED; i++)
-		if (watches[i])
-			pk_bs->close_event(watches[i]);
-	pk_window_wipe();
-	pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
-	taken = (struct pk_range){ 0, 0 };
-	pk_handoff.window = taken;
+	memset(served, 0, sizeof(served));
+	pk_window_prepare();
 }
 
 static struct pk_channel *channel_at(u32 number)
@@ -129,8 +55,7 @@ static bool serve(struct pk_descriptor *shared)
 		round.needed_timers = true;
 	}
 	if (data_is_inside(&descriptor)) {
-		if (end_of(&descriptor) > used_end)
-			used_end = end_of(&descriptor);
+		pk_window_used(end_of(&descriptor));
 		pk_descriptor_serve(PK_CARRIER_WINDOW, &descriptor,
 				    (u8 *)pk_handoff.window.start + descriptor.offset);
 	} else {
@@ -188,7 +113,7 @@ bool pk_window_bell(void)
 	static bool expect_timers;
 	bool any;
 
-	if (!pk_handoff.window.size)
+	if (!pk_window_is_open())
 		return false;
 	run(expect_timers);
 	any = round.served;

@@ -5,6 +5,7 @@
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 
 enum {
 	/* An image that Linux has started finds the 128 KiB of UEFI 2.10, 2.3.4 beside what we use. */
@@ -21,7 +22,7 @@ struct pk_gate_statistics pk_gate_statistics;
 static bool timers_run = true;
 static u64 epoch;
 
-u64 pk_handles_epoch(void)
+u64 pk_gate_epoch(void)
 {
 	return timers_run ? ++epoch : epoch;
 }
@@ -99,6 +100,8 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 	call.function = function;
 	call.argument = argument;
 	status = pk_world_switch(&pk_handoff.cpu, &linux_cpu, gate_body, NULL, gate_stack + GATE_STACK_SIZE);
+	/* What was found in it may have gone in it. */
+	pk_test_forget(epoch++);
 
 	pk_state_enter_linux();
 	if (interrupts_were_on)

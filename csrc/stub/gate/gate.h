@@ -32,10 +32,9 @@ extern struct pk_gate_statistics pk_gate_statistics;
 void pk_gate_wipe(void);
 
 /*
- * Interfaces that were found at one epoch are good as long as it stays the same: the
- * firmware's timers, which may drop handles, have not run. Inside a full switch every
- * call begins a new one.
+ * As long as it stays the same the firmware's timers, which may drop handles, have not run:
+ * it moves at both ends of a full switch, and inside of one with every call.
  */
-u64 pk_handles_epoch(void);
+u64 pk_gate_epoch(void);
 
 #endif

@@ -13,7 +13,10 @@ extern efi_handle_t pk_image;
 extern struct efi_loaded_image *pk_loaded_image;
 extern struct pk_handoff pk_handoff;
 
-/* Bytes from start to the end of the range of Linux' memory that it lies in; 0 if in none. */
+/* Linux sets the window aside, as it has shown; before, it may be memory to it as all else. */
+extern bool pk_window_is_shared;
+
+/* Bytes from start to the end of Linux' memory there; 0 if none of it is there. */
 u64 pk_linux_memory_behind(u64 start);
 
 #endif

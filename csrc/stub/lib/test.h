@@ -68,6 +68,41 @@
 #define pk_test_payload_lock(locked) (locked)
 #endif
 
+/* Likewise: QueryVariableInfo is answered out of memory for as long as bells find work. */
+#ifdef PK_TEST_OLD_QUERY
+#define pk_test_query_age(is_old) ((void)(is_old), asked_at == 0)
+#else
+#define pk_test_query_age(is_old) (is_old)
+#endif
+
+/* Likewise: what is freed may still be called. */
+#ifdef PK_TEST_KEPT_INTERFACES
+#define pk_test_forget(statement) ((void)sizeof(statement))
+#else
+#define pk_test_forget(statement) (statement)
+#endif
+
+/* Likewise: a number goes on standing for whatever lies at its address. */
+#ifdef PK_TEST_KEPT_NUMBERS
+#define pk_test_retire(statement) ((void)sizeof(statement))
+#else
+#define pk_test_retire(statement) (statement)
+#endif
+
+/* Likewise: while an interface is borrowed the firmware's own handlers may take it away. */
+#ifdef PK_TEST_NO_HOLD
+#define pk_test_hold(level) ((void)(level), EFI_TPL_APPLICATION)
+#else
+#define pk_test_hold(level) (level)
+#endif
+
+/* Likewise: the window is used before Linux has said that it is set aside. */
+#ifdef PK_TEST_UNCLAIMED_WINDOW
+#define pk_test_window_claim(is_shared) ((void)(is_shared), true)
+#else
+#define pk_test_window_claim(is_shared) (is_shared)
+#endif
+
 /* Likewise: drivers are started where they are freed while they are at work. */
 #ifdef PK_TEST_NO_SHIM_CHECK
 #define pk_test_shim(frees) ((void)(frees), false)
@@ -80,6 +115,13 @@
 #define pk_test_ramdisk_wipe(statement) ((void)sizeof(statement))
 #else
 #define pk_test_ramdisk_wipe(statement) (statement)
+#endif
+
+/* Likewise: whatever is on PCI itself is taken to be virtio. */
+#ifdef PK_TEST_PCI_POLLS
+#define pk_test_virtio(is_virtio) ((void)(is_virtio), true)
+#else
+#define pk_test_virtio(is_virtio) (is_virtio)
 #endif
 
 /* Hold the windows open in which a tick of Linux may come, so that it does. */

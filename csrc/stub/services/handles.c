@@ -1,52 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The firmware's handles under numbers of ours: no address ever crosses the mailbox. */
+/* The firmware's handles for Linux, under numbers of ours: no address ever crosses the mailbox. */
 #include <common/device_path.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/services/handles.h>
-
-/* handles[n - 1] is handle number n; entries are never reused, so a number always means the same handle. */
-static efi_handle_t handles[PK_HANDLE_MAX];
-static u32 nr_handles;
-
-u32 pk_handle_number(efi_handle_t handle)
-{
-	if (!handle)
-		return 0;
-	for (u32 i = 0; i < nr_handles; i++)
-		if (handles[i] == handle)
-			return i + 1;
-	if (nr_handles == PK_HANDLE_MAX)
-		return 0;
-	handles[nr_handles++] = handle;
-	return nr_handles;
-}
-
-efi_handle_t pk_handle_of(u32 number)
-{
-	return number && number <= nr_handles ? handles[number - 1] : NULL;
-}
-
-efi_status_t pk_handle_lookup(u32 number, const efi_guid_t *protocol, void **ret)
-{
-	efi_status_t status = EFI_NOT_FOUND;
-	efi_handle_t *present;
-	u64 nr_present;
-
-	if (!number || number > nr_handles)
-		return EFI_NOT_FOUND;
-	/* Firmware may follow a stale pointer: ask only about handles that it lists now. */
-	if (EFI_ERROR(pk_bs->locate_handle_buffer(EFI_BY_PROTOCOL, protocol, NULL, &nr_present, &present)))
-		return EFI_NOT_FOUND;
-	for (u64 i = 0; i < nr_present; i++) {
-		if (present[i] != handles[number - 1])
-			continue;
-		status = pk_bs->handle_protocol(present[i], protocol, ret);
-		break;
-	}
-	pk_bs->free_pool(present);
-	return status;
-}
+#include <stub/services/identity.h>
 
 u32 pk_handles_count(void)
 {
@@ -62,7 +20,7 @@ u32 pk_handles_count(void)
 /* One entry at out; *ret_size is 0 when it does not fit. */
 static void put_entry(efi_handle_t handle, u8 *out, u64 capacity, u64 *ret_size)
 {
-	struct pk_handle_entry entry = { .handle = pk_handle_number(handle) };
+	struct pk_handle_entry entry = { 0 };
 	void *path = NULL;
 	u64 size, nr_guids = 0;
 	efi_guid_t **guids = NULL;
@@ -71,6 +29,7 @@ static void put_entry(efi_handle_t handle, u8 *out, u64 capacity, u64 *ret_size)
 		nr_guids = 0;
 	if (!EFI_ERROR(pk_bs->handle_protocol(handle, &efi_guid_device_path, &path)))
 		entry.device_path_size = (u16)pk_device_path_size(path, PK_DEVICE_PATH_MAX);
+	entry.handle = pk_handle_number(handle, path);
 	entry.nr_protocols = (u16)nr_guids;
 	size = sizeof(entry) + nr_guids * sizeof(efi_guid_t) + entry.device_path_size;
 	entry.size = (u32)((size + 7) & ~7ULL);
@@ -96,12 +55,15 @@ efi_status_t pk_handles_list(struct pk_call *call)
 	efi_handle_t *present;
 	efi_status_t status;
 	u64 nr_present, used = sizeof(*reply);
+	efi_tpl_t tpl;
 
 	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
+	tpl = pk_handles_hold();
 	status = pk_bs->locate_handle_buffer(EFI_ALL_HANDLES, NULL, NULL, &nr_present, &present);
 	if (EFI_ERROR(status))
-		return status;
+		goto out;
+	pk_handles_sweep(present, nr_present);
 	reply->nr_handles = (u32)nr_present;
 	reply->nr_entries = 0;
 	for (u64 i = request->first; i < nr_present; i++) {
@@ -115,7 +77,9 @@ efi_status_t pk_handles_list(struct pk_call *call)
 	}
 	pk_bs->free_pool(present);
 	call->answered = used;
-	return EFI_SUCCESS;
+out:
+	pk_handles_release(tpl);
+	return status;
 }
 
 efi_status_t pk_handles_connect(struct pk_call *call)

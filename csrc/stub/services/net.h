@@ -11,8 +11,6 @@ efi_status_t pk_net_close(struct pk_call *call);
 efi_status_t pk_net_exchange(struct pk_call *call);
 efi_status_t pk_net_statistics(struct pk_call *call);
 
-/* What the firmware's own network boot left, before anybody disturbs it. */
-void pk_net_init(void);
 /* Linux has ended: every NIC that it took is shut down and the firmware's again. */
 void pk_net_release(void);
 

@@ -4,7 +4,7 @@
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
-#include <stub/services/handles.h>
+#include <stub/services/identity.h>
 #include <stub/services/pxe.h>
 
 enum {
@@ -48,7 +48,7 @@ static void save(efi_handle_t handle, const struct efi_device_path *nic_path)
 	if (free == NR_SAVED ||
 	    EFI_ERROR(pk_bs->allocate_pool(EFI_BOOT_SERVICES_DATA, sizeof(*entry), (void **)&entry)))
 		return;
-	entry->handle = pk_handle_number(handle);
+	entry->handle = pk_handle_number(handle, path);
 	entry->path_size = size;
 	memcpy(entry->path, path, size);
 	memcpy(&entry->mode, pxe->mode, sizeof(entry->mode));
@@ -74,38 +74,72 @@ void pk_pxe_save(const struct efi_device_path *nic_path)
 	pk_bs->free_pool(handles);
 }
 
-static efi_status_t restore(struct saved *entry)
+void pk_pxe_save_of(u32 number)
+{
+	struct pk_interface interface;
+
+	if (EFI_ERROR(pk_interface_borrow(number, &efi_guid_device_path, &interface)))
+		return;
+	pk_pxe_save(interface.path);
+	pk_interface_return(&interface);
+}
+
+/* Anew for every call: each lets the firmware's timers run, since IPv6 waits for them. */
+static efi_status_t find_base_code(struct saved *entry, struct efi_pxe_base_code **ret)
 {
 	struct efi_device_path *rest = (void *)entry->path;
-	struct efi_pxe_base_code_mode *mode = &entry->mode;
-	struct efi_pxe_base_code *pxe;
 	efi_handle_t handle;
 	efi_status_t status;
 
 	status = pk_bs->locate_device_path(&efi_guid_pxe_base_code, &rest, &handle);
 	if (EFI_ERROR(status) || rest->type != EFI_DP_END)
 		return EFI_NOT_FOUND;
-	status = pk_bs->handle_protocol(handle, &efi_guid_pxe_base_code, (void **)&pxe);
+	return pk_bs->handle_protocol(handle, &efi_guid_pxe_base_code, (void **)ret);
+}
+
+static efi_status_t restore(struct saved *entry)
+{
+	struct efi_pxe_base_code_mode *mode = &entry->mode;
+	struct efi_pxe_base_code *pxe;
+	efi_status_t status;
+
+	status = find_base_code(entry, &pxe);
 	if (EFI_ERROR(status) || pxe->mode->started)
 		return status;
 	status = pxe->start(pxe, mode->using_ipv6);
+	if (!EFI_ERROR(status))
+		status = find_base_code(entry, &pxe);
 	if (EFI_ERROR(status))
 		return status;
 	status = pxe->set_packets(pxe, &mode->dhcp_discover_valid, &mode->dhcp_ack_received,
 				  &mode->proxy_offer_received, &mode->pxe_discover_valid, &mode->pxe_reply_received,
 				  &mode->pxe_bis_reply_received, &mode->dhcp_discover, &mode->dhcp_ack,
 				  &mode->proxy_offer, &mode->pxe_discover, &mode->pxe_reply, &mode->pxe_bis_reply);
+	if (!EFI_ERROR(status))
+		status = find_base_code(entry, &pxe);
 	if (EFI_ERROR(status))
 		return status;
 	return pxe->set_station_ip(pxe, &mode->station_ip, &mode->subnet_mask);
 }
 
-void pk_pxe_restore(const struct efi_device_path *nic_path)
+static bool is_of(const struct saved *entry, u32 number)
+{
+	struct pk_interface interface;
+	bool found;
+
+	if (EFI_ERROR(pk_interface_borrow(number, &efi_guid_device_path, &interface)))
+		return false;
+	found = pk_path_has_prefix(entry->path, entry->path_size, interface.path);
+	pk_interface_return(&interface);
+	return found;
+}
+
+void pk_pxe_restore(u32 number)
 {
 	for (u32 i = 0; i < NR_SAVED; i++) {
 		efi_status_t status;
 
-		if (!table[i] || !pk_path_has_prefix(table[i]->path, table[i]->path_size, nic_path))
+		if (!table[i] || !is_of(table[i], number))
 			continue;
 		status = restore(table[i]);
 		if (EFI_ERROR(status))
@@ -117,15 +151,11 @@ void pk_pxe_restore(const struct efi_device_path *nic_path)
 static const struct saved *find(u32 number)
 {
 	const struct saved *found = NULL;
-	void *path = NULL;
 
-	if (EFI_ERROR(pk_handle_lookup(number, &efi_guid_device_path, &path)))
-		path = NULL;
 	for (u32 i = 0; i < NR_SAVED; i++) {
 		const struct saved *entry = table[i];
 
-		if (!entry || (entry->handle != number &&
-			       !(path && pk_path_has_prefix(entry->path, entry->path_size, path))))
+		if (!entry || (entry->handle != number && !is_of(entry, number)))
 			continue;
 		if (!found || (entry->mode.dhcp_ack_received && !found->mode.dhcp_ack_received))
 			found = entry;

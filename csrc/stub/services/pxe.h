@@ -8,10 +8,15 @@
 
 /* Do the size bytes of a device path begin with the nodes of prefix? */
 bool pk_path_has_prefix(const void *path, u64 size, const struct efi_device_path *prefix);
-/* Keep what is started now behind the NIC that nic_path leads to, instead of what was kept of it; NULL: all NICs. */
+/*
+ * While handles are held: keep what is started now behind the NIC that nic_path leads to,
+ * instead of what was kept of it; NULL: all NICs.
+ */
 void pk_pxe_save(const struct efi_device_path *nic_path);
-/* The NIC's drivers are connected anew: bring their base code to where it was. */
-void pk_pxe_restore(const struct efi_device_path *nic_path);
+/* The same for the NIC of that number. */
+void pk_pxe_save_of(u32 number);
+/* Its drivers are connected anew: bring their base code to where it was. */
+void pk_pxe_restore(u32 number);
 efi_status_t pk_net_pxe(struct pk_call *call);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/lib/test.h>
-#include <stub/services/handles.h>
+#include <stub/services/identity.h>
 #include <stub/services/nfit.h>
 #include <stub/services/ramdisk.h>
 
@@ -83,9 +83,13 @@ static efi_handle_t handle_of(const struct ramdisk *disk)
 
 static void describe(const struct ramdisk *disk, struct pk_ramdisk_entry *ret)
 {
+	efi_tpl_t tpl = pk_handles_hold();
+	u32 handle = pk_handle_number(handle_of(disk), disk->path);
+
+	pk_handles_release(tpl);
 	*ret = (struct pk_ramdisk_entry){
 		.ramdisk = disk->number,
-		.handle = pk_handle_number(handle_of(disk)),
+		.handle = handle,
 		.size = disk->size,
 		.flags = disk->flags,
 	};
@@ -260,10 +264,12 @@ static efi_status_t withdraw(struct ramdisk *disk)
 	if (!handle)
 		return EFI_SUCCESS;
 	pk_bs->disconnect_controller(handle, NULL, NULL);
-	status = is_driven(handle) ? EFI_ACCESS_DENIED : unregister(disk);
+	handle = handle_of(disk);
+	status = handle && is_driven(handle) ? EFI_ACCESS_DENIED : unregister(disk);
 	if (!EFI_ERROR(status) && handle_of(disk))
 		status = EFI_DEVICE_ERROR;
-	if (EFI_ERROR(status))
+	handle = handle_of(disk);
+	if (EFI_ERROR(status) && handle)
 		pk_bs->connect_controller(handle, NULL, NULL, true);
 	return status;
 }

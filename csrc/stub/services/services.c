@@ -4,6 +4,7 @@
 #include <stub/lib/boot_device.h>
 #include <stub/lib/stub.h>
 #include <stub/services/handles.h>
+#include <stub/services/identity.h>
 #include <stub/services/memory_map.h>
 #include <stub/services/services.h>
 #include <stub/services/tcg2.h>
@@ -29,6 +30,20 @@ void pk_services_init(u32 measured)
 	firmware_flags |= measured;
 }
 
+static u32 boot_volume(void)
+{
+	efi_tpl_t tpl = pk_handles_hold();
+	efi_handle_t handle = pk_boot_device();
+	void *path = NULL;
+	u32 number;
+
+	if (handle)
+		pk_bs->handle_protocol(handle, &efi_guid_device_path, &path);
+	number = pk_handle_number(handle, path);
+	pk_handles_release(tpl);
+	return number;
+}
+
 efi_status_t pk_stub_info(struct pk_call *call)
 {
 	static struct pk_info reply;
@@ -40,7 +55,7 @@ efi_status_t pk_stub_info(struct pk_call *call)
 		.tsc_khz = pk_handoff.tsc_khz,
 		.nr_switches = pk_gate_statistics.nr_switches + pk_gate_statistics.nr_lean_switches,
 		.arena_peak = pk_arena_peak(),
-		.boot_volume = pk_handle_number(pk_boot_device()),
+		.boot_volume = boot_volume(),
 		.nr_handles = pk_handles_count(),
 		.outcome = pk_handoff.outcome,
 	};

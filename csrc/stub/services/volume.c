@@ -2,22 +2,31 @@
 /* Files on the firmware's volumes, read only. */
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
-#include <stub/services/handles.h>
+#include <stub/services/identity.h>
 #include <stub/services/volume.h>
 
 enum { INFO_CAPACITY = 2048 };
 
 static u8 info_buffer[INFO_CAPACITY] __attribute__((aligned(8)));
 
-static efi_status_t open_root(u32 handle, struct efi_file **ret)
+/* On success the volume stays borrowed until close_root(): what is open on it goes with it. */
+static efi_status_t open_root(u32 handle, struct pk_interface *interface, struct efi_file **ret)
 {
-	struct efi_simple_file_system *volume;
 	efi_status_t status;
 
-	status = pk_handle_lookup(handle, &efi_guid_simple_file_system, (void **)&volume);
+	status = pk_interface_borrow(handle, &efi_guid_simple_file_system, interface);
 	if (EFI_ERROR(status))
 		return status;
-	return volume->open_volume(volume, ret);
+	status = interface->volume->open_volume(interface->volume, ret);
+	if (EFI_ERROR(status))
+		pk_interface_return(interface);
+	return status;
+}
+
+static void close_root(const struct pk_interface *interface, struct efi_file *root)
+{
+	root->close(root);
+	pk_interface_return(interface);
 }
 
 efi_status_t pk_volume_info(struct pk_call *call)
@@ -26,17 +35,18 @@ efi_status_t pk_volume_info(struct pk_call *call)
 	const struct efi_file_system_info *info = (const void *)info_buffer;
 	struct pk_volume_info *reply = call->answer;
 	u64 size = sizeof(info_buffer) - 2;
+	struct pk_interface interface;
 	struct efi_file *root;
 	efi_status_t status;
 
 	if (call->capacity < sizeof(*reply))
 		return EFI_BUFFER_TOO_SMALL;
-	status = open_root(request->handle, &root);
+	status = open_root(request->handle, &interface, &root);
 	if (EFI_ERROR(status))
 		return status;
 	memset(info_buffer, 0, sizeof(info_buffer));
 	status = root->get_info(root, &efi_guid_file_system_info, &size, info_buffer);
-	root->close(root);
+	close_root(&interface, root);
 	if (EFI_ERROR(status))
 		return status;
 	*reply = (struct pk_volume_info){
@@ -96,6 +106,7 @@ efi_status_t pk_file_read(struct pk_call *call)
 {
 	const struct pk_file_request *request = call->body;
 	u16 *path = (u16 *)(request + 1);
+	struct pk_interface interface;
 	struct efi_file *root, *file;
 	efi_status_t status;
 
@@ -104,7 +115,7 @@ efi_status_t pk_file_read(struct pk_call *call)
 		return EFI_INVALID_PARAMETER;
 	if (call->capacity < sizeof(struct pk_file_reply))
 		return EFI_BUFFER_TOO_SMALL;
-	status = open_root(request->handle, &root);
+	status = open_root(request->handle, &interface, &root);
 	if (EFI_ERROR(status))
 		return status;
 	status = root->open(root, &file, path, EFI_FILE_MODE_READ, 0);
@@ -113,7 +124,7 @@ efi_status_t pk_file_read(struct pk_call *call)
 					&call->answered);
 		file->close(file);
 	}
-	root->close(root);
+	close_root(&interface, root);
 	return status;
 }
 

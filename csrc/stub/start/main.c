@@ -4,6 +4,7 @@
  * image, it runs Linux inside an arena with boot services alive, and stays
  * resident to start what Linux leaves behind.
  */
+#include <stub/doors/bootsvc.h>
 #include <stub/doors/mailbox.h>
 #include <stub/doors/window.h>
 #include <stub/end/leave.h>
@@ -17,9 +18,12 @@
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/services/block.h>
+#include <stub/services/identity.h>
 #include <stub/services/net.h>
+#include <stub/services/net_stack.h>
 #include <stub/services/ramdisk.h>
 #include <stub/services/services.h>
+#include <stub/services/window_memory.h>
 #include <stub/start/clock.h>
 #include <stub/start/linux.h>
 #include <stub/start/measure.h>
@@ -34,7 +38,9 @@ enum {
 extern u8 __image_start[], __resident_end[];
 
 /* Where secrets pass beside Linux' memory; the gate's stack, on which all of them may run, last. */
-static void (*const wipes[])(void) = { pk_window_wipe_all, pk_mailbox_wipe, pk_block_wipe, pk_gate_wipe };
+static void (*const wipes[])(void) = {
+	pk_window_wipe_all, pk_mailbox_wipe, pk_bootsvc_wipe, pk_block_wipe, pk_gate_wipe,
+};
 
 static u64 wanted_arena_mib(void)
 {
@@ -70,11 +76,12 @@ static efi_status_t prepare(void)
 	if (EFI_ERROR(status))
 		return status;
 	pk_window_allocate();
+	pk_handles_watch(pk_window_tell);
 	pk_print("pykexec: arena [%x, %x), resident [%x, %x)\n", pk_handoff.arena.start,
 		 pk_handoff.arena.start + pk_handoff.arena.size, pk_handoff.stub.start,
 		 pk_handoff.stub.start + pk_handoff.stub.size);
 	pk_boot_device_init();
-	pk_net_init();
+	pk_net_stack_init();
 	pk_state_save();
 	pk_services_init(measured);
 	pk_mailbox_init();
@@ -88,6 +95,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	efi_status_t status;
 
 	pk_leave_init();
+	pk_window_begin();
 	pk_payload_unlock();
 	status = pk_stage(PK_STAGE_KERNEL, pk_linux_prepare());
 	if (EFI_ERROR(status))
@@ -143,6 +151,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	pk_ramdisk_release();
 	if (action == PK_ACTION_RESET)
 		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
+	pk_handles_unwatch();
 	pk_window_release();
 	pk_arena_release();
 	return status;
