@@ -128,10 +128,10 @@ def find_window() -> str | None:
 
 
 def deny_memory() -> str:
-    """Tell the stub for good that this kernel sets nothing aside; the fault, "" without a window.
+    """Tell the stub for good that this kernel sets nothing aside; in words, "" without a window.
 
     PID 1 does it, before anybody else can say otherwise: what the stub writes into the window
-    would be written into the kernel's own memory.
+    would be written into the kernel's own memory. FirmwareError if the stub does not hear it.
     """
     try:
         with Mailbox() as mailbox:
@@ -139,7 +139,9 @@ def deny_memory() -> str:
     except NotResidentError:
         return ""
     except FirmwareError as error:
-        return "" if error.errno == errno.EOPNOTSUPP else f"window: {describe(error)}"
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return ""
     return f"window: {IS_MEMORY}"
 
 

@@ -68,7 +68,7 @@ def main() -> NoReturn:
 def set_up() -> bool:
     """Everything up to a console that can be written to; faults are said on it afterwards.
 
-    False if a door stays open that must be closed.
+    False if a door stays open that must be closed, the window's or one of Linux.
     """
     faults: list[str] = []
     for source, target, fstype, flags in _MOUNTS:
@@ -77,7 +77,8 @@ def set_up() -> bool:
     faults += attempt("modules", load_at_boot, [], faults.append)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
         faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
-    faults.append(attempt("window", _settle_window, "", faults.append))
+    window = attempt("window", _settle_window, None, faults.append)
+    faults.append(window or "")
     missing = attempt("doors", close_doors, None, faults.append)
     faults += missing or []
     os.environ.update(ENVIRONMENT)
@@ -85,7 +86,7 @@ def set_up() -> bool:
     attempt("host name", _set_hostname, None, faults.append)
     for fault in filter(None, faults):
         on_stderr(f"init: {fault}")
-    return missing is not None
+    return window is not None and missing is not None
 
 
 def _open_console() -> None:
@@ -101,13 +102,10 @@ def _set_hostname() -> None:
 
 def _settle_window() -> str:
     """Before any other process runs; what is amiss with it, "" if nothing."""
-    from pykexec.linux.iomem import IOMEM, SET_ASIDE, read_iomem
+    from pykexec.linux.iomem import SET_ASIDE, read_iomem
 
-    try:
-        if SET_ASIDE in read_iomem():
-            return ""
-    except OSError as error:
-        return f"{IOMEM}: {error.strerror}"
+    if SET_ASIDE in read_iomem():
+        return ""
     from pykexec.bridge.window import deny_memory
 
     return deny_memory()

@@ -219,24 +219,29 @@ def test_pid_1_goes_on_with_the_agent_after_a_fork_that_failed(
         init.main()
 
 
+DOORS = ["close_doors", "_settle_window"]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("door", DOORS)
 def test_pid_1_lets_nobody_in_where_a_door_stays_open(
-    fault: str, monkeypatch: pytest.MonkeyPatch
+    door: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for step in ("_mount", "load_at_boot", "_open_console", "_set_hostname"):
-        monkeypatch.setattr(init, step, lambda *_: None)
-    monkeypatch.setattr(init, "load_at_boot", list)
+    for step in ("_mount", "_settle_window", "_open_console", "_set_hostname"):
+        monkeypatch.setattr(init, step, lambda *_: "")
+    for step in ("load_at_boot", "close_doors"):
+        monkeypatch.setattr(init, step, list)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(init, "_give_up", stop)
     started: list[object] = []
     monkeypatch.setattr(init, "_attempt", started.append)
-    inject(monkeypatch, init, "close_doors", fault)
+    inject(monkeypatch, init, door, fault)
     with pytest.raises(EnoughError):
         init.main()
     assert started == []
 
 
-SET_UP = ["_mount", "load_at_boot", "close_doors", "_open_console", "_set_hostname"]
+SET_UP = ["_mount", "load_at_boot", *DOORS, "_open_console", "_set_hostname"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -256,11 +261,12 @@ def test_each_thing_that_pid_1_sets_up_is_tried(
     monkeypatch.setattr(init, "_mount", does("_mount", ""))
     monkeypatch.setattr(init, "load_at_boot", does("load_at_boot", []))
     monkeypatch.setattr(init, "close_doors", does("close_doors", []))
+    monkeypatch.setattr(init, "_settle_window", does("_settle_window", ""))
     monkeypatch.setattr(init, "_open_console", does("_open_console", None))
     monkeypatch.setattr(init, "_set_hostname", does("_set_hostname", None))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     inject(monkeypatch, init, step, fault)
-    assert init.set_up() == (step != "close_doors")
+    assert init.set_up() == (step not in DOORS)
     missing = set(SET_UP) - {step} - set(done)
     assert not missing
     assert capfd.readouterr().err.startswith("init: ")
