@@ -26,6 +26,7 @@ from pykexec.net.transfer import Deadline, Limits, Sink
 from pykexec.tpm import capability, event_text, eventlog, nv, objects, pcr
 from pykexec.tpm.constants import Handle, Property
 from pykexec.verify import chain
+from pykexec.verify.certificates import parse_bundle
 from pykexec.verify.chain import ChainError
 from pykexec.verify.explain import explain
 from pykexec.verify.verify import verify
@@ -47,7 +48,7 @@ def agent_toml(data: bytes) -> None:
 def certificates(data: bytes) -> None:
     """As a bundle of roots, and as what a TPM's NV holds: the EK's certificate, or one above it."""
     try:
-        roots = chain.ek_roots(chain.parse_roots(data, "x"))
+        roots = chain.ek_roots(parse_bundle(data, "x"))
     except FormatError:
         roots = chain.ek_roots(EXPECTED.ek_roots)
     leaf, *_ = _machine().certificates

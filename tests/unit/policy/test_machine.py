@@ -387,18 +387,3 @@ def test_an_update_of_real_firmwares_revocations_is_foreseen() -> None:
     assert list(found.pcrs) == [7]
     assert list(found.variables["dbx"].hashes[: len(before)]) == before
     assert len(found.variables["dbx"].hashes) == len(before) + 2
-
-
-@pytest.mark.parametrize("locality", [3, 4])
-def test_an_update_is_foreseen_where_the_start_is_not_logged(locality: int) -> None:
-    before, after = Machine(), Machine(boot=Boot(firmware="2"))
-    version = "2\0".encode("utf-16-le")
-    same = [
-        e if e.type != attest_log.CRTM_VERSION else replace(e, data=version) for e in before.events
-    ]
-    after.rewrite(tuple(same))
-    for machine in (before, after):
-        machine.begin_at(locality)
-    log = parse_event_log(before.evidence().event_log)
-    found = predict(log, "sha256", before.evidence().pcrs, Changes(version="2"))
-    assert found.pcrs == {0: after.pcrs["sha256"][0].hex()}
