@@ -84,7 +84,7 @@ golden: $(INSTALLED) ## compare with kept output
 	$(PYTEST) tests/golden
 
 fuzz-short: $(INSTALLED) ## fuzz every parser for seconds
-	$(PYTEST) tests/fuzz
+	$(PYTEST) -n $(JOBS) tests/fuzz
 
 fuzz: $(FUZZ_INSTALLED) ## fuzz every parser by its coverage, FUZZ_SECONDS=600; hours are welcome
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz

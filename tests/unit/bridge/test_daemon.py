@@ -154,6 +154,8 @@ def test_whatever_fails_the_supervisor_goes_on(
 
     world.devices[1] = Bridge("block", 4, "disk-4")
     os.kill(dead, signal.SIGKILL)
+    # Else it may still be alive when its release is asked for, and is not reaped but ended.
+    os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)
     with world.connect(RELEASE), world.connect(STATUS):
         world.turns_until(lambda: not injected.left)
 
