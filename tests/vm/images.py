@@ -175,7 +175,7 @@ def _fill(directory: Path) -> None:
         (inside / script.stem).write_text(first_line + script.read_text())
         (inside / script.stem).chmod(0o755)
     for source in INSIDE.glob("*.c"):
-        flags = ["-O2", "-static", "-mavx", "-Wall", "-Wextra", "-Werror"]
+        flags = ["-O2", "-mavx", "-Wall", "-Wextra", "-Werror"]
         run([*_freestanding.compiler(), *flags, "-o", inside / source.stem, source])
     shutil.copyfile(hello(), inside / "hello.efi")
     shutil.copyfile(driver(), inside / "driver.efi")

@@ -272,6 +272,17 @@ efi_status_t pk_interface_reinstall(u32 number, const efi_guid_t *protocol)
 	return status;
 }
 
+/* The next handle that the watch has not told of; NULL when there is none. */
+static efi_handle_t next_installed(const struct watch *watch)
+{
+	u64 size = sizeof(efi_handle_t);
+	efi_handle_t handle;
+
+	if (EFI_ERROR(pk_bs->locate_handle(EFI_BY_REGISTER_NOTIFY, NULL, watch->registration, &size, &handle)))
+		return NULL;
+	return handle;
+}
+
 /* Whatever wore a number at that address, this is something else. */
 static void EFIAPI note_installed(efi_event_t event, void *context)
 {
@@ -280,14 +291,11 @@ static void EFIAPI note_installed(efi_event_t event, void *context)
 	(void)event;
 	pk_interfaces_forget();
 	for (u32 i = 0; i < PK_HANDLE_MAX; i++) {
-		u64 size = sizeof(efi_handle_t);
-		struct bearer *bearer;
-		efi_handle_t handle;
+		efi_handle_t handle = next_installed(watch);
+		struct bearer *bearer = bearer_with(handle);
 
-		if (EFI_ERROR(pk_bs->locate_handle(EFI_BY_REGISTER_NOTIFY, NULL, watch->registration, &size,
-						   &handle)))
+		if (!handle)
 			break;
-		bearer = bearer_with(handle);
 		if (handle == reinstalled_on && pk_guid_equal(watch->protocol, reinstalled))
 			reinstalled_on = NULL;
 		else if (bearer)
@@ -300,12 +308,16 @@ static void EFIAPI note_installed(efi_event_t event, void *context)
 void pk_handles_watch(void (*tell)(void))
 {
 	tell_of_device = tell;
-	for (u32 i = 0; i < NR_WATCHES; i++)
+	for (u32 i = 0; i < NR_WATCHES; i++) {
 		if (EFI_ERROR(pk_bs->create_event(EFI_EVT_NOTIFY_SIGNAL, EFI_TPL_CALLBACK, note_installed,
 						  &watches[i], &watches[i].event)) ||
 		    EFI_ERROR(pk_bs->register_protocol_notify(watches[i].protocol, watches[i].event,
 							      &watches[i].registration)))
 			pk_print("pykexec: devices that come later are found late\n");
+		/* What is there already counts as news to begin with (EDK II: MdeModulePkg/Core/Dxe/Hand/Notify.c). */
+		while (watches[i].registration && next_installed(&watches[i]))
+			continue;
+	}
 }
 
 void pk_handles_unwatch(void)

@@ -87,15 +87,16 @@ static efi_status_t quiesce(struct efi_simple_network *network, u32 state)
 static void give_back(struct nic *nic)
 {
 	struct pk_interface interface;
-	efi_status_t status = EFI_SUCCESS;
+	efi_status_t status;
 
-	if (!EFI_ERROR(pk_interface_borrow(nic->handle, &efi_guid_simple_network, &interface))) {
+	status = pk_interface_borrow(nic->handle, &efi_guid_simple_network, &interface);
+	if (!EFI_ERROR(status)) {
 		status = quiesce(interface.network, nic->state);
 		pk_bs->close_protocol(interface.handle, &efi_guid_simple_network, pk_image, interface.handle);
 		pk_interface_return(&interface);
 		pk_net_stack_connect(nic->handle);
 	}
-	/* A NIC that does not stop may still read its buffers: rather lose them. */
+	/* A NIC that does not stop, or whose number alone has gone, may still read its buffers: rather lose them. */
 	if (!EFI_ERROR(status))
 		pk_bs->free_pages((u64)nic->buffers, NR_PAGES);
 	*nic = (struct nic){ 0 };
@@ -146,6 +147,8 @@ static efi_status_t take(u32 number, efi_handle_t *ret)
 	status = pk_bs->open_protocol(interface.handle, &efi_guid_simple_network, &unused, pk_image, interface.handle,
 				      TAKE);
 	/* iPXE holds the NIC that it shows, but leaves it alone while an image runs that it started. */
+	if (status == EFI_ALREADY_STARTED)
+		status = EFI_SUCCESS;	/* We have it, by a number that has gone. */
 	if (EFI_ERROR(status) && status != EFI_ACCESS_DENIED) {
 		pk_net_stack_connect(number);
 		return status;

@@ -238,6 +238,10 @@ static efi_status_t EFIAPI register_protocol_notify(const efi_guid_t *protocol, 
 		if (registrations[i].event)
 			continue;
 		registrations[i] = (struct registration){ .protocol = protocol, .event = event };
+		/* As EDK II does: what is there already is news to who has just registered, but no event. */
+		for (u32 n = 0; devices_at(n); n++)
+			if (devices_interface(devices_at(n), protocol))
+				registrations[i].news[registrations[i].nr_news++] = devices_at(n);
 		*ret = &registrations[i];
 		return EFI_SUCCESS;
 	}
