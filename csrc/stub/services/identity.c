@@ -12,6 +12,7 @@ enum {
 	NR_CACHED = 4,
 	NR_WATCHES = 3,
 	NR_BOUND = 2,	/* the first watches' protocols: a number means one interface of each */
+	DEVICE_PATH = NR_BOUND,
 };
 
 /* Who wears a number. */
@@ -47,9 +48,6 @@ static struct watch {
 	{ .protocol = &efi_guid_device_path },
 };
 static void (*tell_of_device)(void);
-/* What we are installing again ourselves, and on which handle. */
-static const efi_guid_t *reinstalled;
-static efi_handle_t reinstalled_on;
 
 static struct bearer *bearer_of(u32 number)
 {
@@ -262,12 +260,8 @@ efi_status_t pk_interface_reinstall(u32 number, const efi_guid_t *protocol)
 	status = pk_interface_borrow(number, protocol, &interface);
 	if (EFI_ERROR(status))
 		return status;
-	reinstalled = protocol;
-	reinstalled_on = interface.handle;
 	status = pk_bs->reinstall_protocol_interface(interface.handle, protocol, interface.any, interface.any);
-	/* We are told of it now, at the latest. */
 	pk_interface_return(&interface);
-	reinstalled_on = NULL;
 	pk_interfaces_forget();
 	return status;
 }
@@ -283,7 +277,11 @@ static efi_handle_t next_installed(const struct watch *watch)
 	return handle;
 }
 
-/* Whatever wore a number at that address, this is something else. */
+/*
+ * A handle that gets a device path is a new one: whatever wore a number at that address, this is
+ * something else. An interface alone comes again when its medium has changed or its driver was
+ * started anew, on the same device.
+ */
 static void EFIAPI note_installed(efi_event_t event, void *context)
 {
 	struct watch *watch = context;
@@ -296,12 +294,10 @@ static void EFIAPI note_installed(efi_event_t event, void *context)
 
 		if (!handle)
 			break;
-		if (handle == reinstalled_on && pk_guid_equal(watch->protocol, reinstalled))
-			reinstalled_on = NULL;
-		else if (bearer)
+		if (bearer && watch == &watches[DEVICE_PATH])
 			retire(bearer);
 	}
-	if (tell_of_device && watch != &watches[NR_BOUND])
+	if (tell_of_device && watch != &watches[DEVICE_PATH])
 		tell_of_device();
 }
 
