@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 12
 _PAUSE_S, _PAUSE_MAX_S = 0.5, 15.0
+_LAST_TRY_S = 2.0
 _TEXT_MAX = 4096  # characters of a refusal
 
 Progress: TypeAlias = Callable[[str], None]
@@ -161,7 +162,10 @@ def attest(server: Server, tpm: Tpm, facts: Facts, progress: Progress = lambda _
             except Transient as error:
                 pause_s = max(error.retry_after_s, _pause_s(attempt))
                 if pause_s >= deadline.left_s:
-                    raise
+                    # Once more before the time is up, unless the server wants not to be asked then.
+                    pause_s = deadline.left_s - _LAST_TRY_S
+                    if pause_s <= 0 or pause_s < error.retry_after_s:
+                        raise
                 log.info("%s; once more in %.1f s", error, pause_s)
                 time.sleep(pause_s)
         return attester.attempt()

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from pykexec.attest import client
 from pykexec.attest.client import Server, attest
 from pykexec.attest.protocol import (
     ATTESTATIONS_PATH,
@@ -14,6 +17,7 @@ from pykexec.attest.protocol import (
     AttestReply,
 )
 from pykexec.attest.verdict import Finding, Verdict
+from pykexec.errors import NetworkError
 from pykexec.tpm.client import Tpm
 from tests.support.attest_judge import Judge, cut, edited, hang_up, status
 from tests.support.booted_tpm import Booted
@@ -72,3 +76,22 @@ def test_a_challenge_that_is_over_is_not_answered_again(
     with attest(whom, tpm, booted.facts) as answer:
         answer.check()
     assert len({request.evidence.statement for request in judge.attested}) == len(judge.challenges)
+
+
+def test_the_last_try_comes_before_the_time_is_up(
+    booted: Booted, tpm: Tpm, whom: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    really = time.sleep
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        really(seconds)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    monkeypatch.setattr(client, "_pause_s", lambda attempt: 100.0)
+    dead = replace(whom, address="https://127.0.0.1:1", timeout_s=3)
+    with pytest.raises(NetworkError, match="cannot connect: Connection refused"):
+        attest(dead, tpm, booted.facts)
+    assert len(pauses) == 1
+    assert 0 < pauses[0] <= 1
