@@ -239,9 +239,6 @@ class _Attester:
         except Transient:
             asked.again = True
             raise
-        except BaseException:
-            self._forget()
-            raise
         reasons = {finding.code for finding in reply.verdict.reasons}
         if asked.again and reasons & {"challenge.replayed", "challenge.expired"}:
             # It had refused, or there is no answer left to give: only a new request tells.

@@ -8,6 +8,7 @@ import logging
 import mmap
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
@@ -84,11 +85,9 @@ def open_port(data_size: int, by_mailbox: bool = False) -> Port:
     make_mutable(bell if dax else mailbox)
     pointer = ffi.new("struct pk_port **")
     window = ffi.NULL if dax is None else dax.encode()
-    for _ in range(_TRIES):
-        result = lib.pk_port_open(window, bell.encode(), mailbox.encode(), data_size, pointer)
-        if result != -errno.ENXIO:
-            break
-        time.sleep(0.05)  # Another process is binding the driver just now.
+    result = _once_bound(
+        lambda: lib.pk_port_open(window, bell.encode(), mailbox.encode(), data_size, pointer)
+    )
     if result == -errno.EBUSY:
         fault = f"other bridges have taken too much for {data_size >> 10} KiB more"
         raise FirmwareError(errno.EBUSY, fault, "window")
@@ -152,21 +151,32 @@ def _tell(mailbox: Mailbox, use: WindowUse, cookie: int = 0) -> None:
 def _read_cookie(node: str) -> int:
     """By the very mapping that data go through: who reads it there has the stub's page."""
     offset = ffi.offsetof("struct pk_window", "cookie")
-    for _ in range(_TRIES):
-        try:
-            fd = os.open(node, os.O_RDWR | os.O_CLOEXEC)
-            break
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        time.sleep(0.05)  # Another process is binding the driver just now.
-    else:
-        raise FirmwareError(errno.ENXIO, os.strerror(errno.ENXIO), node)
+    fd = _once_bound(lambda: _open(node))
+    if fd < 0:
+        raise FirmwareError(-fd, os.strerror(-fd), node)
     try:
         with mmap.mmap(fd, WindowConstant.ALIGNMENT) as header:
             return int.from_bytes(header[offset : offset + 8], "little")
     finally:
         os.close(fd)
+
+
+def _open(node: str) -> int:
+    """A descriptor, or -errno."""
+    try:
+        return os.open(node, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+
+
+def _once_bound(attempt: Callable[[], int]) -> int:
+    """What attempt comes to, -errno if nothing: at -ENXIO another process is binding the driver."""
+    for _ in range(_TRIES):
+        result = attempt()
+        if result != -errno.ENXIO:
+            break
+        time.sleep(0.05)
+    return result
 
 
 def _node_at(address: int) -> str | None:
