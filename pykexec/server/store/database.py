@@ -9,7 +9,10 @@ no two of them can wait for each other.
 from __future__ import annotations
 
 import os
+import sqlite3
+import stat
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,8 +35,8 @@ T = TypeVar("T")
 _BUSY_MS = 30_000
 _WRITES = "pykexec_writes"
 
+_WAL = "PRAGMA journal_mode = WAL"
 _SQLITE_PRAGMAS = (
-    "journal_mode = WAL",
     # What was answered must not be forgotten when the power fails.
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -199,7 +202,10 @@ def _patience(url: URL) -> dict[str, object]:
 def _create_private(path: Path) -> None:
     """SQLite gives its journal the mode of the database, which the umask shall not decide."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Not opened: to close it would end the locks that this process has on it by fcntl().
+        os.mknod(path, stat.S_IFREG | 0o600)
+    except FileExistsError:
+        pass
     except OSError as error:
         raise StoreError(f"database: {path}: {error.strerror}") from None
 
@@ -209,6 +215,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Two that ask for it together stand in each other's way, for which SQLite waits for nobody.
+    end = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute(_WAL)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -211,12 +211,17 @@ processes = [process for process in named if process.name != str(os.getpid())]
 for process in list(processes):
     children = (process / "task" / process.name / "children").read_text()
     processes += [Path("/proc", child) for child in children.split()]
-lines = [
-    line.split()
-    for process in processes
-    for thread in (process / "task").iterdir()
-    for line in (thread / "status").read_text().splitlines()
-]
+
+
+def status_of(thread):
+    try:
+        return (thread / "status").read_text().splitlines()
+    except OSError:
+        return []  # It has answered its client.
+
+
+threads = [thread for process in processes for thread in (process / "task").iterdir()]
+lines = [line.split() for thread in threads for line in status_of(thread)]
 keys = ("Uid:", "CapEff:", "CapPrm:")
 found["rights"] = sorted({" ".join(line) for line in lines if line and line[0] in keys})
 print(json.dumps(found))
