@@ -126,20 +126,19 @@ def find_window() -> str | None:
     return node
 
 
-def deny_memory() -> str:
-    """Tell the stub for good that this kernel sets nothing aside; in words, "" without a window.
+def settle(iomem: str) -> str:
+    """Tell the stub for good if this kernel does not set the window aside; so in words, else "".
 
     PID 1 does it, before anybody else can say otherwise: what the stub writes into the window
     would be written into the kernel's own memory. FirmwareError if the stub does not hear it.
     """
     try:
         with Mailbox() as mailbox:
+            window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
+            if window.start == window.end or SYSTEM_RAM not in names_at(window.start, iomem):
+                return ""
             _tell(mailbox, WindowUse.IS_MEMORY)
     except NotResidentError:
-        return ""
-    except FirmwareError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
         return ""
     return f"window: {IS_MEMORY}"
 

@@ -104,11 +104,13 @@ def _settle_window() -> str:
     """Before any other process runs; what is amiss with it, "" if nothing."""
     from pykexec.linux.iomem import SET_ASIDE, read_iomem
 
-    if SET_ASIDE in read_iomem():
+    iomem = read_iomem()
+    if SET_ASIDE in iomem:
         return ""
-    from pykexec.bridge.window import deny_memory
+    # Since Linux 7.0 what is set aside is not listed, either: its address has to be asked for.
+    from pykexec.bridge.window import settle
 
-    return deny_memory()
+    return settle(iomem)
 
 
 def _mount(source: str, target: str, fstype: str, flags: int) -> str:

@@ -12,6 +12,7 @@ from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest, machine_with
 from tests.vm.images import image
+from tests.vm.snapshots import AgentReady
 from tests.vm.test_round_trip import LIMIT_S, check_routes
 from tests.vm.ways import NEWEST, UBLK, Way
 
@@ -27,3 +28,10 @@ def test_any_qemu_goes_there_and_back(way: Way, qemu: str, boot: Boot, tmp_path:
     chosen = image(way.kernel)
     machine = machine_with(tmp_path, firmware(way.firmware), chosen, cpus=2, qemu=qemu)
     check_routes(way, Guest(boot(machine)).ready())
+
+
+def test_the_newest_kernel_shares_the_window(agent_ready: AgentReady) -> None:
+    guest = agent_ready(image(NEWEST.kernel), firmware(NEWEST.firmware))
+    disks = [row for row in guest.json("pykexec bridge start --json") if row["kind"] == "block"]
+    assert [row["by"] for row in disks] == [NEWEST.by]
+    print(guest.ok("cat /proc/iomem"))
