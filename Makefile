@@ -6,8 +6,9 @@
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= 2
-# Machines wait now and then: for their own clocks, for each other.
+# Machines wait now and then: for their own clocks, for each other. What needs none waits more.
 VM_JOBS ?= 3
+UNIT_JOBS ?= 4
 PYTEST_ARGS ?=
 KERNEL ?= 6.1-cloud
 NET ?=
@@ -69,13 +70,13 @@ test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixi
 		$(SUDO) tests/hosts/run $$suite $$archive tests/hosts/wheel || exit; \
 	done
 
-##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2, VM_JOBS=3)
+##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2, UNIT_JOBS=4, VM_JOBS=3)
 
 lint: $(INSTALLED) ## sources, style, types, documentation
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/lint
 
 unit: $(INSTALLED) ## what needs no machine
-	$(PYTEST) -n $(JOBS) tests/unit
+	$(PYTEST) -n $(UNIT_JOBS) --dist worksteal tests/unit
 
 clocks: $(INSTALLED) ## what needs no machine, a day back, a year and eleven years ahead
 	$(PY) -m tests.clocks -n $(JOBS) $(PYTEST_ARGS) tests/unit tests/golden

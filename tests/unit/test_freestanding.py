@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pefile
@@ -18,24 +19,36 @@ from pykexec.efi import pe
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 UNINITIALIZED_DATA = 0x80
+Build = Callable[[Path, Path], None]
 
 
-@pytest.fixture(scope="module", name="stub")
-def stub_fixture(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("stub") / "stub.efi"
-    _freestanding.build_stub(CSRC, path)
-    return path.read_bytes()
+@pytest.fixture(scope="module", name="built")
+def built_fixture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Build], bytes]:
+    """A function that gives what build makes of this tree; it is built once."""
+
+    @cache
+    def built(build: Build) -> bytes:
+        path = tmp_path_factory.mktemp("built") / "file"
+        build(CSRC, path)
+        return path.read_bytes()
+
+    return built
+
+
+@pytest.fixture(name="stub")
+def stub_fixture(built: Callable[[Build], bytes]) -> bytes:
+    """stub.efi."""
+    return built(_freestanding.build_stub)
 
 
 @pytest.mark.parametrize("build", [_freestanding.build_stub, _freestanding.build_resume])
 def test_bytes_do_not_depend_on_where_the_tree_lies(
-    build: Callable[[Path, Path], None], tmp_path: Path
+    build: Build, built: Callable[[Build], bytes], tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "another" / "place"
     shutil.copytree(CSRC, elsewhere)
-    build(CSRC, tmp_path / "here")
     build(elsewhere, tmp_path / "there")
-    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+    assert built(build) == (tmp_path / "there").read_bytes()
 
 
 def test_no_page_of_the_stub_is_both_writable_and_executable(stub: bytes) -> None:
@@ -68,10 +81,9 @@ def build_hello(csrc: Path, output: Path) -> None:
     "build", [_freestanding.build_stub, build_hello, _freestanding.build_ramdisk]
 )
 def test_shims_loader_would_take_every_section(
-    build: Callable[[Path, Path], None], tmp_path: Path
+    build: Build, built: Callable[[Build], bytes]
 ) -> None:
-    build(CSRC, tmp_path / "file.efi")
-    with pefile.PE(tmp_path / "file.efi") as image:
+    with pefile.PE(data=built(build)) as image:
         headers = image.OPTIONAL_HEADER.SizeOfHeaders
         for section in image.sections:  # handle_image() of rhboot/shim, pe.c
             assert section.Misc_VirtualSize and section.VirtualAddress >= headers, section.Name
@@ -90,9 +102,10 @@ def test_a_test_build_differs_from_the_product(stub: bytes, tmp_path: Path) -> N
     assert (tmp_path / "stub.efi").read_bytes() != stub
 
 
-def test_kexec_takes_the_resume_image_for_a_relocatable_64_bit_kernel(tmp_path: Path) -> None:
-    _freestanding.build_resume(CSRC, tmp_path / "resume.bin")
-    data = (tmp_path / "resume.bin").read_bytes()
+def test_kexec_takes_the_resume_image_for_a_relocatable_64_bit_kernel(
+    built: Callable[[Build], bytes],
+) -> None:
+    data = built(_freestanding.build_resume)
     assert len(data) < 8192
     parsed = ffi.new("struct pk_bzimage *")
     fault = lib.pk_bzimage_parse(data, len(data), parsed)

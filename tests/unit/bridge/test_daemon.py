@@ -22,7 +22,8 @@ from pykexec.bridge.daemon import Supervisor, rows
 from pykexec.errors import FirmwareError
 from tests.support.faults import FAULTS, inject
 
-TURNS = 2000  # None waits longer than for the next look.
+LOOK_S = 0.01
+TURNS = 10000  # None waits longer than for the next look.
 HEALTHY = Bridge("block", 3, "disk-3")
 STATUS, RELEASE = b'{"do": "status"}\n', b'{"do": "release", "handle": 1}\n'
 PAUSES_S = child.PAUSES_S
@@ -103,8 +104,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(state.publish, "__defaults__", (directory,))
     monkeypatch.setattr(state.withdraw, "__defaults__", (directory,))
     monkeypatch.setattr(state.records, "__defaults__", (directory, ""))
-    monkeypatch.setattr(daemon, "LOOK_S", 0.05)
-    monkeypatch.setattr(daemon, "SCAN_S", 0.05)
+    monkeypatch.setattr(daemon, "LOOK_S", LOOK_S)
+    monkeypatch.setattr(daemon, "SCAN_S", LOOK_S)
     monkeypatch.setattr(child, "PAUSES_S", (0.0, 0.02))
     monkeypatch.setattr(child, "GRACE_S", 0.3)
     path = str(tmp_path / "socket")
