@@ -30,6 +30,7 @@ from pykexec.attest.protocol import (
 from pykexec.attest.verdict import Finding, Verdict
 
 _NR_PCRS = 24
+_PAYLOAD = ("path", "sha256", "authenticode_sha256", "sections")
 _PCRS = {str(number): number for number in range(_NR_PCRS)}
 
 
@@ -97,7 +98,7 @@ def parse_statement(data: bytes) -> Statement:
         nonce=_sized(fields, "nonce", NONCE_SIZE),
         key=(_sized(key, "x", 32), _sized(key, "y", 32)),
         machine=_texts(fields, "machine", ("vendor", "product", "serial", "uuid")),
-        payload=_texts(fields, "payload", ("path", "sha256", "authenticode_sha256")),
+        payload=_texts(fields, "payload", _PAYLOAD),
     )
     key.end()
     fields.end()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 
+from pykexec.attest.protocol import UKI_SECTIONS
 from pykexec.log import printable
 
 DMI = "/sys/class/dmi/id"
@@ -38,11 +39,17 @@ def machine_identity(directory: str = DMI) -> dict[str, str]:
 
 
 def payload_facts(path: str, data: bytes) -> dict[str, str]:
-    """Of an EFI application: its path or address, its digest, and the one that PCR 4 has of it."""
+    """Of an EFI application: its path or address, its digest, the one that PCR 4 has of it, and
+    what of a unified kernel image it has, if anything: a server before this knows no such key.
+    """
     from pykexec.efi.pe import authenticode_digest, parse
 
-    return {
+    image = parse(data, path)
+    facts = {
         "path": path,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "authenticode_sha256": authenticode_digest(data, parse(data, path)).hex(),
+        "authenticode_sha256": authenticode_digest(data, image).hex(),
     }
+    named = {s.name for s in image.sections if min(s.virtual_size, s.file_size)}
+    sections = " ".join(name for name in UKI_SECTIONS if name in named)
+    return {**facts, "sections": sections} if sections else facts

@@ -57,6 +57,9 @@ SHELL_EVENT = b"pykexec-shell"
 """Extends RELEASE_PCR before a person gets a shell: what is done there is not the agent any more.
 """
 
+UKI_SECTIONS = (".linux", ".initrd", ".cmdline")
+"""What a payload that reads nothing else has in itself (UAPI.5, Unified Kernel Image)."""
+
 _PROOF_INFO = b"pykexec proof 1"
 _RELEASE_INFO = b"pykexec release 1"
 _STATEMENT_PREFIX = b"pykexec statement 1\0"
@@ -226,7 +229,8 @@ class Statement:
 
     key is its ephemeral public key: P-256, X and Y of 32 bytes each. machine is of SMBIOS: any of
     vendor, product, serial, uuid. payload is what it will start: any of path, sha256 (of the file)
-    and authenticode_sha256, in hex. Both may be empty; their values are text.
+    and authenticode_sha256, in hex, and sections, which of UKI_SECTIONS it has, with a space
+    between them. Both may be empty; their values are text.
     """
 
     nonce: bytes

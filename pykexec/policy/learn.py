@@ -13,6 +13,7 @@ from pykexec.policy.firmware import is_on, named, variable_of
 from pykexec.policy.image import IMAGE_PCR
 from pykexec.policy.model import Claims
 from pykexec.policy.text import banked, comment, image_lines, listed, quoted
+from pykexec.policy.use import check_self_contained
 
 Reference = Mapping[str, object]
 
@@ -162,4 +163,7 @@ def _payload(claims: Claims) -> list[str]:
     if not digest:
         return ["", comment("no payload was stated: any may be started")]
     path = shown(text_at(claims, "payload", "path"))
-    return ["", comment(path), "[payload]", "required = true", f"{key} = {listed([digest])}"]
+    lines = ["", comment(path), "[payload]", "required = true", f"{key} = {listed([digest])}"]
+    if next(check_self_contained(claims), None) is None:
+        return [*lines, "self_contained = true"]
+    return [*lines, comment("not self-contained: what it reads next is in no digest")]

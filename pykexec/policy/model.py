@@ -90,10 +90,12 @@ class PayloadDemand:
     """[payload]: what may be started next; digests are alternatives to each other.
 
     signers are certificates (SHA-256 of DER, or subjects): Secure Boot is on and db holds nothing
-    else, so that the firmware itself refuses what they have not signed.
+    else, so that the firmware itself refuses what they have not signed. self_contained demands a
+    unified kernel image under Secure Boot: kernel, initrd and command line are in what is known.
     """
 
     required: bool = False
+    self_contained: bool = False
     sha256: tuple[str, ...] = ()
     authenticode_sha256: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()

@@ -187,12 +187,17 @@ def _payload(root: Table) -> PayloadDemand:
         return PayloadDemand()
     demand = PayloadDemand(
         required=table.flag("required"),
+        self_contained=table.flag("self_contained"),
         sha256=table.digests("sha256"),
         authenticode_sha256=table.digests("authenticode_sha256"),
         signers=_certificates(table, "signers"),
         paths=table.texts("paths"),
     )
     table.end()
+    known = demand.sha256 or demand.authenticode_sha256 or demand.signers
+    if demand.self_contained and not known:
+        fault = "anybody can make one: say which as well, by sha256, authenticode_sha256 or signers"
+        raise table.fault("self_contained", fault)
     return demand
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pykexec.attest.protocol import UKI_SECTIONS
 from pykexec.attest.verdict import Finding
 from pykexec.policy.clause import Clause, at, either, matches, shown, text_at
 from pykexec.policy.firmware import check_contents, is_on, variable_of
@@ -25,6 +26,8 @@ def _payload_demands(policy: Policy) -> Iterator[str]:
         yield f"its path is {either(demand.paths)}"
     if demand.signers:
         yield f"the firmware starts only what {either(demand.signers)} has signed"
+    if demand.self_contained:
+        yield "it is a unified kernel image with initrd and command line, under Secure Boot"
 
 
 def _payload_found(policy: Policy, claims: Claims) -> Iterator[str]:
@@ -59,6 +62,8 @@ def _check_payload(policy: Policy, claims: Claims, context: Context) -> Iterator
         )
     if demand.signers:
         yield from _check_signers(demand, claims)
+    if demand.self_contained:
+        yield from check_self_contained(claims)
 
 
 def _check_signers(demand: PayloadDemand, claims: Claims) -> Iterator[Finding]:
@@ -69,6 +74,25 @@ def _check_signers(demand: PayloadDemand, claims: Claims) -> Iterator[Finding]:
         yield Finding(code, "the log does not have db: nobody knows whom the firmware trusts")
     else:
         yield from check_contents(code, "db", db, demand.signers, ())
+
+
+def check_self_contained(claims: Claims) -> Iterator[Finding]:
+    """Why the payload is no unified kernel image whose kernel, initrd and command line are known.
+
+    Under Secure Boot systemd's stub takes its command line from .cmdline alone, and from beside
+    itself only what is signed (systemd-stub(7)).
+    """
+    code = "policy.payload.self-contained"
+    has = text_at(claims, "payload", "sections").split()
+    if missing := [name for name in UKI_SECTIONS if name not in has]:
+        path = shown(text_at(claims, "payload", "path"))
+        yield Finding(
+            code,
+            f"the payload {path} is not self-contained: it has no {', '.join(missing)}, "
+            "so what it reads from disk or network is in no digest",
+        )
+    if not is_on(claims):
+        yield Finding(code, "Secure Boot is off: a payload may take unsigned files beside itself")
 
 
 def _release_demands(policy: Policy) -> Iterator[str]:

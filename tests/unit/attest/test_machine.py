@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pykexec.efi.efivarfs import StrPath
 from pykexec.efi.memory_overwrite import request_memory_overwrite
 from pykexec.efi.pe import authenticode_digest, parse
 from pykexec.efi.variables import Variable, VariableName
-from tests.support.samples import pe_file
+from tests.support.samples import DATA, TEXT, pe_file
 
 MOR = "MemoryOverwriteRequestControl-e20939be-32d4-41be-a150-897f85d49829"
 
@@ -50,6 +51,26 @@ def test_the_payload_is_named_with_both_digests() -> None:
         "sha256": hashlib.sha256(data).hexdigest(),
         "authenticode_sha256": authenticode_digest(data, parse(data, "a")).hex(),
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "sections"),
+    [
+        ((".text", ".linux", ".initrd", ".cmdline"), ".linux .initrd .cmdline"),
+        ((".text", ".cmdline", ".linux", ".osrel"), ".linux .cmdline"),
+    ],
+)
+def test_what_a_payload_has_of_a_unified_kernel_image_is_stated(
+    names: tuple[str, ...], sections: str
+) -> None:
+    data = pe_file([replace(DATA, name=name.encode()) for name in names])
+    assert payload_facts("a", data)["sections"] == sections
+
+
+@pytest.mark.parametrize(("size", "raw_size"), [(0x1000, 0), (0, 0x200)])
+def test_an_empty_section_is_none(size: int, raw_size: int) -> None:
+    data = pe_file([TEXT, replace(DATA, name=b".initrd", size=size, raw_size=raw_size)])
+    assert "sections" not in payload_facts("a", data)
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 1), (0x10, 0x11), (0x11, 0x11)])

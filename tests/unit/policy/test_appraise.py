@@ -15,6 +15,7 @@ from tests.unit.policy.samples import (
     CLAIMS,
     CONTEXT,
     DOCUMENT,
+    GRUB,
     GRUB_FILE,
     IMAGE,
     OTHER,
@@ -234,6 +235,33 @@ def test_a_payload_may_be_known_by_either_digest() -> None:
     document = {**MINIMAL, "payload": {"sha256": [GRUB_FILE], "authenticode_sha256": [OTHER]}}
     assert codes(CLAIMS, document) == []
     assert codes(changed(CLAIMS, "payload/sha256", OTHER), document) == ["policy.payload"]
+
+
+UKI = changed(CLAIMS, "payload/sections", ".linux .initrd .cmdline")
+SELF_CONTAINED = {
+    **MINIMAL,
+    "payload": {"self_contained": True, "authenticode_sha256": [GRUB]},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        ("payload/sections", ".linux .initrd", "it has no .cmdline, so"),
+        ("payload/sections", ".linux .cmdline", "it has no .initrd, so"),
+        ("payload/sections", None, "it has no .linux, .initrd, .cmdline, so"),
+        ("payload/sections", [".linux", ".initrd", ".cmdline"], "it has no .linux, .initrd"),
+        (f"{SECURE}/enabled", False, "Secure Boot is off: a payload may take unsigned files"),
+        (SECURE, None, "Secure Boot is off"),
+    ],
+)
+def test_a_payload_that_reads_what_nobody_measured_is_refused(
+    path: str, value: object, fault: str
+) -> None:
+    assert codes(UKI, SELF_CONTAINED) == []
+    (finding,) = findings(changed(UKI, path, value), SELF_CONTAINED)
+    assert finding.code == "policy.payload.self-contained"
+    assert fault in finding.text
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"])

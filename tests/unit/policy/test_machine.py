@@ -100,6 +100,14 @@ def test_another_payload_is_refused() -> None:
     assert refused(Machine(), anything, payload=other) == []
 
 
+def test_a_self_contained_payload_has_to_stay_one() -> None:
+    uki = {**PAYLOAD, "sections": ".linux .initrd .cmdline"}
+    taught = learn(genuine_claims(Machine().evidence(payload=uki), "e"), PINNED).encode()
+    assert refused(Machine(), taught, payload=uki) == []
+    assert refused(Machine(), taught) == ["policy.payload.self-contained"]
+    assert b"# not self-contained" in learnt(Machine())
+
+
 def test_a_tampered_command_line_is_named() -> None:
     sections = tuple(
         (name, b"rd.break" if name == ".cmdline" else data) for name, data in BOOT.sections

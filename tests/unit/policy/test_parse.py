@@ -81,6 +81,11 @@ def refused(data: bytes, fault: str) -> None:
         ("boot/applications/0/path", "x", "boot.applications[0].path: unknown key"),
         ("payload/digests", [OTHER], "payload.digests: unknown key"),
         ("payload/sha256", [OTHER] * 1025, "payload.sha256: 1025 entries, at most 1024"),
+        (
+            "payload",
+            {"required": True, "self_contained": True, "paths": ["*"]},
+            "payload.self_contained: anybody can make one: say which as well",
+        ),
         ("config", {"any": True, "allowed": [OTHER]}, "config.any: contradicts"),
         ("release", {"once": False}, "release: unknown key"),
         ("networks/office", ["10.0.0.1/8"], "networks.office: 10.0.0.1/8 has host bits set"),
