@@ -56,6 +56,8 @@ ROWS_AT_ONCE = 500
 """Of the audit chain; no connection is held while somebody reads what was found."""
 
 # Rows.
+WAITS_S = 3600
+"""For one that waits for approval before its own network can have it make room for another."""
 FINDINGS_MAX = 64
 """Of one attestation, as it is told and kept; the rest is counted."""
 FINDING_MAX = 512

@@ -231,7 +231,7 @@ class _Attestation:
             if verified.ek is None:
                 return verified, [Finding("machine.unknown", "its EK is not proven to be one")]
             try:
-                self._machine = self._store.enrol(verified.ek)
+                self._machine = self._store.enrol(verified.ek, self._peer)
             except EnrolmentRefused as error:
                 return verified, [Finding("machine.unknown", str(error))]
             if _trusted_without_certificate(self._machine):
@@ -329,6 +329,8 @@ class _Attestation:
             yield self._record(verdict, verified, (), reply)
         except Replayed:
             return self._repeated()
+        except NotFound:
+            log.info("a machine that waited had to make room while it attested")
         return reply
 
     def _repeated(self) -> AttestReply:

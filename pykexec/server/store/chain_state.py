@@ -17,6 +17,7 @@ from pykexec.server.store import tables
 from pykexec.server.store.view import View
 
 _MACHINE, _POLICY, _TOKEN = "machine:", "policy:", "token:"
+_GONE = "gone"
 _BOOT = ("attestation.released", "attestation.accepted")
 
 
@@ -60,7 +61,9 @@ class ChainState:
 
     def _take_machine(self, fingerprint: str, action: str, text: str) -> None:
         machine = self._machines.setdefault(fingerprint, _Machine())
-        if action == "machine.forget-boots":
+        if action == "machine.evict":
+            machine.state = _GONE
+        elif action == "machine.forget-boots":
             machine.nr_releases, machine.releases, machine.newest = 0, 0, None
         elif action.startswith("machine."):
             state = json.loads(text).get("state")
@@ -99,7 +102,8 @@ class ChainState:
         for fingerprint, expected in self._machines.items():
             name = f"machine {fingerprint[:16]}"
             if (row := rows.get(fingerprint)) is None:
-                yield f"{name} is missing"
+                if expected.state != _GONE:
+                    yield f"{name} is missing"
                 continue
             if expected.state and row.state != expected.state:
                 yield f"{name} is {row.state}, but was left {expected.state}"

@@ -14,7 +14,7 @@ from sqlalchemy import Row, delete, func, insert, select
 from pykexec.errors import UsageError
 from pykexec.server.errors import EnrolmentRefused, NotFound
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import machines, tables
+from pykexec.server.store import machines, tables, waiting
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import (
     EVIDENCE_KEPT,
@@ -30,7 +30,6 @@ from pykexec.verify.ek import VerifiedEk
 from pykexec.verify.unreadable import UNREADABLE
 
 DAYS_MAX = 36_500
-_SERVER = "server"
 _SHA256 = frozenset("0123456789abcdef")
 
 
@@ -69,9 +68,9 @@ def settled(view: View, candidate: VerifiedEk) -> Machine | None:
     return machine
 
 
-def enrol(tx: Writing, candidate: VerifiedEk) -> Machine:
+def enrol(tx: Writing, candidate: VerifiedEk, peer: str = "") -> Machine:
     """Apply the settings' rules to what is proven, and to nothing else; EnrolmentRefused when none
-    takes the candidate.
+    takes the candidate. peer is the address that it came from, and decides who may wait.
     """
     machine = machines.find(tx, candidate.ek.fingerprint)
     if machine is not None and machine.state != "pending":
@@ -86,19 +85,19 @@ def enrol(tx: Writing, candidate: VerifiedEk) -> Machine:
     elif machine is not None:
         return machine
     else:
-        return _at_first_sight(tx, settings, candidate)
+        return _at_first_sight(tx, settings, candidate, waiting.network_of(peer))
     known = listed or EkHash("")
     policy = known.policy or settings.default_policy
     if machine is None:
         return machines.add(
-            tx, candidate.ek, "enrolled", way, _SERVER, known.name, policy, known.tags
+            tx, candidate.ek, "enrolled", way, machines.SERVER, known.name, policy, known.tags
         )
     values: dict[str, object] = {"state": "enrolled", "enrolled_by": way}
     # What an operator has said while it was pending stays.
     said = {"name": machine.name, "policy": machine.policy, "tags": machine.tags}
     offered = {"name": known.name, "policy": policy, "tags": dict(known.tags)}
     values.update({key: offered[key] for key in said if not said[key] and offered[key]})
-    return machines.change(tx, machine.id, _SERVER, "machine.enrol", values)
+    return machines.change(tx, machine.id, machines.SERVER, "machine.enrol", values)
 
 
 def add_hashes(tx: Writing, hashes: Iterable[EkHash], actor: str) -> int:
@@ -179,14 +178,16 @@ def roots(view: View) -> tuple[EkRoot, ...]:
     return tuple(found)
 
 
-def _at_first_sight(tx: Writing, settings: Settings, candidate: VerifiedEk) -> Machine:
+def _at_first_sight(
+    tx: Writing, settings: Settings, candidate: VerifiedEk, network: str
+) -> Machine:
     if not settings.first_use:
         raise EnrolmentRefused("neither a trusted EK certificate nor on the list of EK hashes")
-    # Anybody can make up machines: they must not fill the database.
-    if machines.counts(tx).get("pending", 0) >= settings.pending_max:
-        raise EnrolmentRefused("too many machines wait for approval")
+    waiting.make_room(tx, settings.pending_max, candidate, network)
     policy = settings.default_policy
-    return machines.add(tx, candidate.ek, "pending", "first-use", _SERVER, "", policy, {})
+    return machines.add(
+        tx, candidate.ek, "pending", "first-use", machines.SERVER, "", policy, {}, network
+    )
 
 
 def _listed_row(view: View, candidate: VerifiedEk) -> Row[Any] | None:
@@ -207,7 +208,7 @@ def _use_up(tx: Writing, listed: EkHash, fingerprint: str) -> None:
     table = tables.ek_hashes
     tx.connection.execute(delete(table).where(table.c.sha256 == listed.sha256))
     detail = {"machine": fingerprint}
-    tx.chain.append(tx.now, _SERVER, "ek-hash.use", f"ek-hash:{listed.sha256}", detail)
+    tx.chain.append(tx.now, machines.SERVER, "ek-hash.use", f"ek-hash:{listed.sha256}", detail)
 
 
 def _hash(row: Row[Any], keys: Keys) -> EkHash:

@@ -28,6 +28,8 @@ from pykexec.server.store.records import Counters, Machine, Page
 from pykexec.server.store.view import View
 from pykexec.verify.ek import Ek
 
+SERVER = "server"
+"""The actor of what no operator has decided."""
 _TEXT_MAX = 256
 _TAGS_MAX = 64
 _TABLE = tables.machines
@@ -99,8 +101,9 @@ def add(
     name: str,
     policy: str | None,
     tags: Mapping[str, str],
+    network: str = "",
 ) -> Machine:
-    """A new row; Conflict when there is one."""
+    """A new row; Conflict when there is one. network is where it was seen first."""
     if find(tx, ek.fingerprint) is not None:
         raise Conflict(f"machine {ek.fingerprint} is known already")
     check_policy(tx, policy)
@@ -122,6 +125,7 @@ def add(
             "certificate_info": dict(ek.certificate_info),
             "first_seen": tx.now,
             "last_seen": tx.now,
+            "network": network,
             "seal": _seal(tx.keys, **values),
         },
     )

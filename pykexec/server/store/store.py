@@ -115,7 +115,7 @@ class Store:
         """How many are in each state."""
         return self._read(machines.counts)
 
-    def enrol(self, candidate: VerifiedEk) -> records.Machine:
+    def enrol(self, candidate: VerifiedEk, peer: str = "") -> records.Machine:
         """The machine, made known by the settings' rules if it is not; EnrolmentRefused.
 
         The state of what is returned decides: a machine that is pending, refused or retired is
@@ -124,7 +124,7 @@ class Store:
         # Spares the machines that are known a transaction.
         if (known := self._read(enrolment.settled, candidate)) is not None:
             return known
-        return self._write(enrolment.enrol, candidate)
+        return self._write(enrolment.enrol, candidate, peer)
 
     def add_machine(
         self,

@@ -65,6 +65,7 @@ machines = Table(
     Column("ak_name", Text),
     Column("last_accepted", Boolean),
     Column("last_findings", Json),
+    Column("network", Text, nullable=False, server_default=""),
     Column("seal", LargeBinary, nullable=False),
     _one_of("state", MACHINE_STATES, "machines_state"),
     _one_of("enrolled_by", ENROLLED_BY, "machines_enrolled_by"),

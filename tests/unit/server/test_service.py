@@ -8,15 +8,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from pykexec.attest.decode import parse_attest_reply
 from pykexec.attest.fields import ProtocolError, base64url
-from pykexec.attest.protocol import FINDINGS_MAX, Evidence
+from pykexec.attest.protocol import FINDINGS_MAX, AttestReply, Evidence
 from pykexec.server import quotas
-from pykexec.server.service import Refused, Service
-from pykexec.server.store.records import Settings
+from pykexec.server.errors import NotFound
+from pykexec.server.service import Refused, Service, Steps, advance
+from pykexec.server.store import tables
+from pykexec.server.store.records import AttestationRecord, Settings
 from tests.support.attest_machine import Machine
 from tests.support.service_world import ANY_IMAGE, KEY, NOW, OPERATOR, PEER, World, codes
+from tests.support.store_samples import tamper
 
 
 def test_a_machine_is_given_its_secret_and_can_open_it(world: World) -> None:
@@ -144,8 +148,35 @@ def test_an_unknown_machine_waits_for_approval_on_first_use(world: World) -> Non
     assert "machine.pending" in codes(world.attest())
     found = world.store.machine(world.machine.fingerprint)
     assert found and found.state == "pending"
+    with world.store.database.reading() as connection:
+        networks = connection.execute(select(tables.machines.c.network)).scalars().all()
+    assert networks == ["192.0.2.0/24"]
     world.store.approve(found.id, OPERATOR)
     assert codes(world.attest()) == []
+
+
+def test_who_makes_room_for_another_is_told_all_the_same(world: World) -> None:
+    settings = Settings(first_use=True, default_policy="any", pending_max=1)
+    world.store.set_settings(settings, OPERATOR)
+    stranger, other = Machine("stranger"), Machine("other")
+    stranger.certificates = other.certificates = ()
+
+    def attestation(machine: Machine) -> Steps:
+        challenge = world.service.challenge(machine.challenge_request(), PEER, NOW)
+        return world.service.steps(machine.attest_request(challenge), PEER, NOW)
+
+    steps = attestation(stranger)
+    record = advance(steps)
+    assert isinstance(record, AttestationRecord)
+    full = advance(attestation(other))
+    assert isinstance(full, AttestReply) and "machine.unknown" in codes(full)
+    tamper(world.store, "UPDATE machines SET first_seen = 0")
+    assert isinstance(advance(attestation(other)), AttestationRecord)
+    with pytest.raises(NotFound) as gone:
+        world.store.record_attestation(record)
+    reply = advance(steps, gone.value)
+    assert isinstance(reply, AttestReply) and "machine.pending" in codes(reply)
+    assert [machine.fingerprint for machine in world.store.machines().items] == [other.fingerprint]
 
 
 def test_nobody_is_enrolled_where_no_way_is_open(world: World) -> None:

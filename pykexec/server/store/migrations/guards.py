@@ -38,7 +38,12 @@ def fixed_columns(table: str, *columns: str) -> None:
     """Refuse to change these, or to delete a row."""
     changed = " OR ".join(f"OLD.{column} <> NEW.{column}" for column in columns)
     _refuse(table, "fixed", "UPDATE", changed)
-    _refuse(table, "no_delete", "DELETE", "1 = 1")
+    no_delete(table)
+
+
+def no_delete(table: str, when: str = "1 = 1") -> None:
+    """Refuse to delete a row, or one of which a condition is true."""
+    _refuse(table, "no_delete", "DELETE", when)
 
 
 def final_state(table: str, state: str, unless: str = "") -> None:
@@ -73,7 +78,8 @@ def _refuse(table: str, name: str, event: str, condition: str) -> None:
 def _function(table: str, name: str, condition: str) -> None:
     op.execute(
         f"CREATE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF {condition} THEN RAISE EXCEPTION '{table}: {name}'; END IF; RETURN NEW; END $$"
+        f"IF {condition} THEN RAISE EXCEPTION '{table}: {name}'; END IF; "
+        "IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$"
     )
 
 

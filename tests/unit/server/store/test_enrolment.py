@@ -83,16 +83,6 @@ def test_the_first_use_waits_for_an_operator(store: Store) -> None:
     assert store.approve(machine.id, OPERATOR).state == "enrolled"
 
 
-def test_only_so_many_wait(store: Store) -> None:
-    store.set_settings(replace(FIRST_USE, pending_max=2), OPERATOR)
-    for number in (1, 2):
-        store.enrol(candidate(number))
-    with pytest.raises(EnrolmentRefused, match="too many"):
-        store.enrol(candidate(3))
-    assert store.enrol(candidate(1)).state == "pending"
-    assert store.enrol(candidate(4, trusted=True)).state == "enrolled"
-
-
 def test_who_waits_is_enrolled_when_its_certificate_or_hash_comes(store: Store) -> None:
     store.put_policy("p", "text", OPERATOR)
     store.set_settings(FIRST_USE, OPERATOR)
