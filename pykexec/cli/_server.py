@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pykexec.cli.output import print_json, print_table
 from pykexec.errors import UsageError
 from pykexec.log import printable
+from pykexec.whole import create
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient
@@ -99,10 +100,16 @@ def read_password(source: str | None, name: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """A new file that its owner alone can read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
+    """A new file that its owner alone can read, whole or not at all."""
+    create(path, f"{text}\n".encode())
+
+
+def check_new(path: Path) -> None:
+    """UsageError if write_private() is bound to fail, before anything is changed."""
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: is there already")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path.parent}: no directory that can be written to")
 
 
 def print_check(entries: object, digest: object, faults: object) -> int:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pykexec.cli._server import Actions, print_check, read_password, write_private
+from pykexec.cli._server import Actions, check_new, print_check, read_password, write_private
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,17 +64,18 @@ def _open(args: argparse.Namespace, migrate: bool) -> Store:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pykexec.server.keys.masterkey import create_master_key
     from pykexec.server.store.accounts import Accounts
     from pykexec.server.store.passwords import check_strength
 
     password = read_password(args.password_file, args.operator)
     check_strength(password)
-    scheme, _, place = args.master_key.partition(":")
-    if scheme == "file" and place and not Path(place).exists():
-        create_master_key(Path(place))
-        print(f"{place}: new master key; without it nobody can read the secrets, keep a copy")
-    with _open(args, migrate=True) as store:
+    if args.new_token:
+        check_new(args.new_token)
+    with _new_key(args.master_key) as made:
+        opened = _open(args, migrate=True)
+    if made:
+        print(f"{made}: new master key; without it nobody can read the secrets, keep a copy")
+    with opened as store:
         accounts = Accounts(store.database, store.keys)
         if accounts.operators():
             raise UsageError(
@@ -82,23 +85,45 @@ def _init(args: argparse.Namespace) -> int:
         accounts.create(args.operator, "admin", password, "init")
         print(f"operator {args.operator} can log in")
         if args.new_token:
-            token, text = store.create_token(args.operator, "admin", "init")
-            write_private(args.new_token, text)
-            print(f"{args.new_token}: API token {token.name}, role {token.role}")
+            _write_token(store, args.operator, "admin", "init", args.new_token)
     return 0
 
 
 def _token(args: argparse.Namespace) -> int:
+    check_new(args.output)
     with _open(args, migrate=False) as store:
-        token, text = store.create_token(args.name, args.role, "local")
-        try:
-            write_private(args.output, text)
-        except OSError:
-            # Nobody has it, so nobody shall wonder whose it is.
-            store.revoke_token(token.name, "local")
-            raise
-        print(f"{args.output}: API token {token.name}, role {token.role}")
+        _write_token(store, args.name, args.role, "local", args.output)
     return 0
+
+
+def _write_token(store: Store, name: str, role: str, actor: str, output: Path) -> None:
+    token, text = store.create_token(name, role, actor)
+    try:
+        write_private(output, text)
+    except OSError:
+        # Nobody has it, so nobody shall wonder whose it is.
+        store.revoke_token(token.name, actor)
+        raise
+    print(f"{output}: API token {token.name}, role {token.role}")
+
+
+@contextmanager
+def _new_key(spec: str) -> Iterator[Path | None]:
+    """Make the file of a master key if it is missing, and where; it goes again if the block fails,
+    which must wrap nothing by it unless it succeeds.
+    """
+    from pykexec.server.keys.masterkey import create_master_key
+
+    scheme, _, place = spec.partition(":")
+    if scheme != "file" or not place or Path(place).exists():
+        yield None
+        return
+    create_master_key(Path(place))
+    try:
+        yield Path(place)
+    except Exception:
+        Path(place).unlink()
+        raise
 
 
 def _migrate(args: argparse.Namespace) -> int:
@@ -108,15 +133,16 @@ def _migrate(args: argparse.Namespace) -> int:
 
 
 def _rewrap(args: argparse.Namespace) -> int:
-    from pykexec.server.keys.masterkey import create_master_key, open_master_key
+    from pykexec.server.keys.masterkey import open_master_key
     from pykexec.server.store.store import Store
 
-    scheme, _, place = args.new_key.partition(":")
-    if scheme == "file" and place and not Path(place).exists():
-        create_master_key(Path(place))
-        print(f"{place}: new master key")
-    new, old = open_master_key(args.new_key), open_master_key(args.master_key)
-    with Store.open(args.database, new, False, (old,)) as store:
+    old = open_master_key(args.master_key)
+    with _new_key(args.new_key) as made:
+        new = open_master_key(args.new_key)
+        opened = Store.open(args.database, new, False, (old,))
+    if made:
+        print(f"{made}: new master key")
+    with opened as store:
         print(f"{store.rewrap('rewrap', args.finish)} keys are wrapped by {new.key_id} now")
         if not args.finish:
             print(f"{old.key_id} still opens them: give all servers the new key, then --finish")

@@ -12,6 +12,7 @@ from pykexec.cli._server import (
     Actions,
     add_action,
     add_group,
+    check_new,
     pairs_of,
     print_check,
     print_rows,
@@ -153,11 +154,17 @@ def _tokens(actions: Actions) -> None:
         body: dict[str, object] = {"name": args.name, "role": args.role}
         if args.days:
             body["expires_days"] = args.days
-        made = client.send("POST", "tokens", body=body)
         if args.output:
-            write_private(args.output, str(made["token"]))
-        else:
+            check_new(args.output)
+        made = client.send("POST", "tokens", body=body)
+        if not args.output:
             print(made["token"])
+            return 0
+        try:
+            write_private(args.output, str(made["token"]))
+        except OSError:
+            client.send("DELETE", "tokens", args.name)  # Nobody has it.
+            raise
         return 0
 
     def revoke(client: AdminClient, args: argparse.Namespace) -> int:

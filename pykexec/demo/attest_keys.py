@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from pykexec.whole import replace
 
 # The emulated machine's clock has whole seconds; nobody's clock is that wrong.
 _BACK = timedelta(hours=1)
@@ -62,9 +63,7 @@ def make_tls(directory: Path, *addresses: str) -> Tls:
 
 def write_private(path: Path, data: bytes) -> None:
     """A file that nobody but its owner can read, at any time."""
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+    replace(path, data, 0o600)
 
 
 def _certificate(

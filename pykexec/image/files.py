@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
 from pathlib import Path
 
 from pykexec.errors import UsageError
+from pykexec.whole import replace
 
 
 def read(path: Path) -> bytes:
@@ -24,30 +23,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     it. A link stays one, and a file keeps who may read it.
     """
     try:
-        target = path.resolve()
-        fd, temporary = tempfile.mkstemp(prefix=".pykexec-", suffix=".tmp", dir=target.parent)
-        try:
-            with open(fd, "wb") as file:
-                os.fchmod(fd, _permissions(target))
-                file.write(data)
-                file.flush()
-                os.fsync(fd)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        replace(path.resolve(), data)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _permissions(path: Path) -> int:
-    """Those of the file, or of a new one."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
 
 
 def check_writable(path: Path) -> None:

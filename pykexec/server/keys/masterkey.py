@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pykexec.errors import UsageError
 from pykexec.server.errors import MasterKeyError
 from pykexec.server.keys.environment import take_from_environment
+from pykexec.whole import create
 
 KEY_SIZE = 32
 _NONCE_SIZE = 12
@@ -99,11 +100,7 @@ def open_master_key(spec: str) -> MasterKey:
 
 def create_master_key(path: Path) -> None:
     """Write a new one to a file that must not exist, readable by its owner alone."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_hex(KEY_SIZE).encode() + b"\n")
-        file.flush()
-        os.fsync(descriptor)
+    create(path, secrets.token_hex(KEY_SIZE).encode() + b"\n")
 
 
 def read_protected(path: Path) -> bytes:
