@@ -16,7 +16,9 @@ network with a DHCP server of its own: --proxy is for that; it adds where to boo
 IPv4) and gives no addresses. Without --interface, HTTP alone is served, at every address.
 
 Nothing is served with root's rights, but with those of whom DIR belongs to, or nobody's where that
-is root. HTTP follows no link that leads out of DIR; TFTP does, to what these rights may read.
+is root. HTTP follows no link that leads out of DIR; TFTP would, so with --interface a DIR that has
+one, or a pipe, is refused; such links that are made while it serves it follows, to what these
+rights may read.
 """
 EXAMPLES = """\
 pykexec netboot serve build/netboot

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import socket
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +56,7 @@ class Settings:
             raise UsageError(f"{self.boot_file!r}: DHCP carries plain file names only")
         if not (self.directory / self.boot_file).is_file():
             raise UsageError(f"{self.directory / self.boot_file}: there is no such file to boot")
-        if not _is_inside(self.directory / self.boot_file, self.directory):
-            raise UsageError(f"{self.boot_file}: a link that leads out of {self.directory}")
+        check_for_tftp(self.directory)
         check_readable(self.directory, self.boot_file)
         if missing := missing_capabilities(Path("/proc/self/status").read_text()):
             fault = f"DHCP and TFTP need root ({', '.join(missing)} missing)"
@@ -65,7 +66,26 @@ class Settings:
 
 
 def _is_inside(file: Path, directory: Path) -> bool:
-    return file.resolve().is_relative_to(directory.resolve())
+    # Path.resolve() raises where links lead in a circle.
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(directory))
+
+
+def check_for_tftp(directory: Path) -> None:
+    """Refuse with UsageError a directory in which there is what HTTP does not give: dnsmasq follows
+    every link, and waits for whoever writes into a pipe.
+    """
+
+    def fail(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: {error.strerror}")
+
+    for above, directories, files in os.walk(directory, onerror=fail):
+        for path in (Path(above, name) for name in (*directories, *files)):
+            if not _is_inside(path, directory):
+                fault = f"a link that leads out of {directory}: TFTP would follow it"
+                raise UsageError(f"{path}: {fault}; take it away, or serve without --interface")
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+                raise UsageError(f"{path}: neither a file nor a directory: TFTP would wait for it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pytest
 
 from pykexec.errors import UsageError
 from pykexec.netboot import Settings, Tls, rights, serve, web
+from pykexec.netboot.settings import check_for_tftp
 from pykexec.netboot.web import open_inside
 from pykexec.run import run
 from pykexec.vm.lan import Lan
@@ -97,7 +98,6 @@ def test_a_request_that_leads_out_is_answered(directory: Path) -> None:
     ("changes", "fault"),
     [
         ({"tls": Tls(Path("c.pem"), Path("served/sub/private"))}, "private: lies in .*, it would"),
-        ({"interface": "lo", "boot_file": "out"}, "out: a link that leads out of "),
     ],
 )
 def test_what_must_not_be_served_is_refused(
@@ -106,6 +106,39 @@ def test_what_must_not_be_served_is_refused(
     monkeypatch.chdir(directory.parent)
     with pytest.raises(UsageError, match=fault):
         Settings(directory, **changes).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "fault"),
+    [
+        ("sub/out", "../../secret", r"sub/out: a link that leads out of .*: TFTP would follow it"),
+        ("absolute", "{outside}/secret", "absolute: a link that leads out of "),
+        ("beside", "../served-not", "beside: a link that leads out of "),
+        ("over", "near-out/secret", "near-out: a link that leads out of "),
+        ("later", "../not-there-yet", "later: a link that leads out of "),
+        ("device", "/dev/zero", "device: a link that leads out of "),
+        ("sub/pipe", None, "sub/pipe: neither a file nor a directory: TFTP would wait for it"),
+    ],
+)
+def test_what_tftp_must_not_follow_is_refused(
+    name: str, target: str | None, fault: str, text_directory: Path
+) -> None:
+    (text_directory / "sub").mkdir()
+    (text_directory.parent / "served-not").mkdir()
+    (text_directory / "near").symlink_to("sub")
+    (text_directory / "round").symlink_to("round")
+    (text_directory / "pykexec.efi").rename(text_directory / "sub/1.efi")
+    (text_directory / "pykexec.efi").symlink_to("near/1.efi")
+    check_for_tftp(text_directory)
+    if name == "over":
+        (text_directory / "near-out").symlink_to("../served-not")
+    if target is None:
+        os.mkfifo(text_directory / name)
+    else:
+        (text_directory / name).symlink_to(target.format(outside=text_directory.parent))
+    with pytest.raises(UsageError, match=fault):
+        Settings(text_directory, "lo").check()
+    Settings(text_directory).check()
 
 
 def test_a_file_that_grows_is_sent_as_long_as_was_said(directory: Path) -> None:
@@ -252,7 +285,6 @@ def text_directory(tmp_path: Path) -> Path:
     (path / "pykexec.efi").write_text("image")
     (path / "private").write_text("private")
     (path / "private").chmod(0o600)
-    (path / "out").symlink_to(tmp_path / "secret")
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "secret").chmod(0o600)
     return path
@@ -292,6 +324,7 @@ def test_nothing_is_served_with_the_rights_of_root(
     web, tftp = "http://10.77.0.1:8080/", "tftp://10.77.0.1/"
     names = [way + name for way in (web, tftp) for name in ("pykexec.efi", "private", "out")]
     with bench.serve(text_directory, tmp_path / "log"):
+        (text_directory / "out").symlink_to(tmp_path / "secret")
         found = ask(bench, text_directory, *names)
     assert found[web + "pykexec.efi"] == found[tftp + "pykexec.efi"] == "image"
     assert private in found[web + "private"]
