@@ -40,15 +40,28 @@ _IMAGES = (
 )
 _IMAGE_LOAD = "<QQQQ"
 _TEXT_MAX = 1024  # characters
-# Bytes: nobody is to spend seconds on a path of a million nodes that some attester made up.
-_PATH_MAX = 4096
+# Bytes: nobody is to spend seconds on paths of a million nodes that some attester made up.
+_PATH_MAX, _PATHS_MAX = 4096, 64 << 10
+
+
+class _Paths:
+    """Device paths of a log are told up to a size, each and all together; "" beyond it."""
+
+    def __init__(self) -> None:
+        self._left = _PATHS_MAX
+
+    def afford(self, size: int) -> bool:
+        """Whether so many bytes more may be looked at."""
+        self._left -= size
+        return size <= _PATH_MAX and self._left >= 0
 
 
 def event_claims(log: ProvenLog) -> dict[str, object]:
     """All claims from events but those about Secure Boot."""
+    applications = list(_applications(log, _Paths()))
     return {
         "firmware": _firmware(log),
-        "boot": {**_boot_options(log), "applications": list(_applications(log))},
+        "boot": {**_boot_options(log, _Paths()), "applications": applications},
         "image": {"sections": _sections(log), "config": [_config(e, log) for e in _config_of(log)]},
         "events": log.count,
     }
@@ -103,7 +116,7 @@ def _blob(entry: Entry, log: ProvenLog) -> dict[str, object]:
     return {**claims, "base": base, "size": size, "unproven": ["base", "size"]}
 
 
-def _boot_options(log: ProvenLog) -> dict[str, object]:
+def _boot_options(log: ProvenLog, paths: _Paths) -> dict[str, object]:
     """BootOrder and the entries; their contents are proven, their names only if hashed as well."""
     order: list[str] = []
     entries: dict[str, object] = {}
@@ -117,7 +130,7 @@ def _boot_options(log: ProvenLog) -> dict[str, object]:
         if variable.name == "BootOrder" and not order:
             order = _order(variable.data)
         elif variable.name.startswith("Boot") and variable.name not in entries:
-            option = _option(variable)
+            option = _option(variable, paths)
             named = len(entry.measured) == len(entry.event.data)
             entries[variable.name] = option if named else {**option, "unproven": ["name"]}
     return {"order": order, "entries": entries}
@@ -128,15 +141,19 @@ def _order(data: bytes) -> list[str]:
     return [f"Boot{number:04X}" for (number,) in struct.iter_unpack("<H", whole)]
 
 
-def _option(variable: UefiVariable) -> dict[str, object]:
+def _option(variable: UefiVariable, paths: _Paths) -> dict[str, object]:
+    unread: dict[str, object] = {"sha256": hashlib.sha256(variable.data).hexdigest()}
+    data = variable.data[:_PATH_MAX]
+    if not paths.afford(len(data)):
+        return unread
     try:
-        option = parse_load_option(variable.data[:_PATH_MAX])
+        option = parse_load_option(data)
     except FormatError:
-        return {"sha256": hashlib.sha256(variable.data).hexdigest()}
+        return unread
     return {"title": option.description[:_TEXT_MAX], "path": str(option.path)[:_TEXT_MAX]}
 
 
-def _applications(log: ProvenLog) -> Iterator[dict[str, object]]:
+def _applications(log: ProvenLog, paths: _Paths) -> Iterator[dict[str, object]]:
     """Everything in PCR 4 that is not provably a text or a separator, in order.
 
     An application whose event is called by another type is one all the same. Text is told from
@@ -147,7 +164,7 @@ def _applications(log: ProvenLog) -> Iterator[dict[str, object]]:
         if is_separator(event, log.bank) or (event.type in _ACTIONS and _is_text(entry.measured)):
             continue
         claims: dict[str, object] = {
-            "path": _path(entry) if event.type in _IMAGES else "",
+            "path": _path(entry, paths) if event.type in _IMAGES else "",
             "authenticode": {log.bank: _digest(entry, log)},
             "unproven": ["path"],
         }
@@ -161,11 +178,11 @@ def _is_text(data: bytes | None) -> bool:
     return data is not None and data.isascii() and data.decode().isprintable()
 
 
-def _path(entry: Entry) -> str:
+def _path(entry: Entry, paths: _Paths) -> str:
     """The device path of UEFI_IMAGE_LOAD_EVENT; "" for none, or for what is none."""
     data = entry.event.data
     head = struct.calcsize(_IMAGE_LOAD)
-    if not head < len(data) <= _PATH_MAX:
+    if len(data) <= head or not paths.afford(len(data)):
         return ""
     try:
         return str(parse_path(data[head:]))[:_TEXT_MAX]

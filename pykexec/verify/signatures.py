@@ -7,11 +7,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cryptography import x509
+
 from pykexec.efi.signature_list import SHA256, X509, parse_signature_lists
-from pykexec.verify.certificates import load
+from pykexec.errors import FormatError
 from pykexec.verify.unreadable import UNREADABLE
 
-_CACHED = 256  # databases, some KiB each; machines of one kind have the same ones
+_CACHED = 64  # databases; machines of one kind have the same ones
+_CACHED_SIZE = 64 << 10  # bytes: a larger one is some attester's idea, and not worth keeping
+DATABASE_MAX = 256 << 10
+"""Bytes: all that flash chips of firmware have for variables, as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,25 @@ class Signatures:
 def parse_certificate(der: bytes) -> Certificate:
     """A certificate's facts; what is no certificate has a digest all the same."""
     try:
-        subject = load(der).subject.rfc4514_string()
+        subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
     except UNREADABLE:
         subject = ""
     return Certificate(subject, hashlib.sha256(der).hexdigest())
 
 
-@lru_cache(_CACHED)
 def parse_signatures(data: bytes) -> Signatures:
-    """Decode a database; FormatError for what is none."""
+    """Decode a database; FormatError for what is none, or too much for one."""
+    if len(data) > DATABASE_MAX:
+        raise FormatError(f"signature database: {len(data)} bytes, at most {DATABASE_MAX} are read")
+    return _known(data) if len(data) <= _CACHED_SIZE else _parsed(data)
+
+
+@lru_cache(_CACHED)
+def _known(data: bytes) -> Signatures:
+    return _parsed(data)
+
+
+def _parsed(data: bytes) -> Signatures:
     certificates: list[Certificate] = []
     hashes: list[str] = []
     for found in parse_signature_lists(data, "signature database"):

@@ -43,7 +43,7 @@ def without_nameless(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(path: str, flags: int, *rest: int, **more: int) -> int:
         if flags & TMPFILE == TMPFILE:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        return opened(path, flags, *rest, **more)  # type: ignore[arg-type]
+        return opened(path, flags, *rest, **more)
 
     monkeypatch.setattr(os, "open", refused)
 
