@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,8 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pykexec.attest.protocol import CERTIFICATE_MAX
 from pykexec.verify.chain import ek_roots
 from pykexec.verify.keys import check_ek
+from pykexec.verify.path import DEPTH_MAX
 from pykexec.verify.verify import verify
 from tests.support import attest_ca
 from tests.support.attest_ca import END, START, Authority, EkProfile, device_name
@@ -50,6 +53,27 @@ BAD_CERTIFICATES = {
 def test_a_certificate_is_refused(what: str) -> None:
     profile, code = BAD_CERTIFICATES[what]
     assert codes(Machine(profile=profile).evidence()) == [code]
+
+
+def test_what_is_sent_along_with_a_certificate_is_not_kept() -> None:
+    """Who has a genuine certificate can send any number of others behind it."""
+    machine, roots = Machine(), ek_roots((attest_ca.root_der(),))
+    key, _ = check_ek(machine.ek_public)
+    assert key is not None
+    behind = (*machine.certificates, *machine.certificates[1:] * 4)[: 1 + DEPTH_MAX]
+
+    def present(first: int) -> int:
+        for number in range(first, first + 50):
+            junk = number.to_bytes(4, "big") * (CERTIFICATE_MAX // 4)
+            roots.verify((*behind, junk, junk, junk), key.key, NOW)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        once, twice = present(0), present(50)
+    finally:
+        tracemalloc.stop()
+    assert (twice - once) / 50 < CERTIFICATE_MAX
 
 
 def leaf_as_issuer() -> Authority:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pykexec.errors import UsageError
 from pykexec.server.errors import Conflict, NotFound, StoreError, Tampered
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.store import Store
+from tests.support import postgresql
 from tests.support.store_samples import (
     BOOT,
     MASTER,
@@ -264,6 +266,25 @@ def test_derived_keys_differ_by_purpose_and_outlive_the_program(store_url: str) 
     assert len(set(first)) == 2
     with pytest.raises(StoreError, match="closed"):
         store.derived_key("a")
+
+
+@pytest.mark.parametrize(("seconds", "faults"), [(5, 0), (-25, 1), (25, 1)])
+def test_health_tells_that_clocks_are_apart(
+    seconds: int, faults: int, postgresql_server: postgresql.Server
+) -> None:
+    """The database's is what a function in front of its own says."""
+    name = postgresql_server.create()
+    with psycopg.connect(postgresql_server.url(name), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+        connection.execute(
+            "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS"
+            f" $$ SELECT pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$"
+        )
+    url = postgresql_server.url(name)
+    with Store.open(url, LocalMasterKey(MASTER), migrate=True) as store:
+        found = store.health().faults
+    assert len(found) == faults
+    assert all("clock and the database's are 2" in fault for fault in found)
 
 
 def test_health_tells_what_is_wrong(store: Store) -> None:
