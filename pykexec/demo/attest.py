@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +25,10 @@ from pykexec.demo.attest_machine import (
     KEY_FILE,
     PROOF,
     digest,
-    grub_digest,
     make_disks,
     make_machine,
+    make_payload,
+    payload_digest,
 )
 from pykexec.demo.attest_server import Server, choose_port, enrol, policy_for, server
 from pykexec.demo.lan import IMAGE, network, serve_images
@@ -41,17 +42,18 @@ from pykexec.demo.run import (
     result,
     run_machine,
 )
+from pykexec.image import SigningKey
 from pykexec.vm import swtpm
 from pykexec.vm.kernels import kernel
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Disk, Machine
-from pykexec.vm.ovmf import firmware
+from pykexec.vm.ovmf import firmware, snakeoil_key
 from pykexec.vm.stages import MissedStage, Stage
 
 KEY_SIZE = 32
 REFUSES = "policy.image"
 """The finding that an image gets which is not the policy's."""
-_NEVER = ("PK:attest:accepted:", "PK:attest:released:", "PK:stub:started:", "GRUB", "OS:UP")
+_NEVER = ("PK:attest:accepted:", "PK:attest:released:", "PK:stub:started:", "OS:UP")
 """What the console of a refused machine must not have."""
 
 
@@ -75,20 +77,26 @@ def run_attest_demo(
     observer = observer or Observer()
     steps = Steps(observer)
     key = os.urandom(KEY_SIZE)
-    fw, os_kernel = firmware(ovmf), kernel(kernel_name)
-    steps.done(f"OVMF {ovmf} and Linux {os_kernel.release}, both as Debian ships them")
+    fw, os_kernel = firmware(ovmf, "snakeoil"), kernel(kernel_name)
+    signing = SigningKey(*snakeoil_key(ovmf))
+    steps.done(
+        f"OVMF {ovmf} with Secure Boot and a key for tests, Linux {os_kernel.release}, "
+        "both as Debian ships them"
+    )
     with ExitStack() as stack:
         lan = network(stack)
         port = choose_port(lan)
         tls = make_tls(directory / "server", lan.host, lan.listen)
-        built = build_image(directory, os_kernel, f"https://{lan.host}:{port}", tls.authority)
+        url = f"https://{lan.host}:{port}"
+        built = build_image(directory, os_kernel, signing, url, tls.authority)
         size = mib(len(built.data))
-        steps.done(f"image built, with its server and whom to trust in it: {size}")
+        steps.done(f"image built and signed, with its server and whom to trust in it: {size}")
+        payload = make_payload(os_kernel, signing)
         swtpm.provision(directory / "tpm")
-        disks = make_disks(directory, os_kernel, key)
+        disks = make_disks(directory, payload, key)
         steps.done("machine made: TPM with EK certificate, boot disk, LUKS2 volume by cryptsetup")
         host = stack.enter_context(server(lan, port, directory / "server", tls, directory / "tpm"))
-        policy = policy_for(built.data, grub_digest())
+        policy = policy_for(built.data, payload_digest(payload))
         enrol(host, directory / "tpm", policy, key, str(VOLUME_UUID))
         steps.done("server set up and started; it knows machine, policy and the volume's key")
         served = directory / "served"
@@ -101,10 +109,10 @@ def run_attest_demo(
         release = os_kernel.release
         observer.on_run("1. The machine as it should be")
         demo.good(release)
-        observer.on_run(f"2. Somebody adds {MORE_WORDS!r} to the kernel's command line")
-        demo.bad("command-line", built.data, with_another_command_line, release)
-        observer.on_run(f"3. Somebody adds {MORE_FILE} to the initramfs")
-        demo.bad("initramfs", built.data, with_another_file, release)
+        observer.on_run(f"2. Who may sign adds {MORE_WORDS!r} to the kernel's command line")
+        demo.bad("command-line", with_another_command_line(built.data, signing), release)
+        observer.on_run(f"3. Who may sign adds {MORE_FILE} to the initramfs")
+        demo.bad("initramfs", with_another_file(built.data, signing), release)
     return result(demo.runs, os_kernel, built)
 
 
@@ -134,11 +142,11 @@ class _Demo:
         self._check(digest(self._volume) != before, "the volume was not written to")
         self._steps.done("the server's books and the disk checked")
 
-    def bad(self, name: str, image: bytes, change: Callable[[bytes], bytes], kernel: str) -> None:
+    def bad(self, name: str, image: bytes, kernel: str) -> None:
         """Refused; nothing is started, the volume stays as it is."""
         before = digest(self._volume)
         self._steps.start()
-        (self._directory / "served" / IMAGE).write_bytes(change(image))
+        (self._directory / "served" / IMAGE).write_bytes(image)
         self._steps.done("image on the boot server replaced")
         stages = attest_stages.refused(self._address, kernel, REFUSES)
         run = self._run(name, stages, "guest-reset")

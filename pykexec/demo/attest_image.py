@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pykexec.demo.run import CMDLINE
 from pykexec.efi import pe
-from pykexec.image import Built, Recipe, assemble, build, cpio
+from pykexec.image import Built, Recipe, SigningKey, assemble, build, cpio
 from pykexec.image.recipe import DATA
+from pykexec.image.sign import sign
 from pykexec.vm.kernels import Kernel
 
-GRUB_PATH = r"\EFI\debian\grubx64.efi"
+PAYLOAD_PATH = r"\EFI\Linux\os.efi"
 ESP_LABEL = "ESP"
 MORE_WORDS = "iommu=off"
 MORE_FILE = "etc/profile"
@@ -43,32 +44,42 @@ ca = """
 '''
 
 
-def build_image(directory: Path, os_kernel: Kernel, server: str, authority: str) -> Built:
+def build_image(
+    directory: Path, os_kernel: Kernel, signing: SigningKey, server: str, authority: str
+) -> Built:
     """The image; it trusts the server whose certificate authority (PEM) vouches for."""
     config = directory / "agent.toml"
     config.write_text(
-        _CONFIG.format(server=server, path=GRUB_PATH, volume=ESP_LABEL, authority=authority)
+        _CONFIG.format(server=server, path=PAYLOAD_PATH, volume=ESP_LABEL, authority=authority)
     )
-    return build(
-        Recipe(kernel=os_kernel.image, modules=os_kernel.modules, config=config, cmdline=CMDLINE)
+    recipe = Recipe(
+        kernel=os_kernel.image,
+        modules=os_kernel.modules,
+        config=config,
+        cmdline=CMDLINE,
+        signing=signing,
     )
+    return build(recipe)
 
 
-def with_another_command_line(image: bytes) -> bytes:
+def with_another_command_line(image: bytes, signing: SigningKey) -> bytes:
     """The image, with MORE_WORDS for its kernel: all that somebody needs who does without IOMMU."""
-    return _changed(image, ".cmdline", lambda old: old + f" {MORE_WORDS}".encode())
+    return _changed(image, signing, ".cmdline", lambda old: old + f" {MORE_WORDS}".encode())
 
 
-def with_another_file(image: bytes) -> bytes:
+def with_another_file(image: bytes, signing: SigningKey) -> bytes:
     """The image, with MORE_FILE in its initramfs."""
     more = cpio.archive([cpio.file(MORE_FILE, b"# run by every shell\n")])
-    return _changed(image, ".initrd", lambda old: old + more)
+    return _changed(image, signing, ".initrd", lambda old: old + more)
 
 
-def _changed(image: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
-    """What needs neither a key nor our builder: the same sections, but for one, behind our stub."""
+def _changed(
+    image: bytes, signing: SigningKey, name: str, change: Callable[[bytes], bytes]
+) -> bytes:
+    """What whoever may sign can do: the same sections, but for one, behind our stub."""
     parsed = pe.parse(image, "image")
     found = {section.name: pe.section_data(image, section) for section in parsed.sections}
     parts = {part: found[part] for part in _SECTIONS}
     parts[name] = change(parts[name])
-    return assemble.append_sections((DATA / "stub.efi").read_bytes(), "stub", parts)
+    unsigned = assemble.append_sections((DATA / "stub.efi").read_bytes(), "stub", parts)
+    return sign(unsigned, signing)

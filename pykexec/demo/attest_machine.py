@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that attests: a NIC to boot from, a TPM, a disk with GRUB, and one that is locked."""
+"""The machine that attests: a NIC to boot from, a TPM, a disk with the payload, one that is
+locked."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from pykexec.demo.attest_image import ESP_LABEL, GRUB_PATH
+from pykexec.demo.attest_image import ESP_LABEL, PAYLOAD_PATH
 from pykexec.efi import pe
+from pykexec.image import SigningKey, assemble
+from pykexec.image.sign import sign
 from pykexec.vm import packages
 from pykexec.vm.disk import Esp, make_disk
-from pykexec.vm.guest_os import command_line, initramfs, unlock_parameters
+from pykexec.vm.guest_os import Check, command_line, initramfs, unlock_parameters
 from pykexec.vm.kernels import Kernel
 from pykexec.vm.luks import VOLUME_UUID, make_volume
 from pykexec.vm.machine import Disk, Machine, Nic
@@ -19,28 +22,32 @@ from pykexec.vm.ovmf import Firmware
 KEY_FILE = f"{VOLUME_UUID}.key"
 """What a luks-key of that volume becomes on the RAM disk (pykexec.attest.deliver)."""
 PROOF = "what only the key of this volume can show\n"
-_GRUB = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+_STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
 
-def grub() -> bytes:
-    """Debian's GRUB, signed: the payload."""
-    return (packages.fetch(packages.PAYLOADS["grub-2.06-signed"]) / _GRUB).read_bytes()
-
-
-def grub_digest() -> str:
-    """Its Authenticode digest (SHA-256) in hex, as the firmware measures it."""
-    data = grub()
-    return pe.authenticode_digest(data, pe.parse(data, GRUB_PATH)).hex()
-
-
-def make_disks(directory: Path, os_kernel: Kernel, key: bytes) -> tuple[Disk, Disk]:
-    """The boot disk, in clear, and the LUKS2 volume that key opens."""
-    files: dict[str, bytes | Path] = {
-        GRUB_PATH[1:].replace("\\", "/"): grub(),
-        "EFI/debian/grub.cfg": _grub_config(os_kernel).encode(),
-        "vmlinuz": os_kernel.image,
-        "initrd.img": initramfs(os_kernel, unlock=True),
+def make_payload(os_kernel: Kernel, signing: SigningKey) -> bytes:
+    """A unified kernel image, signed: the whole of what runs once the key is within reach."""
+    checks: tuple[Check, ...] = ("memory", "unlock", "screen")
+    more = unlock_parameters(VOLUME_UUID, KEY_FILE)
+    parts = {
+        ".osrel": b"ID=pykexec-demo\n",
+        ".cmdline": command_line("uki", checks, screen=True, more=more).encode(),
+        ".uname": os_kernel.release.encode(),
+        ".initrd": initramfs(os_kernel, unlock=True).read_bytes(),
+        ".linux": os_kernel.image.read_bytes(),
     }
+    stub = packages.fetch(packages.PAYLOADS["systemd-boot-257"]) / _STUB
+    return sign(assemble.append_sections(stub.read_bytes(), str(stub), parts), signing)
+
+
+def payload_digest(payload: bytes) -> str:
+    """Its Authenticode digest (SHA-256) in hex, as the firmware measures it."""
+    return pe.authenticode_digest(payload, pe.parse(payload, PAYLOAD_PATH)).hex()
+
+
+def make_disks(directory: Path, payload: bytes, key: bytes) -> tuple[Disk, Disk]:
+    """The boot disk, in clear, and the LUKS2 volume that key opens."""
+    files: dict[str, bytes | Path] = {PAYLOAD_PATH[1:].replace("\\", "/"): payload}
     disk = make_disk(directory / "disk.img", [Esp(files, label=ESP_LABEL)])
     volume = directory / "volume.img"
     make_volume(volume, key, {"proof": PROOF.encode()})
@@ -67,21 +74,3 @@ def digest(disk: Disk) -> str:
     """SHA-256 of all that is on it, in hex."""
     with open(disk.path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _grub_config(os_kernel: Kernel) -> str:
-    more = unlock_parameters(VOLUME_UUID, KEY_FILE)
-    options = command_line("grub", ("memory", "unlock", "screen"), screen=True, more=more)
-    return f"""\
-set timeout=1
-menuentry "Debian GNU/Linux, with Linux {os_kernel.release}, on an encrypted volume" {{
-search --no-floppy --file --set=root /vmlinuz
-search --no-floppy --file --set=key /{KEY_FILE}
-echo "The key is on ($key):"
-ls ($key)/
-linux /vmlinuz {options}
-initrd /initrd.img
-echo "PK:grub:linux:0"
-boot
-}}
-"""

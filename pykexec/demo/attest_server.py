@@ -125,10 +125,13 @@ def enrol(server: Server, tpm: Path, policy: str, key: bytes, volume: str) -> st
 
 
 def policy_for(image: bytes, payload_authenticode: str) -> str:
-    """A policy that demands this image, by its reference values, and this payload."""
+    """A policy that demands this image, by its reference values, and this payload, which reads
+    nothing that nobody has measured.
+    """
     reference: Mapping[str, object] = reference_values(image, "image")
     lines = ["version = 1", f'name = "{POLICY}"', *image_lines(reference, "from `pykexec build`")]
-    lines += ["", "[payload]", "required = true"]
+    lines += ["", "[secure_boot]", "required = true"]
+    lines += ["", "[payload]", "required = true", "self_contained = true"]
     lines += [f"authenticode_sha256 = {listed([payload_authenticode])}"]
     lines += ["", "[[rules]]", 'name = "ek-certificate"']
     lines += ["expression = 'evidence.ek.trusted == \"certificate\"'"]

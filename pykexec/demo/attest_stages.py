@@ -5,7 +5,13 @@ from __future__ import annotations
 
 import re
 
-from pykexec.demo.local_stages import BOOT, FIRMWARE, KEXEC, PAYLOAD, SECOND_OS, to_payload_start
+from pykexec.demo.local_stages import (
+    BOOT,
+    FIRMWARE,
+    KEXEC,
+    SECOND_OS,
+    from_firmware_to_payload,
+)
 from pykexec.vm.stages import Stage
 
 ATTEST = "attestation, to the verdict"
@@ -31,9 +37,12 @@ def accepted(host: str, kernel: str, key_file: str, proof: str) -> list[Stage]:
             proves="it released the volume's key, once for this boot; the agent put it on a RAM"
             " disk of the firmware",
         ),
-        Stage("Linux ends", "PK:agent:resume:0$", KEXEC),
-        *to_payload_start(),
-        *_grub(key_file),
+        Stage(
+            "Linux ends through the mailbox: under Secure Boot kexec is off",
+            "PK:agent:leave:0$",
+            KEXEC,
+        ),
+        *from_firmware_to_payload(),
         *_second_os(kernel, key_file, proof),
     ]
 
@@ -80,39 +89,20 @@ def _to_quote(host: str, kernel: str) -> list[Stage]:
     ]
 
 
-def _grub(key_file: str) -> list[Stage]:
-    return [
-        Stage(
-            "GRUB shows its menu",
-            r"GNU GRUB +version (?P<detail>\S+)",
-            PAYLOAD,
-        ),
-        Stage(
-            "GRUB finds the RAM disk",
-            r"^The key is on \((?P<detail>hd[^)]+)\)",
-            PAYLOAD,
-            picture="grub",
-        ),
-        Stage(
-            "GRUB lists it",
-            f"(?P<detail>{re.escape(key_file)})",
-            PAYLOAD,
-            shown=True,
-            proves="Debian's signed GRUB sees the RAM disk and the key file on it: {detail}",
-        ),
-        Stage("GRUB boots the second kernel", "PK:grub:linux:0$", PAYLOAD),
-    ]
-
-
 def _second_os(kernel: str, key_file: str, proof: str) -> list[Stage]:
     return [
-        Stage("it is up", rf"^OS:UP (?P<detail>{re.escape(kernel)})$", SECOND_OS, within=90),
+        Stage(
+            "the unified kernel image's Linux is up",
+            rf"^OS:UP (?P<detail>{re.escape(kernel)})$",
+            SECOND_OS,
+            within=90,
+        ),
         Stage("it has all memory", r"^OS:MEMORY (?P<detail>\d{6,} kB)$", SECOND_OS),
         Stage(
             "it finds the RAM disk",
             rf"^OS:KEY (?P<detail>\S+ has .*{re.escape(key_file)}.*)$",
             SECOND_OS,
-            proves="a second stock Linux finds the RAM disk, too: {detail}",
+            proves="a second stock Linux, in a unified kernel image, finds the RAM disk: {detail}",
         ),
         Stage(
             "it has unlocked its volume and wiped the RAM disk",

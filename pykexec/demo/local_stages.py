@@ -65,16 +65,25 @@ def _to_payload(path: str, kernel: str) -> list[Stage]:
 
 
 def to_payload_start() -> list[Stage]:
-    """From the end of Linux to the firmware's StartImage."""
+    """From the end of Linux by kexec to the firmware's StartImage."""
     return [
         Stage("resume image knows the way back", "PK:resume:handoff:0$", KEXEC),
+        *from_firmware_to_payload(
+            "kexec led back into the firmware, which loaded an EFI application"
+        ),
+    ]
+
+
+def from_firmware_to_payload(proves: str = "") -> list[Stage]:
+    """From the firmware that has its machine again to its StartImage."""
+    return [
         Stage("firmware is itself again", "PK:stub:firmware:0$", KEXEC),
         Stage("firmware has loaded and measured the payload", "PK:stub:load:0$", KEXEC),
         Stage(
             "firmware starts the payload",
             "PK:stub:started:0$",
             KEXEC,
-            proves="kexec led back into the firmware, which loaded an EFI application",
+            proves=proves,
         ),
     ]
 

@@ -34,8 +34,7 @@ def test_demo_unlocks_a_volume_and_refuses_what_somebody_has_changed(
     for part in (".cmdline", ".initrd"):
         assert re.search(rf"the agent says why: policy\.image: .*whose {part} differs", shown)
     assert shown.count("no payload was started, and on the LUKS2 volume not a bit has changed") == 2
-    for name in ("grub", "second-os"):
-        assert (artefacts / "accepted" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (artefacts / "accepted" / "second-os.png").read_bytes().startswith(b"\x89PNG")
 
     server = artefacts / "server"
     reasons = ["policy.image", "policy.boot.image"]
