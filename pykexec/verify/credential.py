@@ -10,12 +10,15 @@ from __future__ import annotations
 import hmac
 import os
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from pykexec import crypto
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError
 from pykexec.tpm.kdf import digest_size, kdfa, kdfe
 from pykexec.tpm.public import EccKey, Public, RsaKey
 from pykexec.tpm.wire import sized
+from pykexec.verify.keys import ecc_key, point_of
 
 _RSA_BITS = (2048, 3072, 4096)
 
@@ -48,13 +51,20 @@ def _seed(ek: Public) -> tuple[bytes, bytes]:
                 key.modulus, key.e, seed, b"IDENTITY\0", ek.name_alg
             )
         if isinstance(key, EccKey):
-            ephemeral = crypto.ecdh_generate(key.curve.title)
-            with ephemeral.derive(key.x, key.y) as shared:
-                seed = kdfe(ek.name_alg, shared.view, b"IDENTITY", ephemeral.x, key.x, size * 8)
-            return seed, sized(ephemeral.x) + sized(ephemeral.y)
+            ephemeral, shared = _agree(key)
+            x, y = point_of(ephemeral)
+            return kdfe(ek.name_alg, shared, b"IDENTITY", x, key.x, size * 8), sized(x) + sized(y)
     except FormatError as error:
         raise ProtocolError(f"identity.ek_public: {error}") from None
     raise ProtocolError("identity.ek_public: neither an RSA nor an ECC key")
+
+
+def _agree(key: EccKey) -> tuple[ec.EllipticCurvePublicKey, bytes]:
+    """An ephemeral key, and X of the point that it shares with key."""
+    if (public := ecc_key(key)) is None:
+        raise FormatError("public key: not a point of the curve")
+    ephemeral = ec.generate_private_key(public.curve)
+    return ephemeral.public_key(), ephemeral.exchange(ec.ECDH(), public)
 
 
 def _check_rsa(key: RsaKey) -> None:

@@ -101,10 +101,11 @@ def _ak_key(public: Public) -> ec.EllipticCurvePublicKey | None:
         return None
     if public.scheme != _AK_SCHEME or public.symmetric_bits is not None:
         return None
-    return _ecc_key(key)
+    return ecc_key(key)
 
 
-def _ecc_key(key: EccKey) -> ec.EllipticCurvePublicKey | None:
+def ecc_key(key: EccKey) -> ec.EllipticCurvePublicKey | None:
+    """The key, None for what is no point of its curve in coordinates of full length."""
     if key.curve not in _CURVES or {len(key.x), len(key.y)} != {key.curve.size}:
         return None
     x, y = int.from_bytes(key.x, "big"), int.from_bytes(key.y, "big")
@@ -112,6 +113,13 @@ def _ecc_key(key: EccKey) -> ec.EllipticCurvePublicKey | None:
         return ec.EllipticCurvePublicNumbers(x, y, _CURVES[key.curve]).public_key()
     except ValueError:  # Not on the curve.
         return None
+
+
+def point_of(key: ec.EllipticCurvePublicKey) -> tuple[bytes, bytes]:
+    """X and Y, of full length."""
+    size = -(-key.key_size // 8)
+    numbers = key.public_numbers()
+    return numbers.x.to_bytes(size, "big"), numbers.y.to_bytes(size, "big")
 
 
 def _qualified_name(public: Public) -> bytes:
@@ -163,7 +171,7 @@ _POWERS = {
 def _ek_key(public: Public) -> EkKey | None:
     key = public.key
     if isinstance(key, EccKey):
-        return _ecc_key(key)
+        return ecc_key(key)
     if not isinstance(key, RsaKey):
         return None
     modulus = int.from_bytes(key.modulus, "big")

@@ -6,17 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OctKey
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pykexec.attest import protocol
-from pykexec.attest.fields import ProtocolError, base64url
+from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import ReleasedSecret
-
-_REGISTRY = jwe.JWERegistry(algorithms=["ECDH-ES", "dir", "A256GCM"])
-_INNER = {"alg": "ECDH-ES", "enc": "A256GCM"}
-_OUTER = {"alg": "dir", "enc": "A256GCM", "cty": "json"}
+from pykexec.tpm.constants import Curve
+from pykexec.tpm.public import EccKey
+from pykexec.verify.jwe import seal_direct, seal_to_key
+from pykexec.verify.keys import ecc_key
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,12 +27,12 @@ class PlainSecret:
     value: bytearray
 
 
-def ephemeral_key(x: bytes, y: bytes) -> ECKey:
+def ephemeral_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
     """The attester's key (P-256, coordinates of 32 bytes); ProtocolError off the curve."""
-    try:
-        return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
-    except (ValueError, JoseError) as error:
-        raise ProtocolError(f"statement.key: {error}") from None
+    key = ecc_key(EccKey(Curve.P256, x, y))
+    if key is None:
+        raise ProtocolError("statement.key: not a point of P-256")
+    return key
 
 
 def seal(
@@ -51,10 +49,8 @@ def seal(
             secret.name,
             secret.kind,
             secret.parameters,
-            jwe.encrypt_compact(dict(_INNER), bytes(secret.value), recipient, registry=_REGISTRY),
+            seal_to_key(secret.value, recipient),
         )
         for secret in secrets
     )
-    outer = OctKey.import_key(protocol.release_key(credential, nonce))
-    plain = protocol.encode_release(sealed)
-    return jwe.encrypt_compact(dict(_OUTER), plain, outer, registry=_REGISTRY)
+    return seal_direct(protocol.encode_release(sealed), protocol.release_key(credential, nonce))
