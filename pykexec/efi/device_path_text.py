@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 from pykexec.efi.device_path_from_text import read_nodes
 from pykexec.efi.device_path_names import (
@@ -48,6 +49,8 @@ from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.errors import FormatError
 
+_CACHED = 512  # nodes: all machines have the same buses, and files of the same names
+
 
 def to_text(nodes: tuple[Node, ...]) -> str:
     """A path of these nodes as the firmware's DevicePathToText shows it."""
@@ -60,6 +63,7 @@ def to_text(nodes: tuple[Node, ...]) -> str:
     return text
 
 
+@lru_cache(_CACHED)
 def node_to_text(node: Node) -> str:
     """One node; always readable by read_nodes()."""
     try:

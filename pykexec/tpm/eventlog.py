@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from pykexec._native import lib
 from pykexec.errors import FormatError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 NR_PCRS = 24
 NO_PCR = 0xFFFFFFFF  # 10.4.5.1: of EV_NO_ACTION events that belong to no register
@@ -93,8 +99,18 @@ def bank_name(algorithm: int) -> str:
         return f"{algorithm:#06x}"
 
 
+@cache
+def hash_of(bank: str) -> Callable[[bytes], _Hash]:
+    """hashlib's function for a bank, which hashlib.new() would look up by its name at every call;
+    ValueError, when it is called, for one that cannot be computed here.
+    """
+    return getattr(hashlib, bank) if hasattr(hashlib, bank) else partial(hashlib.new, bank)
+
+
 class _Cursor:
     """Reads forward; every fault names the offset in the whole log."""
+
+    __slots__ = ("_data", "_end", "offset")
 
     def __init__(self, data: bytes, offset: int, end: int) -> None:
         self._data, self.offset, self._end = data, offset, end
@@ -112,6 +128,12 @@ class _Cursor:
     def numbers(self, layout: struct.Struct, what: str) -> tuple[int, ...]:
         return layout.unpack(self.take(layout.size, what))
 
+    def peek(self, layout: struct.Struct) -> tuple[Any, ...] | None:
+        """What comes next by a layout; None where it is cut off."""
+        if layout.size > self._end - self.offset:
+            return None
+        return layout.unpack_from(self._data, self.offset)
+
 
 def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
     """Decode a whole log; EventLogError for anything that is not one, down to the last byte, and
@@ -123,10 +145,10 @@ def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
         return EventLog((), ())
     cursor = _Cursor(data, 0, len(data))
     first = _sha1_event(cursor)
-    sizes = None
+    agile = None
     if not first.extends and first.data[:_SIGNATURE_SIZE] == _SIGNATURE_AGILE:
         start = cursor.offset - len(first.data)
-        sizes = _algorithms(_Cursor(data, start + _SIGNATURE_SIZE, cursor.offset))
+        agile = _Agile(_algorithms(_Cursor(data, start + _SIGNATURE_SIZE, cursor.offset)))
     events, padding = [first], _padding(data)
     while not cursor.at_end:
         if len(events) == events_max:
@@ -135,11 +157,10 @@ def parse_event_log(data: bytes, events_max: int | None = None) -> EventLog:
             if cursor.offset >= padding:
                 rest = f"{len(data) - cursor.offset} bytes of padding ({data[-1]:#04x})"
                 raise EventLogError(cursor.offset, f"no entry, but {rest}")
-            events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
+            events.append(_sha1_event(cursor) if agile is None else agile.event(cursor))
         except EventLogError as error:
             raise EventLogError(error.offset, error.fault, len(events)) from None
-    banks = ("sha1",) if sizes is None else tuple(bank for bank, _ in sizes.values())
-    return EventLog(banks, tuple(events))
+    return EventLog(("sha1",) if agile is None else agile.banks, tuple(events))
 
 
 def _padding(data: bytes) -> int:
@@ -185,22 +206,42 @@ def _algorithms(cursor: _Cursor) -> dict[int, tuple[str, int]]:
     return sizes
 
 
-def _agile_event(cursor: _Cursor, sizes: dict[int, tuple[str, int]]) -> Event:
-    """TCG_PCR_EVENT2."""
-    start = cursor.offset
-    pcr, type_, count = cursor.numbers(_AGILE_ENTRY, "entry")
-    if count > len(sizes):
-        raise EventLogError(start, f"{count} digests")
-    digests: dict[str, bytes] = {}
-    for _ in range(count):
-        (algorithm,) = cursor.numbers(_ALGORITHM, "digest")
-        bank, size = sizes.get(algorithm) or ("", 0)
-        if not bank or bank in digests:
-            fault = f"digest of unknown or repeated kind {bank_name(algorithm)}"
-            raise EventLogError(cursor.offset, fault)
-        digests[bank] = cursor.take(size, "digest")
-    (size,) = cursor.numbers(_EVENT_SIZE, "event")
-    return _event(cursor, start, (pcr, type_), digests, size)
+class _Agile:
+    """Reads TCG_PCR_EVENT2; sizes are bank and size of the digests by algorithm."""
+
+    def __init__(self, sizes: dict[int, tuple[str, int]]) -> None:
+        self.banks = tuple(bank for bank, _ in sizes.values())
+        self._sizes = sizes
+        self._algorithms = tuple(sizes)
+        digests = "".join(f"H{size}s" for _, size in sizes.values())
+        self._whole = struct.Struct(f"<III{digests}I")
+
+    def event(self, cursor: _Cursor) -> Event:
+        """The next one. Firmware writes all digests in the order of the first event."""
+        start = cursor.offset
+        found = cursor.peek(self._whole)
+        if found is None or found[2] != len(self._sizes) or found[3:-1:2] != self._algorithms:
+            return self._unusual(cursor)
+        cursor.offset += self._whole.size
+        digests = dict(zip(self.banks, found[4:-1:2], strict=True))
+        return _event(cursor, start, found[:2], digests, found[-1])
+
+    def _unusual(self, cursor: _Cursor) -> Event:
+        """One that lacks digests, has them in another order, or is none."""
+        start = cursor.offset
+        pcr, type_, count = cursor.numbers(_AGILE_ENTRY, "entry")
+        if count > len(self._sizes):
+            raise EventLogError(start, f"{count} digests")
+        digests: dict[str, bytes] = {}
+        for _ in range(count):
+            (algorithm,) = cursor.numbers(_ALGORITHM, "digest")
+            bank, size = self._sizes.get(algorithm) or ("", 0)
+            if not bank or bank in digests:
+                fault = f"digest of unknown or repeated kind {bank_name(algorithm)}"
+                raise EventLogError(cursor.offset, fault)
+            digests[bank] = cursor.take(size, "digest")
+        (size,) = cursor.numbers(_EVENT_SIZE, "event")
+        return _event(cursor, start, (pcr, type_), digests, size)
 
 
 def replay(log: EventLog, bank: str, locality: int | None = None) -> dict[int, bytes]:
@@ -212,15 +253,17 @@ def replay(log: EventLog, bank: str, locality: int | None = None) -> dict[int, b
     """
     if bank not in log.banks:
         raise FormatError(f"event log: no digests of {bank}, only of {', '.join(log.banks)}")
+    hashed = hash_of(bank)
     try:
-        size = hashlib.new(bank).digest_size
+        size = hashed(b"").digest_size
     except ValueError:
         raise FormatError(f"event log: {bank} cannot be computed here") from None
     registers: dict[int, bytes] = {}
     if locality is not None:
         registers[0] = locality.to_bytes(size)
+    zeros = bytes(size)
     for index, event in enumerate(log.events):
-        if not event.extends:
+        if event.type == EV_NO_ACTION:
             if event.data[:-1] == _STARTUP_LOCALITY and not event.pcr and 0 not in registers:
                 # TPM2_Startup at locality 3, or an H-CRTM's at 4, is PCR 0's first value.
                 registers[0] = bytes(size - 1) + event.data[-1:]
@@ -228,9 +271,9 @@ def replay(log: EventLog, bank: str, locality: int | None = None) -> dict[int, b
         if bank not in event.digests:
             raise EventLogError(event.offset, f"no digest of {bank}", index)
         # An H-CRTM measures before TPM2_Startup, which PCR 0 starts at 4 for (TPM 2.0, Part 1).
-        first = _H_CRTM if event.type == _EV_EFI_HCRTM_EVENT and not event.pcr else 0
-        old = registers.get(event.pcr, first.to_bytes(size))
-        registers[event.pcr] = hashlib.new(bank, old + event.digests[bank]).digest()
+        early = event.type == _EV_EFI_HCRTM_EVENT and not event.pcr
+        old = registers.get(event.pcr, _H_CRTM.to_bytes(size) if early else zeros)
+        registers[event.pcr] = hashed(old + event.digests[bank]).digest()
     return registers
 
 

@@ -44,19 +44,19 @@ class Reader:
 
     def u8(self) -> int:
         """UINT8."""
-        return self.number(1)
+        return int.from_bytes(self.take(1))
 
     def u16(self) -> int:
         """UINT16."""
-        return self.number(2)
+        return int.from_bytes(self.take(2))
 
     def u32(self) -> int:
         """UINT32."""
-        return self.number(4)
+        return int.from_bytes(self.take(4))
 
     def u64(self) -> int:
         """UINT64."""
-        return self.number(8)
+        return int.from_bytes(self.take(8))
 
     def sized(self) -> bytes:
         """The contents of a TPM2B."""

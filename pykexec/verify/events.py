@@ -9,14 +9,13 @@ claims). What is hashed of each type is told by promises.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 
 from pykexec.errors import FormatError
 from pykexec.tpm.event_data import parse_variable
 from pykexec.tpm.event_text import describe, type_name
-from pykexec.tpm.eventlog import Event
+from pykexec.tpm.eventlog import Event, hash_of
 from pykexec.verify.promises import NUMBERS, SEPARATOR_ERROR, SEPARATORS, promise_of
 
 # In further registers Windows has separators of its own (10.4.1 speaks of these alone).
@@ -28,7 +27,7 @@ _BOOT_VARIABLE = NUMBERS["EV_EFI_VARIABLE_BOOT"]
 @cache
 def _separator_values(bank: str) -> Mapping[bytes, bytes]:
     """What a separator's digest is of, by the digest."""
-    return {hashlib.new(bank, data).digest(): data for data in (*SEPARATORS, SEPARATOR_ERROR)}
+    return {hash_of(bank)(data).digest(): data for data in (*SEPARATORS, SEPARATOR_ERROR)}
 
 
 def is_separator(event: Event, bank: str) -> bool:
@@ -52,9 +51,11 @@ def _is_variable(event: Event, value: bytes) -> bool:
 
 def measured(event: Event, bank: str) -> bytes | None:
     """The bytes that the event's digest is of, as its data tells them; None where it does not."""
-    digest = event.digests[bank]
-    for candidate in promise_of(event.type).candidates(event.data):
-        if hashlib.new(bank, candidate).digest() == digest:
+    digest, hashed = event.digests[bank], hash_of(bank)
+    if hashed(event.data).digest() == digest:
+        return event.data
+    for candidate in promise_of(event.type).others(event.data):
+        if hashed(candidate).digest() == digest:
             return candidate
     return None
 

@@ -10,7 +10,7 @@ may happen to be what was hashed, and if not is nobody's word; no machine is eve
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pykexec.errors import FormatError
@@ -32,29 +32,26 @@ _GRUB_PREFIXES = (b"grub_cmd: ", b"kernel_cmdline: ", b"module_cmdline: ")
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """candidates gives what the digest may be of, as an event's data tells it; binding: it must be
-    of one of them. section is where the profile says so.
+    """The digest may be of an event's data, or of one of others, as the data tells them; binding:
+    it must be of one of these. section is where the profile says so.
     """
 
     section: str
-    candidates: Callable[[bytes], Iterator[bytes]]
+    others: Callable[[bytes], Iterable[bytes]]
     binding: bool
 
 
-def _whole(data: bytes) -> Iterator[bytes]:
-    yield data
+def _whole(data: bytes) -> Iterable[bytes]:
+    return ()
 
 
-def _text(data: bytes) -> Iterator[bytes]:
+def _text(data: bytes) -> Iterable[bytes]:
     """Some hash what ends a text, some do not."""
-    yield data
-    if data.endswith(b"\0"):
-        yield data.rstrip(b"\0")
+    return (data.rstrip(b"\0"),) if data.endswith(b"\0") else ()
 
 
-def _separator(data: bytes) -> Iterator[bytes]:
+def _separator(data: bytes) -> Iterable[bytes]:
     """A separator that is logged wider than it was hashed has the same byte all over."""
-    yield data
     if data in SEPARATORS:
         yield data[: _SEPARATOR_SIZES[0]]
     else:
@@ -62,22 +59,20 @@ def _separator(data: bytes) -> Iterator[bytes]:
         yield SEPARATOR_ERROR
 
 
-def _boot_variable(data: bytes) -> Iterator[bytes]:
+def _boot_variable(data: bytes) -> Iterable[bytes]:
     """EDK II hashes the variable's data, as 10.4.1 has it; others do the whole structure."""
-    yield data
     try:
         yield parse_variable(data).data
     except FormatError:
         return
 
 
-def _authority(data: bytes) -> Iterator[bytes]:
+def _authority(data: bytes) -> Iterable[bytes]:
     """shim before version 15 logs a byte more than it hashes."""
-    yield data
-    yield data[:-1]
+    return (data[:-1],)
 
 
-def _ipl(data: bytes) -> Iterator[bytes]:
+def _ipl(data: bytes) -> Iterable[bytes]:
     """What boot loaders log: GRUB's prefixes, section names of systemd-stub and of ours."""
     yield from _text(data)
     text = data.rstrip(b"\0")

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from cryptography import x509
 
@@ -13,8 +15,8 @@ from pykexec.efi.signature_list import SHA256, X509, parse_signature_lists
 from pykexec.errors import FormatError
 from pykexec.verify.unreadable import UNREADABLE
 
-_CACHED = 64  # databases; machines of one kind have the same ones
-_CACHED_SIZE = 64 << 10  # bytes: a larger one is some attester's idea, and not worth keeping
+T = TypeVar("T")
+
 DATABASE_MAX = 256 << 10
 """Bytes: all that flash chips of firmware have for variables, as a rule."""
 
@@ -41,6 +43,24 @@ class Signatures:
     hashes: tuple[str, ...]
 
 
+def _remembered(
+    many: int, size_max: int
+) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+    """Machines of one kind have the same ones; a larger one is some attester's idea."""
+
+    def decorate(function: Callable[[bytes], T]) -> Callable[[bytes], T]:
+        known = lru_cache(many)(function)
+
+        @wraps(function)
+        def call(data: bytes) -> T:
+            return known(data) if len(data) <= size_max else function(data)
+
+        return call
+
+    return decorate
+
+
+@_remembered(256, 8 << 10)
 def parse_certificate(der: bytes) -> Certificate:
     """A certificate's facts; what is no certificate has a digest all the same."""
     try:
@@ -50,19 +70,11 @@ def parse_certificate(der: bytes) -> Certificate:
     return Certificate(subject, hashlib.sha256(der).hexdigest())
 
 
+@_remembered(64, 64 << 10)
 def parse_signatures(data: bytes) -> Signatures:
     """Decode a database; FormatError for what is none, or too much for one."""
     if len(data) > DATABASE_MAX:
         raise FormatError(f"signature database: {len(data)} bytes, at most {DATABASE_MAX} are read")
-    return _known(data) if len(data) <= _CACHED_SIZE else _parsed(data)
-
-
-@lru_cache(_CACHED)
-def _known(data: bytes) -> Signatures:
-    return _parsed(data)
-
-
-def _parsed(data: bytes) -> Signatures:
     certificates: list[Certificate] = []
     hashes: list[str] = []
     for found in parse_signature_lists(data, "signature database"):
