@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -17,9 +20,7 @@ def canonical(value: object) -> str:
 
     It can be encoded whatever strangers put into strings: lone surrogates are escaped, as NUL is.
     """
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
+    text = _ENCODER.encode(value)
     return text if text.isascii() else _SURROGATE.sub(_escaped, text)
 
 

@@ -38,7 +38,7 @@ from pykexec.server.store.records import (
     StoredSecret,
 )
 from pykexec.server.store.store import Store
-from pykexec.tpm.public import parse_public
+from pykexec.tpm.public import name_of, parse_public
 from pykexec.tpm.wire import WireError
 from pykexec.verify.credential import make_credential
 from pykexec.verify.release import PlainSecret, seal
@@ -105,7 +105,8 @@ class Service:
             raise ProtocolError(f"identity: {error}") from None
         nonce = os.urandom(protocol.NONCE_SIZE)
         credential = os.urandom(protocol.CREDENTIAL_SIZE)
-        blob, secret = make_credential(ek, ak.name, credential)
+        ak_name = name_of(ak.name_alg, identity.ak_public)
+        blob, secret = make_credential(ek, ak_name, credential)
         pending = Pending(
             nonce=nonce,
             credential=credential,

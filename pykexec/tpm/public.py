@@ -16,7 +16,11 @@ from pykexec.tpm.constants import Algorithm, Attribute, Curve
 from pykexec.tpm.eventlog import HashAlgorithm
 from pykexec.tpm.wire import Reader, WireError, sized
 
-_NAME_HASHES = (HashAlgorithm.SHA256, HashAlgorithm.SHA384, HashAlgorithm.SHA512)
+_NAME_HASHES = {
+    int(algorithm): algorithm.name.lower()
+    for algorithm in (HashAlgorithm.SHA256, HashAlgorithm.SHA384, HashAlgorithm.SHA512)
+}
+_CURVES = {int(curve): curve for curve in Curve}
 _RSA_SCHEMES = (Algorithm.RSASSA, Algorithm.RSAPSS)
 _ATTRIBUTES = sum(Attribute)
 
@@ -111,9 +115,9 @@ def parse_public(data: bytes) -> Public:
 
 def _name_alg(reader: Reader) -> str:
     number = reader.u16()
-    if number not in _NAME_HASHES:
+    if (name := _NAME_HASHES.get(number)) is None:
         raise WireError(f"{reader.what}: hash algorithm {number:#x} is not known")
-    return HashAlgorithm(number).name.lower()
+    return name
 
 
 def _encode_key(public: Public) -> tuple[Algorithm, bytes, bytes]:
@@ -177,9 +181,9 @@ def _parse_rsa(reader: Reader) -> RsaKey:
 
 
 def _parse_ecc(reader: Reader) -> EccKey:
-    curve, kdf = reader.u16(), reader.u16()
-    if curve not in tuple(Curve):
-        raise WireError(f"{reader.what}: curve {curve:#x} is not known")
+    number, kdf = reader.u16(), reader.u16()
+    if (curve := _CURVES.get(number)) is None:
+        raise WireError(f"{reader.what}: curve {number:#x} is not known")
     if kdf != Algorithm.NULL:
         raise WireError(f"{reader.what}: key derivation {kdf:#x} is not known")
-    return EccKey(Curve(curve), reader.sized(), reader.sized())
+    return EccKey(curve, reader.sized(), reader.sized())

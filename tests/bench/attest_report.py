@@ -11,6 +11,7 @@ from tests.bench.attest_verify import GOAL_MS, Verification
 Row = tuple[str, str, str, str]
 
 RATE_GOAL = 500.0
+SERVER_GOAL_MS = 2.0
 STORM_GOAL_S = 60.0
 CORES = 2
 
@@ -21,7 +22,8 @@ def rows(found: Attestations) -> Iterator[Row]:
     yield from _verification(found.verification)
     for name, load in found.loop.items():
         yield _loop(name, load)
-        yield _capacity(name, load)
+        yield _server(name, load)
+        yield _generator(name, load)
     for name, load in found.storm.items():
         yield _storm(name, load)
 
@@ -51,17 +53,26 @@ def _loop(name: str, load: Load) -> Row:
         f"attestations, {name}",
         f"{load.per_s:.0f}/s",
         f"median {load.median_ms:.0f} ms, 99 % below {load.percentile_99_ms:.0f} ms; "
-        f"the machines themselves use {load.generator_cpu_ms:.1f} ms of the same cores for each",
+        "the machines are simulated on the same cores",
         _goal(load.per_s >= RATE_GOAL and not load.errors, f">= {RATE_GOAL:g}/s"),
     )
 
 
-def _capacity(name: str, load: Load) -> Row:
+def _server(name: str, load: Load) -> Row:
     capacity = CORES * 1000 / load.server_cpu_ms
     return (
-        f"  the server's CPU time, {name}",
+        f"  the server's CPU time for each, {name}",
         f"{load.server_cpu_ms:.2f} ms",
         f"that would be {capacity:.0f}/s on {CORES} cores of its own, the database's aside",
+        _goal(load.server_cpu_ms < SERVER_GOAL_MS, f"< {SERVER_GOAL_MS:g} ms"),
+    )
+
+
+def _generator(name: str, load: Load) -> Row:
+    return (
+        f"  the simulated machines' own, {name}",
+        f"{load.generator_cpu_ms:.2f} ms",
+        "their keys, credential and quote, and both requests",
         "",
     )
 

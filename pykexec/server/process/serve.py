@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import resource
@@ -81,6 +82,9 @@ def serve(options: ServeOptions) -> int:
         keys = _after_fork(options, master, previous)
         _run(options, keys[0], keys[1], sockets[number], limiter, metrics)
 
+    # All that is there by now stays: nobody need look for garbage in it, nor copy it in a worker.
+    gc.collect()
+    gc.freeze()
     return supervise(options.workers, work, options.grace_s + 5)
 
 

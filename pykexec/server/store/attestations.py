@@ -26,19 +26,31 @@ _COLUMNS = (
 )
 _NONCES = tables.nonces
 _RELEASES = tables.releases
-# Asked with every attestation.
+# Asked with every attestation: putting a query together takes longer than its answer.
 _BY_BOOT = select(_RELEASES.c.machine_id).where(
     *(column == bindparam(column.name) for column in _RELEASES.primary_key)
 )
+_USED = select(_NONCES.c.digest).where(_NONCES.c.digest.in_(bindparam("digests", expanding=True)))
 _MACHINE = tables.machines.c
-_MACHINE_COLUMNS = (
+_MACHINES = select(
     _MACHINE.id,
     _MACHINE.fingerprint,
     _MACHINE.state,
     _MACHINE.clock_ms,
     _MACHINE.reset_count,
     _MACHINE.restart_count,
+).where(_MACHINE.id.in_(bindparam("ids", expanding=True)))
+_RELEASED = select(
+    _RELEASES.c.machine_id, _RELEASES.c.reset_count, _RELEASES.c.restart_count
+).where(
+    _RELEASES.c.machine_id.in_(bindparam("ids", expanding=True)),
+    _RELEASES.c.reset_count.in_(bindparam("resets", expanding=True)),
 )
+_SECRET = tables.secrets.c
+_CURRENT = select(_SECRET.id, _SECRET.machine_id).where(
+    _SECRET.id.in_(bindparam("ids", expanding=True)), _SECRET.revoked.is_(None)
+)
+_INSERT = {table: insert(table) for table in (_TABLE, _NONCES, _RELEASES)}
 _INTEGER_MAX = 2**63 - 1
 _Boot = tuple[int, int, int]
 
@@ -54,7 +66,9 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
     taken = [item for item, error in zip(records, errors, strict=True) if error is None]
     if not taken:
         return errors
-    keep = get_settings(tx).keep_evidence
+    # Most bring no evidence that anybody wants to keep.
+    some = any(item.evidence is not None for item in taken)
+    keep = get_settings(tx).keep_evidence if some else "never"
     _insert(tx, _NONCES, [_nonce_row(item) for item in taken if item.nonce is not None])
     _insert(tx, _RELEASES, [_release_row(item) for item in taken if item.released])
     waiting, others = known.by_state(taken)
@@ -178,11 +192,9 @@ class _Known:
 
     def __init__(self, tx: Writing, records: Sequence[AttestationRecord]) -> None:
         digests = [_digest(item.nonce) for item in records if item.nonce is not None]
-        self._nonces = set(_column(tx, _NONCES.c.digest, _NONCES.c.digest, digests))
-        ids = {item.machine_id for item in records}
-        table = tables.machines
-        query = select(*_MACHINE_COLUMNS).where(table.c.id.in_(ids))
-        rows: list[Row[Any]] = list(tx.connection.execute(query))
+        self._nonces = set(tx.connection.execute(_USED, {"digests": digests}).scalars())
+        ids = list({item.machine_id for item in records})
+        rows: list[Row[Any]] = list(tx.connection.execute(_MACHINES, {"ids": ids}))
         self._machines = {row.id: row for row in rows}
         # By machine the latest that it has shown, whatever came last.
         self.newest: dict[int, Counters | None] = {row.id: machines.counters(row) for row in rows}
@@ -194,16 +206,11 @@ class _Known:
     def _look_up_releases(self, tx: Writing, releasing: Sequence[AttestationRecord]) -> None:
         ids = [item.machine_id for item in releasing]
         resets = {item.counters.reset_count for item in releasing if item.counters is not None}
-        query = select(
-            _RELEASES.c.machine_id, _RELEASES.c.reset_count, _RELEASES.c.restart_count
-        ).where(_RELEASES.c.machine_id.in_(ids), _RELEASES.c.reset_count.in_(resets))
-        self._boots = {_boot(row) for row in tx.connection.execute(query)}
-        table = tables.secrets
+        boots = tx.connection.execute(_RELEASED, {"ids": ids, "resets": list(resets)})
+        self._boots = {_boot(row) for row in boots}
         wanted = [secret.id for item in releasing for secret in item.released]
-        current = select(table.c.id, table.c.machine_id).where(
-            table.c.id.in_(wanted), table.c.revoked.is_(None)
-        )
-        self._secrets = {(row.id, row.machine_id) for row in tx.connection.execute(current)}
+        current = tx.connection.execute(_CURRENT, {"ids": wanted})
+        self._secrets = {(row.id, row.machine_id) for row in current}
 
     def take(self, item: AttestationRecord) -> StoreError | None:
         """Why this record may not be written, or None, and it counts for those after it."""
@@ -276,15 +283,9 @@ _UPDATE_MACHINE = (
 )
 
 
-def _column(tx: Writing, column: Any, key: Any, values: Sequence[object]) -> list[Any]:
-    if not values:
-        return []
-    return list(tx.connection.execute(select(column).where(key.in_(values))).scalars())
-
-
 def _insert(tx: Writing, table: Any, rows: list[dict[str, object]]) -> None:
     if rows:
-        tx.connection.execute(insert(table), rows)
+        tx.connection.execute(_INSERT[table], rows)
 
 
 def _digest(nonce: bytes) -> bytes:

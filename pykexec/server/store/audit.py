@@ -26,6 +26,10 @@ from pykexec.server.store.records import AuditEntry
 from pykexec.server.store.view import View
 
 START = "0" * 64
+# Asked with every change: putting a statement together takes longer than carrying it out.
+_HEAD = select(tables.audit_head)
+_LOCK_HEAD = _HEAD.with_for_update()
+_INSERT, _UPDATE_HEAD = insert(tables.audit), update(tables.audit_head)
 
 
 class Chain:
@@ -34,8 +38,7 @@ class Chain:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
-        head = tables.audit_head
-        row = connection.execute(select(head).with_for_update()).one_or_none()
+        row = connection.execute(_LOCK_HEAD).one_or_none()
         if row is None:
             raise Tampered("the audit chain has no head")
         check_row(keys, row)
@@ -75,10 +78,8 @@ class Chain:
         """Write the entries and the new head."""
         if not self._new:
             return
-        self._connection.execute(insert(tables.audit), self._new)
-        self._connection.execute(
-            update(tables.audit_head), head_values(self._keys, self._seq, self._hash)
-        )
+        self._connection.execute(_INSERT, self._new)
+        self._connection.execute(_UPDATE_HEAD, head_values(self._keys, self._seq, self._hash))
         self._new = []
 
 
@@ -138,7 +139,7 @@ def rows_after(connection: Connection, seq: int) -> list[Row[Any]]:
 
 def check_head(view: View) -> None:
     """Tampered unless the chain's head is ours."""
-    row = view.connection.execute(select(tables.audit_head)).one_or_none()
+    row = view.connection.execute(_HEAD).one_or_none()
     if row is None:
         raise Tampered("the audit chain has no head")
     check_row(view.keys, row)

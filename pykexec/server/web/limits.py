@@ -11,10 +11,12 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ENTRY = struct.Struct("<Qdd")  # key, tokens left, when that was (CLOCK_MONOTONIC, seconds)
 _WAYS = 8
 _SETS = 8192
+_KNOWN = 4096  # addresses: each request of a connection is of the same one
 _IPV6_PREFIX = 64  # What one customer of a provider is given at least.
 
 
@@ -73,6 +75,7 @@ class Limiter:
         return oldest
 
 
+@lru_cache(_KNOWN)
 def peer_key(address: str) -> str:
     """What a peer is counted as: its IPv4 address, or the /64 that its IPv6 address is of."""
     try:

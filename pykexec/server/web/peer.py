@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import Scope
 
 from pykexec.errors import UsageError
 
+_KNOWN = 4096  # addresses: each request of a connection is of the same one
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -59,6 +61,7 @@ def is_among(address: str, networks: tuple[Network, ...]) -> bool:
     return any(parsed in network for network in networks)
 
 
+@lru_cache(_KNOWN)
 def _plain(address: str) -> str:
     """::ffff:192.0.2.1 is 192.0.2.1."""
     try:

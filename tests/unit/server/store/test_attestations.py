@@ -267,6 +267,26 @@ def test_the_writer_takes_what_waits_in_one_transaction_and_answers_each() -> No
         writer.submit(TEMPLATE)
 
 
+def test_who_comes_alone_is_written_at_once_and_who_follows_a_commit_with_others() -> None:
+    batches: list[list[str]] = []
+    written = Event()
+
+    def write(records: Sequence[AttestationRecord]) -> list[StoreError | None]:
+        batches.append([item.peer for item in records])
+        written.set()
+        return [None] * len(records)
+
+    writer = Writer(write, gather_s=600)
+    writer.submit(replace(TEMPLATE, peer="alone")).result(timeout=10)
+    written.clear()
+    futures = [writer.submit(replace(TEMPLATE, peer="follows"))]
+    assert not written.wait(0.3)
+    futures.append(writer.submit(replace(TEMPLATE, peer="with it")))
+    writer.close()
+    assert batches == [["alone"], ["follows", "with it"]]
+    assert all(future.done() for future in futures)
+
+
 def test_a_writer_that_fails_tells_all_who_wait() -> None:
     def write(records: Sequence[AttestationRecord]) -> list[StoreError | None]:
         raise StoreError("database: gone")
