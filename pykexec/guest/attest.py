@@ -15,7 +15,7 @@ from pykexec.config.attest import AttestConfig
 from pykexec.errors import DeniedError, FirmwareError, PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, print_marker
-from pykexec.steps import on_stderr, words
+from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
     from pykexec.attest.client import Answer
@@ -86,9 +86,12 @@ class Attestation:
         """Go on line and load what is needed: all the memory that it takes, before the payload
         takes what is left. PykexecError if it is required and fails.
         """
+        from pykexec.bridge.supervisor import begin
         from pykexec.kexec.remote import go_online
 
         print_marker("attest", "start")
+        # Going on line waits for it: it starts beside what is loaded.
+        attempt("network", lambda: begin("net"), None)
         with self._required():
             import ssl  # noqa: F401
 

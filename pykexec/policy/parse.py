@@ -29,7 +29,7 @@ from pykexec.policy.model import (
 )
 from pykexec.policy.rules import compile_fault
 from pykexec.policy.table import Table, parse_toml
-from pykexec.tpm.eventlog import NR_PCRS
+from pykexec.tpm.banks import NR_PCRS
 
 Pcrs = dict[int, dict[str, tuple[str, ...]]]
 

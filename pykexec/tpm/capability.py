@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 
 from pykexec.errors import TpmError
+from pykexec.tpm.banks import bank_name
 from pykexec.tpm.command import Command, execute
 from pykexec.tpm.constants import Capability, CommandCode, Property
-from pykexec.tpm.eventlog import bank_name
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Reader
 

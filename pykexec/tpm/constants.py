@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of the TPM 2.0 Library Specification, Part 2, and the TCG Algorithm Registry.
 
-Those of hash algorithms are pykexec.tpm.eventlog.HashAlgorithm.
+Those of hash algorithms are pykexec.tpm.banks.HashAlgorithm.
 """
 
 from __future__ import annotations

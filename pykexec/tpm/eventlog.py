@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pykexec._native import lib
 from pykexec.errors import FormatError
+from pykexec.tpm.banks import NR_PCRS, bank_name, hash_of
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-NR_PCRS = 24
 NO_PCR = 0xFFFFFFFF  # 10.4.5.1: of EV_NO_ACTION events that belong to no register
 EV_NO_ACTION = 3
 _EV_EFI_HCRTM_EVENT = 0x80000010
@@ -43,19 +37,6 @@ _PADDING = (b"\0", b"\xff")
 _PADDING_MIN = 16  # bytes: no entry begins with as many of them, all the same
 _ALGORITHMS_MAX = 16
 _DIGEST_MAX = 64
-
-
-class HashAlgorithm(IntEnum):
-    """TPM_ALG_ID (TCG Algorithm Registry); names in lower case are those of banks."""
-
-    SHA1 = 0x0004
-    SHA256 = 0x000B
-    SHA384 = 0x000C
-    SHA512 = 0x000D
-    SM3_256 = 0x0012
-    SHA3_256 = 0x0027
-    SHA3_384 = 0x0028
-    SHA3_512 = 0x0029
 
 
 class EventLogError(FormatError):
@@ -89,22 +70,6 @@ class EventLog:
 
     banks: tuple[str, ...]
     events: tuple[Event, ...]
-
-
-def bank_name(algorithm: int) -> str:
-    """ "sha256" for 0x000b; the number in hex for an algorithm without a name."""
-    try:
-        return HashAlgorithm(algorithm).name.lower()
-    except ValueError:
-        return f"{algorithm:#06x}"
-
-
-@cache
-def hash_of(bank: str) -> Callable[[bytes], _Hash]:
-    """hashlib's function for a bank, which hashlib.new() would look up by its name at every call;
-    ValueError, when it is called, for one that cannot be computed here.
-    """
-    return getattr(hashlib, bank) if hasattr(hashlib, bank) else partial(hashlib.new, bank)
 
 
 class _Cursor:

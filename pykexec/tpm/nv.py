@@ -10,11 +10,11 @@ import logging
 import struct
 from collections.abc import Iterable
 
+from pykexec.tpm.banks import bank_name
 from pykexec.tpm.capability import tpm_property
 from pykexec.tpm.command import Command, Password, execute
 from pykexec.tpm.constants import CommandCode, Handle, NvAttribute, Property
 from pykexec.tpm.entity import Entity
-from pykexec.tpm.eventlog import bank_name
 from pykexec.tpm.public import name_of
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Reader, WireError

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Iterable, Mapping
 
 from pykexec.errors import TpmError
+from pykexec.tpm.banks import NR_PCRS, HashAlgorithm, bank_name
 from pykexec.tpm.command import Command, Password, execute
 from pykexec.tpm.constants import CommandCode
 from pykexec.tpm.entity import Entity
-from pykexec.tpm.eventlog import NR_PCRS, HashAlgorithm, bank_name
 from pykexec.tpm.transport import Transmit
 from pykexec.tpm.wire import Reader, sized
 

@@ -12,8 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pykexec.tpm.banks import HashAlgorithm
 from pykexec.tpm.constants import Algorithm, Attribute, Curve
-from pykexec.tpm.eventlog import HashAlgorithm
 from pykexec.tpm.wire import Reader, WireError, sized
 
 _NAME_HASHES = {

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Callable
 
 from pykexec.errors import PykexecError, TpmError
+from pykexec.tpm.banks import HashAlgorithm
 from pykexec.tpm.command import Command, execute
 from pykexec.tpm.constants import Algorithm, CommandCode, Handle, SessionType
 from pykexec.tpm.entity import Entity
-from pykexec.tpm.eventlog import HashAlgorithm
 from pykexec.tpm.kdf import digest_size, kdfa, kdfe
 from pykexec.tpm.public import EccKey, Public, RsaKey
 from pykexec.tpm.session import AES_BITS, Session

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from pykexec.errors import FormatError
+from pykexec.tpm.banks import hash_of
 from pykexec.tpm.event_data import parse_variable
 from pykexec.tpm.event_text import describe, type_name
-from pykexec.tpm.eventlog import Event, hash_of
+from pykexec.tpm.eventlog import Event
 from pykexec.verify.promises import NUMBERS, SEPARATOR_ERROR, SEPARATORS, promise_of
 
 # In further registers Windows has separators of its own (10.4.1 speaks of these alone).

@@ -18,8 +18,8 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from pykexec.attest.verdict import Finding
+from pykexec.tpm.banks import HashAlgorithm
 from pykexec.tpm.constants import Algorithm, Attribute, Curve, Handle
-from pykexec.tpm.eventlog import HashAlgorithm
 from pykexec.tpm.public import EccKey, Public, RsaKey, Scheme, parse_public
 from pykexec.tpm.templates import EK_PROFILES, same_but_unique
 from pykexec.tpm.wire import WireError

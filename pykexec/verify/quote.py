@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from pykexec.tpm.banks import NR_PCRS, HashAlgorithm, bank_name
 from pykexec.tpm.constants import GENERATED_VALUE, Algorithm, Tag
-from pykexec.tpm.eventlog import NR_PCRS, HashAlgorithm, bank_name
 from pykexec.tpm.wire import Reader, WireError
 from pykexec.verify.keys import Ak
 from pykexec.verify.report import Report
