@@ -21,7 +21,7 @@ WHEEL_HOSTS ?= sid
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
 	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
-	libclang-rt-dev libcrypt-dev libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
+	libclang-rt-dev libcrypt-dev libhivex-bin libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
 	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
 
@@ -76,6 +76,7 @@ lint: $(INSTALLED) ## sources, style, types, documentation
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/lint
 
 unit: $(INSTALLED) ## what needs no machine
+	$(call FETCH,units)
 	$(PYTEST) -n $(UNIT_JOBS) --dist worksteal tests/unit
 
 clocks: $(INSTALLED) ## what needs no machine, a day back, a year and eleven years ahead

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cryptography that attestation needs in the initramfs, by libcrypto through pykexec._crypto.
+"""The cryptography that the agent needs in the initramfs, by libcrypto through pykexec._crypto.
 
 Import it where it is used: it costs the time of loading libcrypto.
 """
@@ -22,6 +22,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 IV_SIZE = lib.PK_AES_BLOCK_SIZE
 GCM_IV_SIZE = lib.PK_GCM_IV_SIZE
 GCM_TAG_SIZE = lib.PK_GCM_TAG_SIZE
+CCM_IV_SIZE = lib.PK_CCM_IV_SIZE
+CCM_TAG_SIZE = lib.PK_CCM_TAG_SIZE
 
 
 class EcdhKey:
@@ -99,6 +101,26 @@ def aes_gcm_open(
         _writable(out),
     )
     _check(code, f"AES: no key has {len(key)} bytes")
+
+
+def aes_ccm_open(key: Buffer, iv: Buffer, ciphertext: Buffer, tag: Buffer, out: memoryview) -> None:
+    """Decrypt (SP 800-38C, 6.2; AES-256) into a buffer as long as ciphertext.
+
+    FormatError for a wrong tag: out is zeros then.
+    """
+    _check_size(iv, CCM_IV_SIZE, "iv")
+    _check_size(tag, CCM_TAG_SIZE, "tag")
+    _check_size(out, len(ciphertext), "out")
+    code = lib.pk_aes_ccm_open(
+        _readable(key),
+        len(key),
+        _readable(iv),
+        _readable(ciphertext),
+        len(ciphertext),
+        _readable(tag),
+        _writable(out),
+    )
+    _check(code, f"AES-CCM: key of {len(key)}, text of {len(ciphertext)} bytes")
 
 
 def concat_kdf(shared: Buffer, info: Buffer) -> Secret:

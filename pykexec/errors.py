@@ -32,6 +32,10 @@ class ToolError(PykexecError):
     exit_code = 4
 
 
+class MismatchError(PykexecError):
+    """Windows on this machine would not start unattended."""
+
+
 class KexecError(PykexecError, OSError):
     """The kernel refused kexec_file_load() or reboot(); errno is set."""
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* AES by libcrypto: what the TPM's sessions (CFB) and JWE (GCM) need. */
+/* AES by libcrypto: what the TPM's sessions (CFB), JWE (GCM) and BitLocker (CCM) need. */
 #include <errno.h>
 #include <limits.h>
 
@@ -52,6 +52,28 @@ int pk_aes_gcm_open(const u8 *key, u32 key_size, const u8 *iv, const u8 *aad, u3
 	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, PK_GCM_TAG_SIZE, (void *)tag) != 1)
 		code = pk_fault(-EIO);
 	else if (EVP_DecryptFinal_ex(context, rest, &done) != 1)
+		code = pk_fault(-EBADMSG);
+	EVP_CIPHER_CTX_free(context);
+	if (code)
+		OPENSSL_cleanse(out, size);
+	return code;
+}
+
+int pk_aes_ccm_open(const u8 *key, u32 key_size, const u8 *iv, const u8 *data, u32 size, const u8 *tag, u8 *out)
+{
+	EVP_CIPHER_CTX *context;
+	int done, code = 0;
+
+	if (key_size != 32 || !size || size > INT_MAX)
+		return -EINVAL;
+	context = EVP_CIPHER_CTX_new();
+	/* The tag and the length of the nonce are part of what is computed: before key and nonce. */
+	if (!context || EVP_DecryptInit_ex(context, EVP_aes_256_ccm(), NULL, NULL, NULL) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_CCM_SET_IVLEN, PK_CCM_IV_SIZE, NULL) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_CCM_SET_TAG, PK_CCM_TAG_SIZE, (void *)tag) != 1 ||
+	    EVP_DecryptInit_ex(context, NULL, NULL, key, iv) != 1)
+		code = pk_fault(-EIO);
+	else if (EVP_DecryptUpdate(context, out, &done, data, size) != 1)
 		code = pk_fault(-EBADMSG);
 	EVP_CIPHER_CTX_free(context);
 	if (code)

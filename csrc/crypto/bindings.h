@@ -6,6 +6,7 @@
 #include <pykexec/types.h>
 
 #include <crypto/aes.h>
+#include <crypto/authenticode.h>
 #include <crypto/chain.h>
 #include <crypto/ecdh.h>
 #include <crypto/kdf.h>

@@ -59,7 +59,7 @@ def _file(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
     """Path and contents of the file that a secret becomes."""
     view, parameters, what = secret.value.view, secret.parameters, f"secret {secret.name}"
     if secret.kind == "bitlocker-external-key":
-        return _startup_key(stack, secret)
+        return startup_key_file(stack, secret)
     if secret.kind == "bitlocker-recovery-password":
         bek.check_recovery_password(view, what)
         suffix = f" {parameters['volume'].upper()}" if "volume" in parameters else ""
@@ -71,8 +71,10 @@ def _file(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
     raise FormatError(f"{what}: a file needs a name")
 
 
-def _startup_key(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
-    """A .BEK file: the one that Windows wrote, or one made for a bare key."""
+def startup_key_file(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
+    """Name and contents of a .BEK file: the one that Windows wrote, or one made for a bare key,
+    which the stack wipes. FormatError names a secret that is none.
+    """
     view, what = secret.value.view, f"secret {secret.name}"
     if len(view) != bek.KEY_SIZE:
         return bek.file_name(bek.read(view, what).identifier), view

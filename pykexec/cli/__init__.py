@@ -29,6 +29,7 @@ VERBS = (
     "exec",
     "load-driver",
     "ramdisk",
+    "windows",
     "leave",
     "verify-firmware",
     "build",

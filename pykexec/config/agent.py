@@ -51,6 +51,13 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowsConfig:
+    """[windows]: the payload is Windows' boot manager; what to do where it would ask somebody."""
+
+    on_mismatch: str = keys.ON_MISMATCH.default
+
+
+@dataclass(frozen=True, slots=True)
 class AgentConfig:
     """A whole agent.toml; the defaults are those of an empty file."""
 
@@ -62,6 +69,7 @@ class AgentConfig:
     bridges: tuple[str, ...] = keys.BRIDGES.default
     network: NetworkConfig = field(default_factory=NetworkConfig)
     attest: AttestConfig | None = None
+    windows: WindowsConfig | None = None  # None: nothing is looked at
     native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
 
 
@@ -82,7 +90,8 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
     unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
     payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
     agent, network = root.table(keys.AGENT), root.table(keys.NETWORK)
-    attest = root.table(keys.ATTEST)
+    is_windows = root.has(keys.WINDOWS)
+    attest, windows = root.table(keys.ATTEST), root.table(keys.WINDOWS)
     config = AgentConfig(
         locked=root.take(keys.LOCKED),
         payload=_payload(payload) if unattended else None,
@@ -93,9 +102,10 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
         bridges=agent.take(keys.BRIDGES, () if unattended else None),
         network=_network(network, trusted),
         attest=parse_attest(attest) if attested else None,
+        windows=WindowsConfig(windows.take(keys.ON_MISMATCH)) if is_windows else None,
         native=agent.take(keys.NATIVE),
     )
-    for table in (root, payload, failure, agent, network, attest):
+    for table in (root, payload, failure, agent, network, attest, windows):
         table.refuse_rest()
     return config
 

@@ -143,5 +143,22 @@ ATTEST = Section(
     (SERVER, REQUIRED, ATTEST_TIMEOUT_S, BANK, EK, PERSIST),
 )
 
-SECTIONS = (ROOT, PAYLOAD, FAILURE, AGENT, NETWORK, ATTEST)
+MISMATCHES = ("fail", "start")
+"""What may be done where Windows would not start unattended."""
+ON_MISMATCH = Key(
+    "on_mismatch",
+    TEXT,
+    "fail",
+    "where what is found would end in a recovery screen or not start at all: `fail` takes the "
+    "failure action, `start` only says so",
+    choices=MISMATCHES,
+)
+WINDOWS = Section(
+    "windows",
+    "With this table the payload is Windows' boot manager: before it is started the disks are "
+    "looked at, as by `pykexec windows check`, and what was released is tried on the volumes.",
+    (ON_MISMATCH,),
+)
+
+SECTIONS = (ROOT, PAYLOAD, FAILURE, AGENT, NETWORK, ATTEST, WINDOWS)
 """All of the file."""

@@ -12,6 +12,8 @@ from pykexec.errors import FormatError
 
 SHA256 = Guid.parse("c1c41626-504c-4092-aca9-41f936934328")
 X509 = Guid.parse("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
+SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+"""EFI_IMAGE_SECURITY_DATABASE_GUID, the vendor of db and dbx."""
 
 _HEADER = "<16sIII"
 _HEADER_SIZE = struct.calcsize(_HEADER)

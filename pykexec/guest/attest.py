@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
     from pykexec.attest.client import Answer
+    from pykexec.attest.opened import OpenedSecret
     from pykexec.kexec.ramdisk import Ramdisk
     from pykexec.kexec.request import ExecRequest
     from pykexec.tpm.client import Tpm
@@ -75,8 +76,16 @@ class Attestation:
     it is not started after all.
     """
 
-    def __init__(self, mailbox: Mailbox, config: AgentConfig, attest: AttestConfig) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        config: AgentConfig,
+        attest: AttestConfig,
+        look: Callable[[Sequence[OpenedSecret]], None] | None = None,
+    ) -> None:
+        """look is shown what was released, before it is delivered; it keeps nothing."""
         self._mailbox, self._config, self._attest = mailbox, config, attest
+        self._look = look
         self._start = time.monotonic()
         self._online = False
         self._online_s = 0.0
@@ -152,6 +161,8 @@ class Attestation:
                 print_marker("attest", "accepted")
                 self._print(answer, tpm)
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
+                    if self._look:
+                        self._look(release.secrets)
                     self._disks += deliver(mailbox, release.secrets, persist=self._attest.persist)
         print_marker("attest", "released")
 

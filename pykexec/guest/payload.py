@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from pykexec.config.agent import AgentConfig, PayloadConfig
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.guest.ends import leave_for
 from pykexec.steps import attempt, on_stderr, words
+
+if TYPE_CHECKING:
+    from pykexec.guest.attest import Attestation
+    from pykexec.guest.windows import WindowsCheck
+    from pykexec.kexec.request import ExecRequest
 
 
 def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
@@ -21,12 +29,17 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
     if not payload:
         print("no payload is configured")
         return False
-    attestation = None
+    attestation, windows = None, None
     try:
+        if config.windows:
+            from pykexec.guest.windows import WindowsCheck
+
+            windows = WindowsCheck(mailbox, config.windows)
         if config.attest:
             from pykexec.guest.attest import Attestation
 
-            attestation = Attestation(mailbox, config, config.attest)
+            look = windows.look if windows else None
+            attestation = Attestation(mailbox, config, config.attest, look)
         path = _absolute(mailbox, payload)
         if attestation:
             attestation.connect()
@@ -39,7 +52,7 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
             sha256=payload.sha256,
             network=config.network,
             failure_action=Action(enum_member(Action, config.failure_action)),
-            before=attestation.release if attestation else None,
+            before=partial(_before, attestation, windows),
             report=lambda line: print(f"pykexec: {line}", flush=True),
         )
     except Exception as error:  # Whatever it is, what is configured for a failure comes next.
@@ -48,6 +61,16 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
         if attestation and not attempt("released secrets", attestation.withdraw, False):
             leave_for(mailbox, "reset")
     return False
+
+
+def _before(
+    attestation: Attestation | None, windows: WindowsCheck | None, request: ExecRequest
+) -> None:
+    """What has to be right before anything is changed; PykexecError where it is not."""
+    if attestation:
+        attestation.release(request)
+    if windows:
+        windows.decide()
 
 
 def _absolute(mailbox: Mailbox, payload: PayloadConfig) -> str:

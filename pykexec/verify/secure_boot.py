@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from pykexec.efi.guid import GUID_SIZE, Guid, named_guids
+from pykexec.efi.signature_list import SECURITY_DATABASE
 from pykexec.errors import FormatError
 from pykexec.tpm.event_data import AUTHORITY_SURPLUS_MAX, UefiVariable, parse_variable
 from pykexec.verify.events import is_separator
@@ -21,7 +22,6 @@ from pykexec.verify.promises import NUMBERS
 from pykexec.verify.signatures import parse_certificate, parse_signatures
 
 SECURE_BOOT_PCR = 7
-SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 SHIM_LOCK = Guid.parse("605dab50-e046-4300-abb6-3dd810dd8b23")
 
 _CONFIG = NUMBERS["EV_EFI_VARIABLE_DRIVER_CONFIG"]

@@ -28,11 +28,13 @@ def archive() -> str:
 
 
 class Apt:
-    """One suite of the archive; its lists and settings are kept in home."""
+    """One suite of the archive, of packages or of their sources; its lists and settings are kept in
+    home.
+    """
 
-    def __init__(self, suite: str, home: Path) -> None:
+    def __init__(self, suite: str, home: Path, kind: str = "deb") -> None:
         self.suite = suite
-        self._configuration = _configuration(suite, home)
+        self._configuration = _configuration(suite, home, kind)
 
     def update(self) -> None:
         """Bring the lists up to date; where the archive cannot be reached they stay as they are."""
@@ -59,17 +61,26 @@ class Apt:
         self._get(*words, "--yes", "--no-install-recommends", "--download-only", "install", name)
         return sorted(into.glob("*.deb"))
 
+    def download_source(self, name: str, into: Path) -> Path:
+        """Upstream's archive of name, in the new directory into, of an Apt for "deb-src"."""
+        into.mkdir(parents=True)
+        self._get("source", "--download-only", "--tar-only", name, cwd=into)
+        found = sorted(into.glob(f"{name}_*.orig.tar.*"))
+        if not found:
+            raise ToolError(f"{self.suite}: the source of {name} has no archive of upstream's")
+        return found[0]
+
     def _get(self, *words: str, cwd: Path | None = None) -> bytes:
         command = ["apt-get", f"--config-file={self._configuration}", "--quiet", *words]
         return run(command, cwd=cwd, timeout_s=_TIMEOUT_S)
 
 
-def _configuration(suite: str, home: Path) -> Path:
+def _configuration(suite: str, home: Path, kind: str) -> Path:
     """A file that gives apt its own state, cache and a single source."""
     for name in ("lists/partial", "cache/archives/partial"):
         (home / name).mkdir(parents=True, exist_ok=True)
     sources, file = home / "sources.list", home / "apt.conf"
-    sources.write_text(f"deb [arch=amd64 signed-by={_KEYRING}] {archive()} {suite} main\n")
+    sources.write_text(f"{kind} [arch=amd64 signed-by={_KEYRING}] {archive()} {suite} main\n")
     options = {
         "APT::Architecture": "amd64",
         "APT::Sandbox::User": "root",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -34,6 +35,16 @@ class Package:
     suite: str
     name: str
     whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceArchive:
+    """An archive (tar) inside the source of a package: its path there, and its SHA-256."""
+
+    suite: str
+    source: str
+    path: str
+    sha256: str
 
 
 BOOKWORM, BACKPORTS, TRIXIE = "bookworm", "bookworm-backports", "trixie"
@@ -93,6 +104,13 @@ QEMUS = {
     "10": Package(TRIXIE, "qemu-system-x86", whole=True),
     "sid": Package(SID, "qemu-system-x86", whole=True),
 }
+# Volumes as Windows made them, with their startup keys.
+BITLOCKER_IMAGES = SourceArchive(
+    BOOKWORM,
+    "cryptsetup",
+    "tests/bitlk-images.tar.xz",
+    "cd5cacb825ac339f450000c8c45b26ee7d2747afd85432b3c1ea5c7da314963e",
+)
 _FOR_TESTS = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *GRUB_TOOLS.values())
 _FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values())
 
@@ -135,6 +153,39 @@ def fetch_kernels(names: Iterable[str]) -> dict[str, Path]:
     images = {name: _image_of(KERNELS[name]) for name in names}
     paths = fetch_all(images.values())
     return {name: paths[image] for name, image in images.items()}
+
+
+def fetch_archive(archive: SourceArchive) -> Path:
+    """The directory that an archive of a source is unpacked in, downloaded when it is not there
+    yet; ToolError where it is another than it was.
+    """
+    home = cache_dir() / "sources" / archive.sha256
+    if home.exists():
+        return home
+    with _locked(), tempfile.TemporaryDirectory(dir=cache_dir()) as name:
+        if not home.exists():
+            apt = Apt(archive.suite, cache_dir() / "apt" / f"{archive.suite}-sources", "deb-src")
+            apt.update()
+            source = apt.download_source(archive.source, Path(name, "source"))
+            run(["tar", "--extract", "--file", source, "--strip-components=1", "--wildcards",
+                 "--directory", name, f"*/{archive.path}"], timeout_s=_TIMEOUT_S)  # fmt: skip
+            _unpack_archive(archive, Path(name, archive.path), Path(name, "unpacked"))
+            home.parent.mkdir(exist_ok=True)
+            Path(name, "unpacked").rename(home)
+    return home
+
+
+def _unpack_archive(archive: SourceArchive, path: Path, into: Path) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != archive.sha256:
+        raise ToolError(f"{archive.source}: {archive.path} has SHA-256 {digest}")
+    into.mkdir()
+    run(["tar", "--extract", "--file", path, "--directory", into], timeout_s=_TIMEOUT_S)
+
+
+def fetch_for_units() -> None:
+    """Download what tests without a machine need."""
+    fetch_archive(BITLOCKER_IMAGES)
 
 
 def fetch_for_demo() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ for word; do
 	--print-uris) uris=1 ;;
 	Dir::Cache::archives=*) archives=${word#*=} ;;
 	download | install) verb=$word; break ;;
+	source) shift; cp "$POOL/${!#}"_*.orig.tar.* .; exit ;;
 	esac
 done
 for name; do
@@ -144,3 +146,32 @@ def test_a_program_comes_with_what_it_needs(pool: Path) -> None:
     root = packages.fetch(Package("trixie", "a", whole=True))
     assert (root / "usr/bin/a").read_text() == "1.0-1"
     assert (root / "usr/lib/liba.so").read_text() == "3.0-1"
+
+
+def publish_source(pool: Path, content: str) -> packages.SourceArchive:
+    """A source whose archive has an archive in it with one file; what it is called."""
+    tree = pool.parent / "source"
+    (tree / "a-1.0/tests").mkdir(parents=True, exist_ok=True)
+    (tree / "images").mkdir(exist_ok=True)
+    (tree / "images/one").write_text(content)
+    inner = tree / "a-1.0/tests/images.tar.xz"
+    run(["tar", "--create", "--xz", "--file", inner, "--directory", tree, "images"])
+    outer = pool / "a_1.0.orig.tar.gz"
+    run(["tar", "--create", "--gzip", "--file", outer, "--directory", tree, "a-1.0"])
+    digest = hashlib.sha256(inner.read_bytes()).hexdigest()
+    return packages.SourceArchive("bookworm", "a", "tests/images.tar.xz", digest)
+
+
+def test_an_archive_of_a_source_is_the_one_that_it_was(pool: Path) -> None:
+    archive = publish_source(pool, "as it was")
+    home = packages.fetch_archive(archive)
+    assert (home / "images/one").read_text() == "as it was"
+    (pool / "a_1.0.orig.tar.gz").unlink()
+    assert packages.fetch_archive(archive) == home
+
+
+def test_an_archive_of_a_source_that_changed_is_refused(pool: Path) -> None:
+    archive = publish_source(pool, "as it was")
+    publish_source(pool, "another")
+    with pytest.raises(ToolError, match=r"^a: tests/images.tar.xz has SHA-256 [0-9a-f]{64}$"):
+        packages.fetch_archive(archive)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's look at Windows before it is started: said in lines, and decided as configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from pykexec.attest.deliver import startup_key_file
+from pykexec.attest.opened import OpenedSecret
+from pykexec.config.agent import WindowsConfig
+from pykexec.errors import MismatchError, PykexecError
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.log import describe, print_marker
+from pykexec.windows.check import check
+from pykexec.windows.disks import firmware_disks
+from pykexec.windows.findings import Report, fault, lines
+from pykexec.windows.keys import StartupKey, startup_key
+from pykexec.windows.machine import read_machine
+
+_EXTERNAL_KEY = "bitlocker-external-key"
+
+
+class WindowsCheck:
+    """For one start of the payload: look() at most once, where secrets are at hand, then
+    decide().
+    """
+
+    def __init__(self, mailbox: Mailbox, config: WindowsConfig) -> None:
+        self._mailbox, self._config = mailbox, config
+        self._report: Report | None = None
+
+    def look(self, secrets: Sequence[OpenedSecret]) -> None:
+        """Look at the firmware's disks with these secrets, and say what was found; what goes wrong
+        with that is a fault among the others.
+        """
+        with ExitStack() as stack:
+            try:
+                keys = [_key(stack, each) for each in secrets if each.kind == _EXTERNAL_KEY]
+                machine = read_machine(log=event_log(self._mailbox))
+                report = check(firmware_disks(self._mailbox), machine, keys)
+            except (PykexecError, OSError) as error:
+                report = Report((fault("windows", describe(error)),), (), ())
+        for line in lines(report.findings):
+            print(f"windows: {line}")
+        print(f"windows: {report.summary}", flush=True)
+        print_marker("windows", "mismatch" if report.faults else "fits")
+        self._report = report
+
+    def decide(self) -> None:
+        """MismatchError, which names the first reason, if Windows would ask somebody and is not to
+        be started then.
+        """
+        if self._report is None:
+            self.look(())
+        assert self._report
+        if self._report.faults and self._config.on_mismatch == "fail":
+            raise MismatchError(str(self._report.faults[0]))
+
+
+def _key(stack: ExitStack, secret: OpenedSecret) -> StartupKey:
+    name, view = startup_key_file(stack, secret)
+    return startup_key(view, f"secret {secret.name} ({name})")
+
+
+def event_log(mailbox: Mailbox) -> bytes | None:
+    """The firmware's log, None where it has no TPM."""
+    from pykexec.firmware.info import read_tpm_info
+    from pykexec.tpm.transport import read_event_log
+
+    return read_event_log(mailbox).data if read_tpm_info(mailbox).present else None

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at disks with Windows on them, and says what will happen when it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pykexec.disk.fat_reader import Entry, FatVolume
+from pykexec.errors import FormatError
+from pykexec.secret import Secret
+from pykexec.windows import bcd, binding, boot_manager, volumes
+from pykexec.windows.bcd import BootConfiguration
+from pykexec.windows.bitlocker import Volume, is_bitlocker, read_volume
+from pykexec.windows.disks import Disk, Place, places
+from pykexec.windows.findings import EntryReport, Finding, Report, fault, fine, note
+from pykexec.windows.keys import StartupKey, startup_key
+from pykexec.windows.machine import Machine
+
+_BEK_MAX = 4096
+_BEKS_MAX = 64
+"""Files; each is small, and a disk may hold anything."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """What was found so far."""
+
+    machine: Machine
+    keys: list[StartupKey]
+    findings: list[Finding] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    volumes: list[tuple[Place, Volume]] = field(default_factory=list)
+    configuration: BootConfiguration | None = None
+    nr_managers: int = 0
+
+
+def check(disks: Sequence[Disk], machine: Machine, keys: Sequence[StartupKey] = ()) -> Report:
+    """Look at all of it; what cannot be read is a finding, and nothing is ever written."""
+    look = _Look(machine, list(keys))
+    with ExitStack() as stack:
+        for disk in disks:
+            try:
+                found = places(disk)
+            except FormatError as error:
+                look.findings.append(fault(disk.name, _short(error, disk.name)))
+                continue
+            look.places += found
+            for place in found:
+                _place(look, place, stack)
+        _conclude(look)
+        reports = tuple(volumes.report(*each, look.keys) for each in look.volumes)
+    entries = bcd.entries(look.configuration) if look.configuration else ()
+    return Report(tuple(look.findings), tuple(map(_entry, entries)), reports)
+
+
+def _place(look: _Look, place: Place, stack: ExitStack) -> None:
+    """One volume: BitLocker's, or one with files that concern us."""
+    try:
+        if is_bitlocker(place.read):
+            volume = read_volume(place.read, place.name)
+            look.volumes += [(place, volume)] if volume else []
+            return
+        fat = _fat(place)
+        if fat is None:
+            return
+        _keys(look, place, fat, stack)
+        if fat.find(boot_manager.PATH):
+            _boot_manager(look, place, fat)
+    except FormatError as error:
+        look.findings.append(fault(place.name, _short(error, place.name)))
+
+
+def _fat(place: Place) -> FatVolume | None:
+    try:
+        return FatVolume(place.read, place.name)
+    except FormatError:
+        return None  # Another file system, and none of our business.
+
+
+def _keys(look: _Look, place: Place, fat: FatVolume, stack: ExitStack) -> None:
+    """.BEK files in the root, where Windows looks for them, too."""
+    found = [each for each in fat.entries(Entry("", True, 0, 0)) if _is_bek(each)]
+    for entry in found[:_BEKS_MAX]:
+        source = f"{place.name}: \\{entry.name}"
+        try:
+            data = fat.read_file(entry.name, _BEK_MAX) or b""
+            secret = stack.enter_context(Secret(len(data)))
+            secret.view[:] = data
+            look.keys.append(startup_key(secret.view, source))
+        except FormatError as error:
+            look.findings.append(note(source, _short(error, source)))
+
+
+def _is_bek(entry: Entry) -> bool:
+    return not entry.is_directory and entry.name.upper().endswith(".BEK")
+
+
+def _boot_manager(look: _Look, place: Place, fat: FatVolume) -> None:
+    look.nr_managers += 1
+    what = f"{place.name}: {boot_manager.PATH}"
+    data = fat.read_file(boot_manager.PATH, boot_manager.SIZE_MAX) or b""
+    look.findings += boot_manager.signature(data, what, look.machine)
+    what = f"{place.name}: {bcd.PATH}"
+    found = boot_manager.configuration(fat.read_file(bcd.PATH, bcd.SIZE_MAX), what)
+    if isinstance(found, Finding):
+        look.findings.append(found)
+    else:
+        look.findings += boot_manager.entries(found, what)
+        look.configuration = look.configuration or found
+
+
+def _conclude(look: _Look) -> None:
+    """What can be said only once everything was seen."""
+    if not look.nr_managers:
+        text = f"no volume has {boot_manager.PATH}: there is no Windows to start"
+        look.findings.append(fault("disks", text))
+    default = look.configuration.default if look.configuration else None
+    if look.configuration:
+        what = f"{bcd.PATH}"
+        if missing := boot_manager.missing_partition(look.configuration, look.places):
+            look.findings.append(fault(what, missing))
+    windows = default.os_device.partition if default and default.os_device else None
+    for place, volume in look.volumes:
+        # Where the configuration does not tell which volume is Windows' own, each may be.
+        needed = windows in (None, place.partition) or place.partition is None
+        look.findings += volumes.judge(place, volume, look.keys, look.machine, needed)
+    encrypted = {place.partition for place, _ in look.volumes}
+    for place in look.places:
+        if windows and place.partition == windows and windows not in encrypted:
+            look.findings.append(fine(place.name, "Windows' own, and not encrypted by BitLocker"))
+    look.findings += volumes.strangers(look.keys, look.volumes)
+    look.findings += binding.binding(look.machine)
+
+
+def _entry(found: bcd.Entry) -> EntryReport:
+    device = found.os_device or found.device
+    return EntryReport(
+        str(found.identifier), found.description, str(device) if device else "", found.path
+    )
+
+
+def _short(error: FormatError, what: str) -> str:
+    return str(error).removeprefix(f"{what}: ")
