@@ -122,9 +122,10 @@ def _conclude(look: _Look) -> None:
         if missing := boot_manager.missing_partition(look.configuration, look.places):
             look.findings.append(fault(what, missing))
     windows = default.os_device.partition if default and default.os_device else None
+    is_here = windows is not None and any(each.partition == windows for each in look.places)
     for place, volume in look.volumes:
         # Where the configuration does not tell which volume is Windows' own, each may be.
-        needed = windows in (None, place.partition) or place.partition is None
+        needed = not is_here or place.partition == windows
         look.findings += volumes.judge(place, volume, look.keys, look.machine, needed)
     encrypted = {place.partition for place, _ in look.volumes}
     for place in look.places:
