@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from pykexec.attest.deliver import startup_key_file
 from pykexec.attest.opened import OpenedSecret
 from pykexec.config.agent import WindowsConfig
-from pykexec.errors import MismatchError, PykexecError
+from pykexec.errors import FirmwareError, MismatchError
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.log import describe, print_marker
+from pykexec.log import print_marker
+from pykexec.steps import words
 from pykexec.windows.check import check
 from pykexec.windows.disks import firmware_disks
 from pykexec.windows.findings import Report, fault, lines
@@ -39,8 +41,8 @@ class WindowsCheck:
                 keys = [_key(stack, each) for each in secrets if each.kind == _EXTERNAL_KEY]
                 machine = read_machine(log=event_log(self._mailbox))
                 report = check(firmware_disks(self._mailbox), machine, keys)
-            except (PykexecError, OSError) as error:
-                report = Report((fault("windows", describe(error)),), (), ())
+            except Exception as error:  # Disks, secrets and variables may be anything.
+                report = Report((fault("windows", words(error)),), (), ())
         for line in lines(report.findings):
             print(f"windows: {line}")
         print(f"windows: {report.summary}", flush=True)
@@ -68,4 +70,10 @@ def event_log(mailbox: Mailbox) -> bytes | None:
     from pykexec.firmware.info import read_tpm_info
     from pykexec.tpm.transport import read_event_log
 
-    return read_event_log(mailbox).data if read_tpm_info(mailbox).present else None
+    try:
+        present = read_tpm_info(mailbox).present
+    except FirmwareError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        present = False
+    return read_event_log(mailbox).data if present else None

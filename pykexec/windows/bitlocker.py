@@ -18,6 +18,7 @@ from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 
 SIGNATURE = b"-FVE-FS-"
+_BOOT_SIZE = 512
 _SIGNATURE_TO_GO = b"MSWIN4.1"
 _IDENTIFIER_OFFSET, _IDENTIFIER_OFFSET_TO_GO = 160, 424
 _IDENTIFIERS = (
@@ -140,11 +141,13 @@ class Volume:
 
 def is_bitlocker(read: Reader) -> bool:
     """Has the volume BitLocker's signature, that of Windows Vista and of To Go among them?"""
-    return _identifier_offset(read(0, 512)) is not None
+    return _identifier_offset(read(0, _BOOT_SIZE)) is not None
 
 
 def _identifier_offset(boot: bytes) -> int | None:
     """Where the identifier and the offsets of the metadata are, None where there are none."""
+    if len(boot) < _BOOT_SIZE:
+        return None
     if boot[3:11] == SIGNATURE:
         return _IDENTIFIER_OFFSET
     place = boot[_IDENTIFIER_OFFSET_TO_GO : _IDENTIFIER_OFFSET_TO_GO + 16]
@@ -157,7 +160,7 @@ def read_volume(read: Reader, what: str) -> Volume | None:
     """The volume's metadata, None where it is no BitLocker volume; FormatError, which names what,
     where no copy is right.
     """
-    boot = read(0, 512)
+    boot = read(0, _BOOT_SIZE)
     offset = _identifier_offset(boot)
     if offset is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,8 +18,10 @@ from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
 from pykexec.disk import gpt, probe
+from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
+from pykexec.efi.signature_list import X509, SignatureList
 from pykexec.errors import FormatError
 from pykexec.net import boot_server, dhcp6_message, dhcp_packet, http, record, tftp
 from pykexec.net.lease import Lease
@@ -30,11 +33,20 @@ from pykexec.verify.certificates import parse_bundle
 from pykexec.verify.chain import ChainError
 from pykexec.verify.explain import explain
 from pykexec.verify.verify import verify
+from pykexec.windows import bitlocker as volume
+from pykexec.windows.bcd import parse_bcd
+from pykexec.windows.check import check
+from pykexec.windows.disks import Disk
+from pykexec.windows.hive import BASE_SIZE, Hive, checksum
+from pykexec.windows.machine import Machine as WindowsMachine
+from pykexec.windows.unlock import opens
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
 
 KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
+_PROOF_SIZE = 80
+_DEPTH, _WIDTH = 8, 64
 
 
 def agent_toml(data: bytes) -> None:
@@ -43,6 +55,48 @@ def agent_toml(data: bytes) -> None:
     closed = AgentConfig(shell=False)
     found = resolve_network_config(closed, data, "x")
     assert not found.shell and not found.network.authorities
+
+
+def authenticode(data: bytes) -> None:
+    """As an image whose signature is looked at, with a certificate of its own in db and dbx."""
+    image = pe_file.parse(data, "x")
+    for found in signatures.signatures(data, image, "x"):
+        listed = tuple(
+            SignatureList(X509, b"", 16, (bytes(16) + c.der,)) for c in found.certificates
+        )
+        signatures.appraise(data, image, listed, listed, "x")
+
+
+def bitlocker(data: bytes) -> None:
+    """As a block of metadata whose checksum is right, what follows it, and as a volume."""
+    volume.read_volume(lambda offset, size: data[offset : offset + size], "x")
+    found = volume.parse_metadata(data, data[-_PROOF_SIZE:], "x")
+    for protector in found.protectors:
+        assert str(protector).isprintable()
+        assert not opens(found, protector, bytes(32))
+
+
+def hive(data: bytes) -> None:
+    """Every key and value, as deep as a path goes, and as a boot configuration; the checksum is
+    made right.
+    """
+    whole = bytearray(data)
+    if len(whole) >= BASE_SIZE:
+        struct.pack_into("<I", whole, 508, checksum(data))
+    found = Hive(bytes(whole), "x")
+    level = [found.root]
+    for _ in range(_DEPTH):
+        for key in level:
+            assert all(value.texts is not None for value in found.values(key))
+        level = [child for key in level for child in found.subkeys(key)][:_WIDTH]
+    parse_bcd(bytes(whole), "x")
+
+
+def windows_disk(data: bytes) -> None:
+    """A disk may hold anything: what is said of it is a report."""
+    disk = Disk("x", lambda offset, size: data[offset : offset + size], len(data), 512)
+    report = check([disk], WindowsMachine(True, (), (), ()))
+    assert report.findings and all("\n" not in str(each) for each in report.findings)
 
 
 def certificates(data: bytes) -> None:

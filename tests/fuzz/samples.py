@@ -14,7 +14,7 @@ from joserfc.jwk import OctKey
 
 from pykexec.attest import protocol
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.disk import bek, gpt
+from pykexec.disk import bek, fat, gpt
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import Guid
 from pykexec.efi.variables import LoadOption
@@ -22,11 +22,14 @@ from pykexec.net import dhcp6_message, dhcp_packet
 from pykexec.tpm.seal import Sealed, condition, template
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
 from tests.fuzz.exercises import KEY, pieces
-from tests.support import attest_ca, attest_log
+from tests.support import attest_ca, attest_log, bitlocker, windows_disk
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
+from tests.support.hives import bcd_tree
+from tests.support.hives import hive as bcd_hive
 from tests.support.samples import TEXT, bzimage_file, pe_file
 from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG
+from tests.unit.image.inputs import pe_bytes
 
 _LOGS = Path(__file__).resolve().parent.parent / "data/eventlogs"
 _PATHS = (
@@ -52,6 +55,7 @@ bridges = ["net"]
 [network]
 interface = "efi0"
 """ % (b"ab" * 32)
+_GUID = "01234567-89ab-cdef-0123-456789abcdef"
 _IMAGE = {"name": "image", "pcr11": {"sha256": "a1" * 32}}
 _POLICY = {"version": 1, "name": "p", "images": [_IMAGE], "boot": {"any_application": True}}
 
@@ -80,6 +84,37 @@ def beks() -> list[bytes]:
         bek.write(memoryview(out), memoryview(bytes(32)), identifier, volume, 0)
         made.append(bytes(out))
     return made
+
+
+def bitlocker_metadata() -> list[bytes]:
+    """One protector of each shape, with what vouches for them behind."""
+    key = bytes(range(1, 33))
+    ways = [
+        bitlocker.Way(_GUID, 0x0000, key),
+        bitlocker.Way(_GUID, 0x0200, key),
+        bitlocker.Way(_GUID, 0x0700, pcrs=(7, 11)),
+    ]
+    block = bitlocker.metadata(ways)
+    return [block, block + bitlocker.validation(block)]
+
+
+def hives() -> list[bytes]:
+    return [bcd_hive(bcd_tree(_GUID, _GUID, _GUID), lists) for lists in ("lf", "li", "ri")]
+
+
+@cache
+def signed_images() -> list[bytes]:
+    return [windows_disk.authority(windows_disk.CA_2023).sign(pe_bytes())]
+
+
+def windows_disks() -> list[bytes]:
+    """Volumes without a table of partitions: an ESP, and BitLocker's signature."""
+    files = {windows_disk.BOOTMGFW: signed_images()[0], windows_disk.BCD: windows_disk.bcd()}
+    files["a.BEK"] = beks()[1]
+    planned = fat.plan({name: memoryview(data) for name, data in files.items()})
+    out = bytearray(planned.size)
+    planned.write(memoryview(out))
+    return [bytes(out), bitlocker.volume([])[:512]]
 
 
 def bzimages() -> list[bytes]:

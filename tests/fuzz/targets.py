@@ -44,7 +44,9 @@ class Target:
 TARGETS: dict[str, Target] = {
     "agent-toml": Target(exercises.agent_toml, samples.agent_tomls),
     "attestation": Target(decode.parse_attest_request, samples.attestations),
+    "authenticode": Target(exercises.authenticode, samples.signed_images),
     "bek": Target(lambda data: bek.read(memoryview(data), "x"), samples.beks),
+    "bitlocker": Target(exercises.bitlocker, samples.bitlocker_metadata),
     "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
     "certificates": Target(exercises.certificates, samples.certificates),
     "challenge": Target(decode.parse_challenge, samples.challenges),
@@ -56,6 +58,7 @@ TARGETS: dict[str, Target] = {
     "event-log": Target(exercises.event_log, samples.event_logs),
     "evidence": Target(exercises.evidence, samples.pieces_of_evidence),
     "file-system": Target(exercises.file_system, samples.disks),
+    "hive": Target(exercises.hive, samples.hives),
     "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,)),
     "image": Target(lambda data: inspect(data, "x"), samples.images),
     "jwe": Target(exercises.jwe, samples.tokens),
@@ -72,6 +75,7 @@ TARGETS: dict[str, Target] = {
     "tpm-public": Target(public.parse_public, samples.publics, (TpmError,)),
     "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),
     "url": Target(exercises.url, samples.urls, (UsageError,)),
+    "windows-disk": Target(exercises.windows_disk, samples.windows_disks, ()),
 }
 
 
