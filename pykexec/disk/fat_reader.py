@@ -124,17 +124,25 @@ class FatVolume:
         return self._bytes(self._root_start, self._root_size, what)
 
     def _chain(self, cluster: int, size: int | None, what: str) -> bytes:
-        """So many bytes of a chain of clusters, or all of a directory's."""
+        """So many bytes of a chain of clusters, or all of a directory's; what lies together is read
+        at once.
+        """
         wanted = DIRECTORY_MAX if size is None else size
-        data = bytearray()
-        while len(data) < wanted:
+        runs: list[tuple[int, int]] = []
+        for _ in range(-(-wanted // self._cluster_size)):
             if size is None and self._is_end(cluster):
                 break
             if not 2 <= cluster < self._nr_clusters + 2:
                 raise self._fault(f"{what}: cluster {cluster} of {self._nr_clusters}")
-            start = self._data + (cluster - 2) * self._cluster_size
-            data += self._bytes(start, min(self._cluster_size, wanted - len(data)), what)
+            if runs and sum(runs[-1]) == cluster:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((cluster, 1))
             cluster = self._next(cluster)
+        data = bytearray()
+        for first, count in runs:
+            start = self._data + (first - 2) * self._cluster_size
+            data += self._bytes(start, min(count * self._cluster_size, wanted - len(data)), what)
         return bytes(data)
 
     def _is_end(self, cluster: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pykexec.disk.fat_reader import Entry, FatVolume
 from pykexec.errors import FormatError
+from pykexec.log import describe
 from pykexec.secret import Secret
 from pykexec.windows import bcd, binding, boot_manager, volumes
 from pykexec.windows.bcd import BootConfiguration
@@ -32,6 +33,7 @@ class _Look:
     findings: list[Finding] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     volumes: list[tuple[Place, Volume]] = field(default_factory=list)
+    broken: list[tuple[Place, str]] = field(default_factory=list)
     configuration: BootConfiguration | None = None
     nr_managers: int = 0
 
@@ -43,12 +45,15 @@ def check(disks: Sequence[Disk], machine: Machine, keys: Sequence[StartupKey] = 
         for disk in disks:
             try:
                 found = places(disk)
-            except FormatError as error:
-                look.findings.append(fault(disk.name, _short(error, disk.name)))
+            except (FormatError, OSError) as error:
+                look.findings.append(note(disk.name, _short(error, disk.name)))
                 continue
             look.places += found
             for place in found:
-                _place(look, place, stack)
+                try:
+                    _place(look, place, stack)
+                except (FormatError, OSError) as error:
+                    look.broken.append((place, _short(error, place.name)))
         _conclude(look)
         reports = tuple(volumes.report(*each, look.keys) for each in look.volumes)
     entries = bcd.entries(look.configuration) if look.configuration else ()
@@ -57,19 +62,13 @@ def check(disks: Sequence[Disk], machine: Machine, keys: Sequence[StartupKey] = 
 
 def _place(look: _Look, place: Place, stack: ExitStack) -> None:
     """One volume: BitLocker's, or one with files that concern us."""
-    try:
-        if is_bitlocker(place.read):
-            volume = read_volume(place.read, place.name)
-            look.volumes += [(place, volume)] if volume else []
-            return
-        fat = _fat(place)
-        if fat is None:
-            return
+    if is_bitlocker(place.read):
+        volume = read_volume(place.read, place.name)
+        look.volumes += [(place, volume)] if volume else []
+    elif fat := _fat(place):
         _keys(look, place, fat, stack)
         if fat.find(boot_manager.PATH):
             _boot_manager(look, place, fat)
-    except FormatError as error:
-        look.findings.append(fault(place.name, _short(error, place.name)))
 
 
 def _fat(place: Place) -> FatVolume | None:
@@ -123,13 +122,17 @@ def _conclude(look: _Look) -> None:
             look.findings.append(fault(what, missing))
     windows = default.os_device.partition if default and default.os_device else None
     is_here = windows is not None and any(each.partition == windows for each in look.places)
+    # Where the configuration does not tell which volume is Windows' own, each may be.
+    needed = [each for each in look.places if not is_here or each.partition == windows]
+    for place, text in look.broken:
+        look.findings.append((fault if place in needed else note)(place.name, text))
     for place, volume in look.volumes:
-        # Where the configuration does not tell which volume is Windows' own, each may be.
-        needed = not is_here or place.partition == windows
-        look.findings += volumes.judge(place, volume, look.keys, look.machine, needed)
-    encrypted = {place.partition for place, _ in look.volumes}
-    for place in look.places:
-        if windows and place.partition == windows and windows not in encrypted:
+        look.findings += volumes.judge(
+            place, volume, look.keys, look.machine, needed=place in needed
+        )
+    known = [place for place, _ in (*look.volumes, *look.broken)]
+    for place in needed if is_here else ():
+        if place not in known:
             look.findings.append(fine(place.name, "Windows' own, and not encrypted by BitLocker"))
     look.findings += volumes.strangers(look.keys, look.volumes)
     look.findings += binding.binding(look.machine)
@@ -142,5 +145,5 @@ def _entry(found: bcd.Entry) -> EntryReport:
     )
 
 
-def _short(error: FormatError, what: str) -> str:
-    return str(error).removeprefix(f"{what}: ")
+def _short(error: FormatError | OSError, what: str) -> str:
+    return describe(error).removeprefix(f"{what}: ")

@@ -259,8 +259,9 @@ def test_a_table_of_partitions_that_is_none_is_named() -> None:
     data = bytearray(disk(files(), volume(WAYS)))
     data[512 + 16] ^= 1
     data[-512 + 16] ^= 1
-    (first, *_) = look(bytes(data)).faults
-    assert str(first).startswith("disk: GPT header at LBA 1: wrong checksum")
+    report = look(bytes(data))
+    assert texts(report, Level.NOTE)[0].startswith("disk: GPT header at LBA 1: wrong checksum")
+    assert [each.what for each in report.faults] == ["disks"]
 
 
 def test_metadata_that_is_none_is_named() -> None:
@@ -269,6 +270,23 @@ def test_metadata_that_is_none_is_named() -> None:
         data[offset + 100] ^= 1
     (fault,) = look(disk(files(), bytes(data)), [key()]).faults
     assert str(fault).startswith("disk partition 2: no copy of BitLocker's metadata is right: ")
+
+
+def test_a_data_volume_whose_metadata_is_none_keeps_nobody_from_starting() -> None:
+    bad = bytearray(volume(WAYS))
+    for offset in (0x10000, 0x40000, 0x70000):
+        bad[offset + 100] ^= 1
+    report = look_at(disk(files(), volume(WAYS)), bytes(bad), [key()])
+    assert report.faults == ()
+    assert any(each.startswith("second: no copy") for each in texts(report, Level.NOTE))
+
+
+def look_at(first: bytes, second: bytes, keys: Sequence[StartupKey] = ()) -> Report:
+    disks = [
+        Disk("disk", lambda offset, size: first[offset : offset + size], len(first), None),
+        Disk("second", lambda offset, size: second[offset : offset + size], len(second), None),
+    ]
+    return check(disks, machine(PCA_2011), keys)
 
 
 def test_a_windows_that_is_not_encrypted_needs_no_key() -> None:
@@ -280,11 +298,6 @@ def test_a_windows_that_is_not_encrypted_needs_no_key() -> None:
 
 def test_only_windows_own_volume_must_open() -> None:
     """Data volumes are opened by Windows, with keys that lie on its own."""
-    own = disk(files(), b"\xeb\x52\x90NTFS    " + bytes(501))
-    data = volume(WAYS)
-    disks = [
-        Disk("own", lambda offset, size: own[offset : offset + size], len(own), None),
-        Disk("data", lambda offset, size: data[offset : offset + size], len(data), None),
-    ]
-    report = check(disks, machine(PCA_2011))
-    assert [str(each) for each in report.faults] == []
+    report = look_at(disk(files(), b"\xeb\x52\x90NTFS    " + bytes(501)), volume(WAYS))
+    assert report.faults == ()
+    assert any("no secret at hand fits" in each for each in texts(report, Level.NOTE))
