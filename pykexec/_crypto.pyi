@@ -71,6 +71,7 @@ class _Lib:
     def pk_concat_kdf(
         self, shared: _Pointer, shared_size: int, info: _Pointer, info_size: int, out: CData
     ) -> int: ...
+    def pk_bitlocker_stretch(self, digest: _Pointer, salt: _Pointer, out: CData) -> int: ...
     def pk_rsa_oaep_encrypt(
         self,
         modulus: _Pointer,

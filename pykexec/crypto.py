@@ -133,6 +133,17 @@ def concat_kdf(shared: Buffer, info: Buffer) -> Secret:
     return key
 
 
+def bitlocker_stretch(digest: Buffer, salt: Buffer) -> Secret:
+    """A key of 32 bytes out of the digest of what a person types; takes a second or so."""
+    _check_size(digest, lib.PK_STRETCHED_SIZE, "digest")
+    _check_size(salt, lib.PK_STRETCH_SALT_SIZE, "salt")
+    key = Secret(lib.PK_STRETCHED_SIZE)
+    _check(
+        lib.pk_bitlocker_stretch(_readable(digest), _readable(salt), _writable(key.view)), "stretch"
+    )
+    return key
+
+
 def rsa_oaep_encrypt(n: bytes, e: int, data: Buffer, label: bytes, hash_name: str) -> bytes:
     """RSAES-OAEP (RFC 8017, 7.1.1) for the modulus n, big endian; MGF1 uses the same hash.
 

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from pykexec.secret import Secret
     from pykexec.windows.disks import Disk
-    from pykexec.windows.keys import StartupKey
     from pykexec.windows.machine import Machine
+
+T = TypeVar("T")
 
 HELP = "look at disks with Windows: boot manager, BitLocker's protectors, and what will happen"
 CHECK_HELP = "say whether Windows on these disks starts without asking anybody; nothing is written"
@@ -41,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a startup key; those in the roots of FAT volumes are found",
     )
+    check.add_argument(
+        "--recovery-password",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="say whose recovery password it is",
+    )
     check.add_argument("--db", metavar="FILE", help="signature lists in place of this machine's db")
     check.add_argument("--dbx", metavar="FILE", help="and in place of its dbx")
     check.add_argument("--event-log", metavar="FILE", help="the TCG log of a boot on this machine")
@@ -52,11 +61,13 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.cli.output import print_json, to_plain
     from pykexec.windows.check import check
     from pykexec.windows.findings import lines
+    from pykexec.windows.keys import read_bek, read_recovery_password
 
     with ExitStack() as stack:
-        keys = _keys(stack, args.bek)
+        keys = _secrets(stack, read_bek, args.bek)
+        passwords = _secrets(stack, read_recovery_password, args.recovery_password)
         disks, log = _disks(stack, args.disks)
-        report = check(disks, _machine(args, log), keys)
+        report = check(disks, _machine(args, log), keys, passwords)
     if args.json:
         starts = {"starts": not report.faults, "summary": report.summary}
         plain = to_plain(report)
@@ -69,15 +80,16 @@ def main(args: argparse.Namespace) -> int:
     return 1 if report.faults else 0
 
 
-def _keys(stack: ExitStack, paths: Sequence[str]) -> list[StartupKey]:
-    from pykexec.windows.keys import read_bek
-
-    keys = []
+def _secrets(
+    stack: ExitStack, read: Callable[[str], tuple[Secret, T]], paths: Sequence[str]
+) -> list[T]:
+    """What is read of each path, kept until the stack ends."""
+    found = []
     for path in paths:
-        secret, key = read_bek(path)
+        secret, value = read(path)
         stack.enter_context(secret)
-        keys.append(key)
-    return keys
+        found.append(value)
+    return found
 
 
 def _disks(stack: ExitStack, paths: Sequence[str]) -> tuple[list[Disk], bytes | None]:

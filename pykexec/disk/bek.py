@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
+from pykexec.secret import Secret
 
 KEY_SIZE = 32
 SIZE = 156
@@ -122,6 +123,21 @@ def read(data: memoryview, what: str) -> Bek:
     if not key_offset:
         raise FormatError(f"{what}: holds no key")
     return Bek(Guid(identifier), volume, key_offset)
+
+
+def recovery_key(password: memoryview, what: str) -> Secret:
+    """What a recovery password stands for, 16 bytes: a group is 11 times a number of 16 bits.
+
+    FormatError as of check_recovery_password().
+    """
+    check_recovery_password(password, what)
+    key = Secret(2 * RECOVERY_GROUPS)
+    for number in range(RECOVERY_GROUPS):
+        value = 0
+        for digit in password[number * 7 : number * 7 + 6]:
+            value = value * 10 + digit - 0x30
+        struct.pack_into("<H", key.view, 2 * number, value // _FACTOR)
+    return key
 
 
 def check_recovery_password(password: memoryview, what: str) -> None:

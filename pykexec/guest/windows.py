@@ -17,10 +17,10 @@ from pykexec.steps import words
 from pykexec.windows.check import check
 from pykexec.windows.disks import firmware_disks
 from pykexec.windows.findings import Report, fault, lines
-from pykexec.windows.keys import StartupKey, startup_key
+from pykexec.windows.keys import StartupKey, recovery_password, startup_key
 from pykexec.windows.machine import read_machine
 
-_EXTERNAL_KEY = "bitlocker-external-key"
+_EXTERNAL_KEY, _PASSWORD = "bitlocker-external-key", "bitlocker-recovery-password"
 
 
 class WindowsCheck:
@@ -39,8 +39,13 @@ class WindowsCheck:
         with ExitStack() as stack:
             try:
                 keys = [_key(stack, each) for each in secrets if each.kind == _EXTERNAL_KEY]
+                passwords = [
+                    recovery_password(each.value.view, f"secret {each.name}")
+                    for each in secrets
+                    if each.kind == _PASSWORD
+                ]
                 machine = read_machine(log=event_log(self._mailbox))
-                report = check(firmware_disks(self._mailbox), machine, keys)
+                report = check(firmware_disks(self._mailbox), machine, keys, passwords)
             except Exception as error:  # Disks, secrets and variables may be anything.
                 report = Report((fault("windows", words(error)),), (), ())
         for line in lines(report.findings):

@@ -35,9 +35,10 @@ _VMK = struct.Struct("<16sQHH")
 _ENCRYPTED = struct.Struct("<12s16s")
 _KEY_HEADER_SIZE = 4
 _KEY_SIZE = 32
+_SALT_SIZE = 16
 _BLOCK_MAX = 0xFFFF * _SIZE_UNIT
 _ROLE_DESCRIPTION, _ROLE_PROTECTOR = 7, 2
-_KEY, _TEXT, _ENCRYPTED_KEY, _TPM_BLOB, _PROTECTOR = 1, 2, 5, 6, 8
+_KEY, _TEXT, _STRETCH_KEY, _ENCRYPTED_KEY, _TPM_BLOB, _PROTECTOR = 1, 2, 3, 5, 6, 8
 _PROTECTION_MASK = 0xFF00
 _NR_PCRS = 24
 
@@ -93,7 +94,8 @@ class Protector:
     """One way to the volume's master key.
 
     pcrs are those that the TPM's part is sealed to, None where the metadata does not tell; key is
-    the master key, encrypted, None where it is another shape; clear_key opens it.
+    the master key, encrypted, None where it is another shape; clear_key opens it. salt is that of
+    what a person types.
     """
 
     identifier: Guid
@@ -101,6 +103,7 @@ class Protector:
     pcrs: tuple[int, ...] | None
     key: Encrypted | None
     clear_key: bytes | None
+    salt: bytes | None
 
     @property
     def kind(self) -> str:
@@ -247,16 +250,18 @@ def _protector(block: bytes, start: int, end: int, what: str) -> Protector:
     if end - start < _VMK.size:
         raise FormatError(f"{what}: metadata offset {start:#x}: protector of {end - start} bytes")
     identifier, _, _, protection = _VMK.unpack_from(block, start)
-    pcrs, key, clear = None, None, None
+    pcrs, key, clear, salt = None, None, None, None
     for _, type_, _, data in _data(block, start + _VMK.size, end, what):
         if type_ == _ENCRYPTED_KEY:
             key = _encrypted(data, what)
         elif type_ == _KEY and len(data) == _KEY_HEADER_SIZE + _KEY_SIZE:
             clear = data[_KEY_HEADER_SIZE:]
+        elif type_ == _STRETCH_KEY and len(data) >= _KEY_HEADER_SIZE + _SALT_SIZE:
+            salt = data[_KEY_HEADER_SIZE : _KEY_HEADER_SIZE + _SALT_SIZE]
         elif type_ == _TPM_BLOB and len(data) >= 4:
             mask = int.from_bytes(data[:4], "little")
             pcrs = tuple(pcr for pcr in range(_NR_PCRS) if mask >> pcr & 1)
-    return Protector(Guid(identifier), protection & _PROTECTION_MASK, pcrs, key, clear)
+    return Protector(Guid(identifier), protection & _PROTECTION_MASK, pcrs, key, clear, salt)
 
 
 def _encrypted(data: bytes, what: str) -> Encrypted:

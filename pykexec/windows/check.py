@@ -16,7 +16,7 @@ from pykexec.windows.bcd import BootConfiguration
 from pykexec.windows.bitlocker import Volume, is_bitlocker, read_volume
 from pykexec.windows.disks import Disk, Place, places
 from pykexec.windows.findings import EntryReport, Finding, Report, fault, fine, note
-from pykexec.windows.keys import StartupKey, startup_key
+from pykexec.windows.keys import RecoveryPassword, StartupKey, startup_key
 from pykexec.windows.machine import Machine
 
 _BEK_MAX = 4096
@@ -30,6 +30,7 @@ class _Look:
 
     machine: Machine
     keys: list[StartupKey]
+    passwords: Sequence[RecoveryPassword]
     findings: list[Finding] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     volumes: list[tuple[Place, Volume]] = field(default_factory=list)
@@ -38,9 +39,14 @@ class _Look:
     nr_managers: int = 0
 
 
-def check(disks: Sequence[Disk], machine: Machine, keys: Sequence[StartupKey] = ()) -> Report:
+def check(
+    disks: Sequence[Disk],
+    machine: Machine,
+    keys: Sequence[StartupKey] = (),
+    passwords: Sequence[RecoveryPassword] = (),
+) -> Report:
     """Look at all of it; what cannot be read is a finding, and nothing is ever written."""
-    look = _Look(machine, list(keys))
+    look = _Look(machine, list(keys), passwords)
     with ExitStack() as stack:
         for disk in disks:
             try:
@@ -130,6 +136,7 @@ def _conclude(look: _Look) -> None:
         look.findings += volumes.judge(
             place, volume, look.keys, look.machine, needed=place in needed
         )
+        look.findings += volumes.recoveries(place, volume, look.passwords)
     known = [place for place, _ in (*look.volumes, *look.broken)]
     for place in needed if is_here else ():
         if place not in known:

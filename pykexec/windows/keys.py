@@ -33,6 +33,20 @@ class StartupKey:
         return f"{self.source} {{{str(self.identifier).upper()}}}"
 
 
+@dataclass(frozen=True, slots=True)
+class RecoveryPassword:
+    """What a person would type; Windows takes it from nowhere by itself."""
+
+    source: str
+    text: memoryview
+
+
+def recovery_password(text: memoryview, source: str) -> RecoveryPassword:
+    """Check a recovery password; FormatError names source. The bytes stay their owner's."""
+    bek.check_recovery_password(text, source)
+    return RecoveryPassword(source, text)
+
+
 def startup_key(file: memoryview, source: str) -> StartupKey:
     """Read a whole .BEK file; FormatError names source. The bytes stay their owner's."""
     found = bek.read(file, source)
@@ -41,14 +55,32 @@ def startup_key(file: memoryview, source: str) -> StartupKey:
 
 def read_bek(path: str) -> tuple[Secret, StartupKey]:
     """A .BEK file of Linux'; the secret holds its bytes, and is the caller's to wipe."""
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if not 0 < size <= _FILE_MAX:
-            raise FormatError(f"{path}: {size} bytes are no .BEK file")
-        secret = Secret(size)
-        file.readinto(secret.view)
+    secret = _read(path, "no .BEK file")
     try:
         return secret, startup_key(secret.view, path)
     except BaseException:
         secret.wipe()
         raise
+
+
+def read_recovery_password(path: str) -> tuple[Secret, RecoveryPassword]:
+    """A file of Linux' with a recovery password and, perhaps, the end of its line."""
+    secret = _read(path, "no recovery password")
+    try:
+        size = len(secret)
+        while size and secret.view[size - 1] in b"\r\n":
+            size -= 1
+        return secret, recovery_password(secret.view[:size], path)
+    except BaseException:
+        secret.wipe()
+        raise
+
+
+def _read(path: str, fault: str) -> Secret:
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if not 0 < size <= _FILE_MAX:
+            raise FormatError(f"{path}: {size} bytes are {fault}")
+        secret = Secret(size)
+        file.readinto(secret.view)
+        return secret

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
+from pykexec.disk.bek import recovery_key
 from pykexec.errors import FormatError
 from pykexec.secret import Secret
 from pykexec.windows.bitlocker import Encrypted, Protector, Volume
@@ -26,6 +27,20 @@ def opens(volume: Volume, protector: Protector, key: bytes | memoryview) -> bool
         if len(plain) != _HEADER_SIZE + _MASTER_KEY_SIZE or not _open(protector.key, key, plain):
             return False
         return volume.integrity is None or _vouches(volume, plain.view[_HEADER_SIZE:])
+
+
+def opens_by_password(volume: Volume, protector: Protector, password: memoryview) -> bool:
+    """Is password the recovery password of protector? FormatError for what is none; takes a second
+    or so.
+    """
+    if protector.salt is None:
+        return False
+    from pykexec.crypto import bitlocker_stretch
+
+    with recovery_key(password, "recovery password") as short:
+        digest = _DIGEST(short.view).digest()
+    with bitlocker_stretch(digest, protector.salt) as key:
+        return opens(volume, protector, key.view)
 
 
 def _vouches(volume: Volume, master: memoryview) -> bool:

@@ -20,9 +20,9 @@ from pykexec.windows.findings import (
     fine,
     note,
 )
-from pykexec.windows.keys import StartupKey
+from pykexec.windows.keys import RecoveryPassword, StartupKey
 from pykexec.windows.machine import Machine
-from pykexec.windows.unlock import opens
+from pykexec.windows.unlock import opens, opens_by_password
 
 
 def name(place: Place, volume: Volume) -> str:
@@ -103,6 +103,19 @@ def strangers(
     for key in keys:
         if key.identifier not in known:
             yield note(str(key), "is for none of these volumes: none has a protector of its GUID")
+
+
+def recoveries(
+    place: Place, volume: Volume, passwords: Sequence[RecoveryPassword]
+) -> Iterator[Finding]:
+    """Whose recovery password each is; that of none is told, too."""
+    what = name(place, volume)
+    for protector in volume.protectors:
+        if protector.protection == Flag.RECOVERY_PASSWORD:
+            for each in passwords:
+                fits = opens_by_password(volume, protector, each.text)
+                text = f"{protector}: {each.source} is {'' if fits else 'not '}its password"
+                yield fine(what, text) if fits else note(what, text)
 
 
 def report(place: Place, volume: Volume, keys: Sequence[StartupKey]) -> VolumeReport:

@@ -10,9 +10,10 @@ import sys
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from pykexec.crypto import (
+    aes_ccm_open,
     aes_cfb,
     aes_cfb_into,
     aes_gcm_open,
@@ -109,6 +110,38 @@ def test_gcm_opens_what_the_cryptography_package_sealed(size: int) -> None:
     out = bytearray(size)
     aes_gcm_open(key, GCM_IV, b"aad", sealed[:-16], sealed[-16:], memoryview(out))
     assert out == data
+
+
+@pytest.mark.parametrize("size", [1, 44, 4096])
+def test_ccm_opens_what_the_cryptography_package_sealed(size: int) -> None:
+    key, data = os.urandom(32), os.urandom(size)
+    sealed = AESCCM(key, tag_length=16).encrypt(GCM_IV, data, None)
+    out = bytearray(size)
+    aes_ccm_open(key, GCM_IV, sealed[:-16], sealed[-16:], memoryview(out))
+    assert out == data
+
+
+@pytest.mark.parametrize("what", ["key", "iv", "data", "tag"])
+def test_ccm_gives_zeros_when_a_bit_is_wrong(what: str) -> None:
+    key = bytes(range(32))
+    sealed = AESCCM(key, tag_length=16).encrypt(GCM_IV, GCM_PLAIN, None)
+    parts = {
+        "key": bytearray(key),
+        "iv": bytearray(GCM_IV),
+        "data": bytearray(sealed[:-16]),
+        "tag": bytearray(sealed[-16:]),
+    }
+    parts[what][-1] ^= 1
+    out = bytearray(b"\xff" * len(GCM_PLAIN))
+    with pytest.raises(FormatError, match="tag is wrong"):
+        aes_ccm_open(parts["key"], parts["iv"], parts["data"], parts["tag"], memoryview(out))
+    assert out == bytes(len(GCM_PLAIN))
+
+
+@pytest.mark.parametrize(("key_size", "size"), [(16, 1), (0, 1), (33, 1), (32, 0)])
+def test_ccm_takes_no_other_sizes(key_size: int, size: int) -> None:
+    with pytest.raises(FormatError, match=rf"^AES-CCM: key of {key_size}, text of {size} bytes$"):
+        aes_ccm_open(bytes(key_size), GCM_IV, bytes(size), bytes(16), memoryview(bytearray(size)))
 
 
 @pytest.mark.parametrize("what", ["key", "iv", "aad", "data", "tag"])

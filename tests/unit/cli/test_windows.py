@@ -56,6 +56,21 @@ def test_what_windows_made_and_its_key(capsys: pytest.CaptureFixture[str]) -> No
     assert "there is no Windows to start" in said
 
 
+def test_whose_recovery_password_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = fetch_archive(BITLOCKER_IMAGES) / "bitlk-images/bitlk-aes-xts-128.img"
+    right = b"235818-357951-253979-013365-241120-245575-342914-591910"
+    wrong = right.replace(b"235818", b"000011")
+    files = [saved(tmp_path / "right", right + b"\r\n"), saved(tmp_path / "wrong", wrong)]
+    check(str(path), "--recovery-password", files[0], "--recovery-password", files[1])
+    said = capsys.readouterr().out
+    protector = "recovery password {64311DEA-4587-4029-924A-BA299647998E}"
+    assert f"{protector}: {files[0]} is its password" in said
+    assert f"{protector}: {files[1]} is not its password" in said
+    mistyped = saved(tmp_path / "mistyped", b"235819" + right[6:])
+    assert check(str(path), "--recovery-password", mistyped) == 3
+    assert capsys.readouterr().err == f"pykexec: {mistyped}: group 1 is mistyped\n"
+
+
 def test_a_disk_that_starts(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,19 @@ def test_a_released_key_that_opens_the_volume_lets_the_payload_start(
     assert f"secret server-key ({STARTUP.upper()}.BEK) opens it" in said
 
 
+def test_a_released_recovery_password_is_tried_and_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = Secret(55)
+    kept.view[:] = b"-".join([b"000011"] * 8)
+    found = WindowsCheck(Firmware(tmp_path, windows_disk()), WindowsConfig("fail"))
+    found.look([OpenedSecret("recovery", "bitlocker-recovery-password", {}, kept)])
+    said = capsys.readouterr().out
+    assert f"recovery password {{{STRANGER}}}: secret recovery is not its password" in said
+    with pytest.raises(MismatchError):
+        found.decide()
+
+
 def test_without_a_key_the_volume_is_named_and_the_payload_is_not_started(
     firmware: Firmware, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from pykexec.errors import FormatError
 from pykexec.run import run
 from pykexec.windows.bitlocker import Volume, is_bitlocker, read_volume
 from pykexec.windows.keys import read_bek
-from pykexec.windows.unlock import opens
+from pykexec.windows.unlock import opens, opens_by_password
 from tests.support import bitlocker
 from tests.support.bitlocker import OFFSETS, SIZE, Way, volume
 
@@ -119,6 +119,23 @@ def test_a_startup_key_of_windows_opens_its_volume_and_no_other(
                 assert not opens(found, protector, wrong.key)
         startup.key[7] ^= 1
         assert not opens(found, protector, startup.key)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("aes-xts-128", "235818-357951-253979-013365-241120-245575-342914-591910"),
+        ("togo-aes-cbc-128", "607552-529496-550902-707531-545787-248358-370216-060401"),
+    ],
+)
+def test_a_recovery_password_of_windows_opens_its_volume_and_no_other(
+    images: Path, name: str, password: str
+) -> None:
+    found = image(images, name)
+    (protector,) = (p for p in found.protectors if p.kind == "recovery password")
+    assert opens_by_password(found, protector, memoryview(password.encode()))
+    other = memoryview(password.replace(password[:6], "000011", 1).encode())
+    assert not opens_by_password(found, protector, other)
 
 
 def test_a_clear_key_opens_its_volume(images: Path) -> None:
