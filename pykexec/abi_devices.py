@@ -69,8 +69,12 @@ class RamdiskFlag(IntFlag):
 
 
 class TpmEventConstant(IntEnum):
-    """enum pk_tpm_event_constants: bytes of event data, PCRs that take events of Linux."""
+    """enum pk_tpm_event_constants: bytes of event data, PCRs that take events of Linux, tags of
+    events in PCR 5.
+    """
 
     MAX = lib.PK_TPM_EVENT_MAX
     PCR_CONFIG = lib.PK_TPM_EVENT_PCR_CONFIG
     PCR_RELEASE = lib.PK_TPM_EVENT_PCR_RELEASE
+    TAG_SECTIONS = lib.PK_TPM_EVENT_TAG_SECTIONS
+    TAG_CONFIG = lib.PK_TPM_EVENT_TAG_CONFIG

@@ -49,8 +49,11 @@ BANKS = ("sha256", "sha384")
 """Banks that may be quoted."""
 RELEASE_PCR = 15
 """Extended as soon as a secret was released: from then on nothing in this boot is given another."""
-CONFIG_PCR = 12
-"""Extended with a configuration that is not part of the image (systemd's PCR for such)."""
+CONFIG_PCR = 5
+"""Extended with a configuration that is not part of the image: the boot manager's (TCG PC Client
+Platform Firmware Profile 1.05, 3.3.4.6)."""
+OLD_CONFIG_PCR = 12
+"""Where images of before extended that."""
 RELEASE_EVENT = b"pykexec-release"
 """The event's data; what is extended is their digest."""
 SHELL_EVENT = b"pykexec-shell"

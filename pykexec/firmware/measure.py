@@ -11,16 +11,35 @@ abi_devices.TpmEventConstant. PCR 12 has what configures the agent and is no par
 
 from __future__ import annotations
 
+import struct
+
 from pykexec._native import lib
 from pykexec.abi import Op
 from pykexec.abi_devices import TpmEventConstant
-from pykexec.errors import FirmwareError
+from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import pack
 
 LOG_FULL = "the firmware's event log is full: what is measured now is in no log"
 CONFIG = b"pykexec-config\0"
 CONFIG_SHA256 = b"pykexec-config-sha256\0"
+_TAGGED = "<II"
+
+
+def tagged_event(tag: int, data: bytes) -> bytes:
+    """TCG_PCClientTaggedEvent (PC Client Platform Firmware Profile 1.05, 10.4.2)."""
+    return struct.pack(_TAGGED, tag, len(data)) + data
+
+
+def parse_tagged_event(event: bytes) -> tuple[int, bytes]:
+    """Tag and data of a TCG_PCClientTaggedEvent; FormatError if it is none."""
+    head = struct.calcsize(_TAGGED)
+    if len(event) < head:
+        raise FormatError(f"tagged event of {len(event)} bytes")
+    tag, size = struct.unpack_from(_TAGGED, event)
+    if len(event) != head + size:
+        raise FormatError(f"tagged event of {len(event)} bytes, {head + size} by what it says")
+    return tag, event[head:]
 
 
 def measure(mailbox: Mailbox, pcr: int, data: bytes) -> None:

@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The value that PCR 11 has once the stub has measured a unified kernel image.
+"""What an image says of its sections, and the value of PCR 11 where the stub measures them.
 
-The stub extends PCR 11 as systemd-stub does: for every section that is present, in the order of
-SECTION_ORDER, first with the hash of the section's name and its terminating NUL, then with the hash
-of its contents, VirtualSize bytes. systemd 252 measures no .uname and no .sbat; 253 and later do,
-in this order (src/fundamental/uki.h), and our stub with them. Sections that are not named here are
-not measured.
+A section named DESCRIPTION has the SHA-256 of the others, as one event for PCR 5: the stub logs it
+as it stands. It tells people where two images differ and proves nothing, for an image can say of
+itself what it likes.
+
+By `build --measure systemd` the stub extends PCR 11, too, as systemd-stub does: for every section
+that is present, in the order of SECTION_ORDER, first with the hash of the section's name and its
+terminating NUL, then with the hash of its contents, VirtualSize bytes. systemd 252 measures no
+.uname and no .sbat; 253 and later do, in this order (src/fundamental/uki.h), and our stub with
+them. Sections that are not named here are not measured.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
+from pykexec.abi_devices import TpmEventConstant
 from pykexec.efi import pe
+from pykexec.errors import FormatError
+from pykexec.firmware.measure import parse_tagged_event, tagged_event
+
+DESCRIPTION = ".digests"
+"""The section that is logged."""
+
+PARAMETER, SYSTEMD = "pykexec.measure", "systemd"
+"""On the command line: what the stub measures besides."""
 
 PCR = 11
 """The register (TPM2_PCR_KERNEL_BOOT of systemd)."""
@@ -34,10 +48,55 @@ SECTION_ORDER = (
 BANKS = ("sha1", "sha256", "sha384", "sha512")
 """TPM banks that are predicted."""
 
+_SBAT = b"\npykexec,"
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def describe(sections: Mapping[str, bytes]) -> bytes:
+    """What DESCRIPTION holds beside sections (name to contents): TCG_PCClientTaggedEvent with words
+    such as ".linux=" and a SHA-256, in SECTION_ORDER.
+    """
+    return describe_digests(
+        {
+            name: hashlib.sha256(sections[name]).hexdigest()
+            for name in SECTION_ORDER
+            if name in sections
+        }
+    )
+
+
+def describe_digests(digests: Mapping[str, str]) -> bytes:
+    """describe() of digests in hex."""
+    words = " ".join(f"{name}={digests[name]}" for name in SECTION_ORDER if name in digests)
+    return tagged_event(TpmEventConstant.TAG_SECTIONS, words.encode())
+
+
+def parse_description(data: bytes) -> dict[str, str]:
+    """The digests of describe(), by section; FormatError if that is no such event."""
+    tag, words = parse_tagged_event(data)
+    if tag != TpmEventConstant.TAG_SECTIONS:
+        raise FormatError(f"an event with the tag {tag:#x}")
+    found = {}
+    for word in words.decode("ascii", "replace").split():
+        name, _, digest = word.partition("=")
+        if name in SECTION_ORDER and _SHA256.fullmatch(digest):
+            found[name] = digest
+    return found
+
 
 def extend(bank: str, value: bytes, data: bytes) -> bytes:
     """The register's value after TPM2_PCR_Event with data: hash(value || hash(data))."""
     return hashlib.new(bank, value + hashlib.new(bank, data).digest()).digest()
+
+
+def extends(sections: Mapping[str, bytes]) -> bool:
+    """Whether an image of these sections extends PCR 11: those with another stub than ours do, ours
+    by the word on its command line.
+    """
+    ours = _SBAT in sections.get(".sbat", b"")
+    words = sections.get(".cmdline", b"").rstrip(b"\0").decode("ascii", "replace").split(" ")
+    given = next((word for word in words if word.startswith(f"{PARAMETER}=")), "")
+    return not ours or given == f"{PARAMETER}={SYSTEMD}"
 
 
 def predict(sections: Mapping[str, bytes], bank: str = "sha256") -> bytes:

@@ -17,14 +17,18 @@ VERSION = 1
 def reference_values(data: bytes, source: str) -> dict[str, object]:
     """Reference values of a unified kernel image; FormatError if it is none.
 
-    Digests are in hex, by bank. sections are those of the contents that PCR 11 is extended with.
-    The same image gives the same values.
+    Digests are in hex, by bank. sections are those of the contents; described: the image has the
+    same of itself, for the stub to log. pcr11 is there only of an image that extends it. The same
+    image gives the same values.
     """
     image = pe.check_application(data, source)
     sections = measure.measured_sections(data, image)
     if ".linux" not in sections:
         raise FormatError(f"{source}: no section .linux: not a unified kernel image")
     release = _os_release(sections.get(".osrel", b""))
+    own = image.section(measure.DESCRIPTION)
+    described = own is not None and pe.section_data(data, own) == measure.describe(sections)
+    pcr11 = measure.predict_all(sections) if measure.extends(sections) else {}
     return {
         "version": VERSION,
         "name": release.get("PRETTY_NAME", "image"),
@@ -36,7 +40,8 @@ def reference_values(data: bytes, source: str) -> dict[str, object]:
         "authenticode": {
             bank: pe.authenticode_digest(data, image, bank).hex() for bank in measure.BANKS
         },
-        "pcr11": {bank: value.hex() for bank, value in measure.predict_all(sections).items()},
+        **({"pcr11": {bank: value.hex() for bank, value in pcr11.items()}} if pcr11 else {}),
+        "described": described,
         "sections": {
             name: {bank: hashlib.new(bank, sections[name]).hexdigest() for bank in measure.BANKS}
             for name in measure.SECTION_ORDER

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clauses about our own image: what it is, what was started before it, how it was configured."""
+"""Clauses about our own image: what it is, what was started before it, how it was configured.
+
+An image is known by what the firmware measured of it, and by the whole of that register: LoadImage
+measures what StartImage may never start. So ours is what runs only if it is the last, nothing came
+after it, and whatever was there before is named, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pykexec.attest.protocol import CONFIG_PCR
+from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
 from pykexec.attest.verdict import Finding
+from pykexec.image.measure import PCR as SECTIONS_PCR
 from pykexec.policy.clause import (
     Clause,
     at,
@@ -15,76 +21,104 @@ from pykexec.policy.clause import (
     matches,
     shown,
     text_at,
+    texts_at,
 )
 from pykexec.policy.model import Claims, Context, Image, Policy
 
-IMAGE_PCR = 11
 _SHORT = 16  # digits of a digest that tell it from others
+_SAID = "sha256"  # of what an image says of its sections
 
 
 def _bank(claims: Claims) -> str:
     return text_at(claims, "bank")
 
 
-def _matching(policy: Policy, claims: Claims) -> list[Image]:
-    value = text_at(claims, "pcrs", str(IMAGE_PCR))
+def started(claims: Claims) -> list[tuple[str, str]]:
+    """Path and digest in the quoted bank of what the firmware started, in order."""
     bank = _bank(claims)
-    return [image for image in policy.images if value and image.pcr11.get(bank) == value]
+    return [
+        (text_at(each, "path"), text_at(each, "authenticode", bank))
+        for each in mappings_at(claims, "boot", "applications")
+    ]
+
+
+def said_of_sections(claims: Claims) -> dict[str, str]:
+    """What the image says of its sections: SHA-256 by name."""
+    return {
+        text_at(section, "name"): text_at(section, _SAID)
+        for section in mappings_at(claims, "image", "sections")
+        if text_at(section, "name") and text_at(section, _SAID)
+    }
+
+
+def _matching(policy: Policy, claims: Claims) -> list[Image]:
+    """Those whose digest the application that was started last has."""
+    applications, bank = started(claims), _bank(claims)
+    digest = applications[-1][1] if applications else ""
+    return [image for image in policy.images if digest and image.authenticode.get(bank) == digest]
 
 
 def _image_demands(policy: Policy) -> Iterator[str]:
     for image in policy.images:
-        values = ", ".join(f"{bank} {value}" for bank, value in image.pcr11.items())
-        yield f"one of the images: {shown(image.name)} (PCR 11 {values})"
+        values = ", ".join(f"{bank} {value}" for bank, value in image.authenticode.items())
+        yield f"one of the images: {shown(image.name)} ({values})"
+        for bank, value in image.pcr11.items():
+            yield f"with {shown(image.name)} PCR {SECTIONS_PCR} is {bank} {value}"
+    if policy.images:
+        yield "it is the application that was started last, and nothing is in PCR 4 behind it"
 
 
 def _image_found(policy: Policy, claims: Claims) -> Iterator[str]:
     names = [image.name for image in _matching(policy, claims)]
-    value = text_at(claims, "pcrs", str(IMAGE_PCR)) or "missing"
-    of = f", that of {either(names)}" if names else ""
-    yield f"PCR 11 {_bank(claims)} {shown(value)}{of}"
+    of = f", which is {either(names)}" if names else ""
+    for path, digest in started(claims)[-1:]:
+        yield f"the last is {shown(digest)} from {shown(path) or 'somewhere'}{of}"
+    yield from (f"behind it: {shown(text)}" for text in texts_at(claims, "boot", "behind"))
 
 
 def _check_image(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
-    if not policy.images or _matching(policy, claims):
+    if not policy.images:
         return
-    value = text_at(claims, "pcrs", str(IMAGE_PCR))
-    if not value:
-        yield Finding("policy.image", "PCR 11 is not in the evidence")
+    applications, bank = started(claims), _bank(claims)
+    if not applications:
+        yield Finding("policy.image", "the log tells of no application that was started")
         return
-    bank = _bank(claims)
-    allowed = either(
-        f"{image.name} ({_difference(image, bank, claims)})" for image in policy.images
-    )
-    yield Finding("policy.image", f"PCR 11 ({bank}) is {shown(value)}, not that of {allowed}")
+    images = _matching(policy, claims)
+    if not images:
+        path, digest = applications[-1]
+        allowed = either(
+            f"{image.name} ({_difference(image, bank, claims)})" for image in policy.images
+        )
+        others = {a.authenticode.get(bank, ""): a.name for a in policy.boot.applications}
+        yield Finding(
+            "policy.image",
+            f"the last application started is {_named(digest, others)} from {shown(path)}, "
+            f"not {allowed}",
+        )
+        return
+    for text in texts_at(claims, "boot", "behind"):
+        yield Finding("policy.image", f"the image is not what runs: behind it is {shown(text)}")
+    value = text_at(claims, "pcrs", str(SECTIONS_PCR))
+    if all(image.pcr11.get(bank, value) != value for image in images):
+        wanted = either(f"{image.name} ({image.pcr11.get(bank)})" for image in images)
+        yield Finding(
+            "policy.image",
+            f"PCR {SECTIONS_PCR} ({bank}) is {shown(value) or 'not in the evidence'}, "
+            f"not that of {wanted}",
+        )
 
 
 def _difference(image: Image, bank: str, claims: Claims) -> str:
-    """Where the measured sections are not those of image."""
-    if bank not in image.pcr11:
+    """Where another image says that its sections are not those of image; else what image is."""
+    if bank not in image.authenticode:
         return f"of which no {shown(bank)} value is known"
-    measured = {
-        text_at(section, "name"): text_at(section, "digest")
-        for section in mappings_at(claims, "image", "sections")
-    }
-    expected = {name: digests[bank] for name, digests in image.sections.items() if bank in digests}
-    names = sorted(
-        name
-        for name in {*measured, *expected}
-        if expected and measured.get(name) != expected.get(name)
-    )
-    if names:
-        return f"whose {', '.join(map(shown, names))} differ{'s' if len(names) == 1 else ''}"
-    return image.pcr11[bank]
-
-
-def _applications(claims: Claims) -> list[tuple[str, str]]:
-    """Path and digest in the quoted bank of what the firmware started, in order."""
-    bank = _bank(claims)
-    return [
-        (text_at(started, "path"), text_at(started, "authenticode", bank))
-        for started in mappings_at(claims, "boot", "applications")
-    ]
+    said = said_of_sections(claims)
+    expected = {name: known[_SAID] for name, known in image.sections.items() if _SAID in known}
+    names = sorted(name for name in {*said, *expected} if said.get(name) != expected.get(name))
+    if said and expected and names:
+        differ = f"differ{'s' if len(names) == 1 else ''}"
+        return f"the image says that its {', '.join(map(shown, names))} {differ}"
+    return image.authenticode[bank]
 
 
 def _boot_demands(policy: Policy) -> Iterator[str]:
@@ -97,22 +131,21 @@ def _boot_demands(policy: Policy) -> Iterator[str]:
                 f"{bank} {value}" for bank, value in application.authenticode.items()
             )
             yield f"{shown(application.name)} may be started ({values})"
-        if any(image.authenticode for image in policy.images):
-            only = "them" if boot.applications else "nothing else"
-            yield f"the image itself is started by the firmware, last, before it {only}"
+        if policy.images:
+            yield f"before the image nothing {'else ' if boot.applications else ''}was started"
     if boot.paths:
         yield f"the image comes from {either(boot.paths)} (as the log says; no digest covers it)"
 
 
 def _boot_found(policy: Policy, claims: Claims) -> Iterator[str]:
-    for path, digest in _applications(claims):
+    for path, digest in started(claims):
         yield f"{shown(path) or 'somewhere'} {shown(digest)}"
 
 
 def _check_boot(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
-    started = _applications(claims)
+    applications = started(claims)
     if policy.boot.paths:
-        path = started[-1][0] if started else ""
+        path = applications[-1][0] if applications else ""
         if not matches(path, policy.boot.paths):
             allowed = either(policy.boot.paths)
             yield Finding(
@@ -120,33 +153,24 @@ def _check_boot(policy: Policy, claims: Claims, context: Context) -> Iterator[Fi
                 f"the image comes from {shown(path) or 'nowhere'}, not {allowed}",
             )
     if not policy.boot.any_application:
-        yield from _check_applications(policy, claims, started)
+        yield from _check_applications(policy, claims, applications)
 
 
 def _check_applications(
-    policy: Policy, claims: Claims, started: list[tuple[str, str]]
+    policy: Policy, claims: Claims, applications: list[tuple[str, str]]
 ) -> Iterator[Finding]:
     bank = _bank(claims)
-    # An unknown image has a finding already; do not let it be told twice as an application.
-    images = _matching(policy, claims) or policy.images
-    ours = {i.authenticode[bank]: i.name for i in images if bank in i.authenticode}
+    ours = {i.authenticode[bank]: i.name for i in policy.images if bank in i.authenticode}
     others = {
         a.authenticode[bank]: a.name for a in policy.boot.applications if bank in a.authenticode
     }
-    demands_image = any(image.authenticode for image in policy.images)
-    if not demands_image and not policy.boot.applications:
+    if policy.images:
+        applications = applications[:-1]
+    elif not policy.boot.applications:
         return
-    if not started:
+    elif not applications:
         yield Finding("policy.boot.application", "the log tells of no application that was started")
-        return
-    *before, (path, digest) = started if demands_image else (*started, ("", ""))
-    if demands_image and digest not in ours:
-        yield Finding(
-            "policy.boot.image",
-            f"the last application started is {_named(digest, others)} from {shown(path)}, "
-            f"not {either(_listed(ours))}",
-        )
-    for path, digest in before:
+    for path, digest in applications:
         if digest not in others:
             allowed = f"not {either(_listed(others))}" if others else "and nothing may be"
             yield Finding(
@@ -169,32 +193,51 @@ def _config_demands(policy: Policy) -> Iterator[str]:
     elif policy.config.allowed:
         yield f"the configuration is the image's own, or one of {either(policy.config.allowed)}"
     else:
-        yield "nothing overrides the image's configuration (PCR 12 is zero)"
+        yield (
+            "nothing overrides the image's configuration (no such event is in PCR "
+            f"{CONFIG_PCR}, where the log shows what was measured; PCR {OLD_CONFIG_PCR} is zero)"
+        )
 
 
 def _config_found(policy: Policy, claims: Claims) -> Iterator[str]:
-    yield f"PCR 12 {shown(text_at(claims, 'pcrs', str(CONFIG_PCR)) or 'missing')}"
-    for event in mappings_at(claims, "image", "config"):
-        yield ", ".join(f"{key} {shown(value)}" for key, value in event.items())
+    events = configs(claims)
+    yield from map(_said, events or ())
+    if events is None:
+        yield f"PCR {CONFIG_PCR} is not in the evidence"
+    elif not events:
+        yield "the configuration is the image's own"
+
+
+def configs(claims: Claims) -> list[object] | None:
+    """All that has overridden the configuration, or could have; None: that is not known."""
+    found, hidden = at(claims, "image", "config"), at(claims, "image", "hidden")
+    if not isinstance(found, list) or not isinstance(hidden, list):
+        return None
+    return [*found, *hidden]
 
 
 def _check_config(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
     if policy.config.any:
         return
-    value = text_at(claims, "pcrs", str(CONFIG_PCR))
-    events = at(claims, "image", "config")
-    if not value:
-        yield Finding("policy.config", "PCR 12 is not in the evidence")
-    elif value.strip("0"):
-        if not isinstance(events, list) or not events:
-            yield Finding("policy.config", f"PCR 12 is {shown(value)}, and no event tells why")
-            return
-        for event in events:
-            if not _is_allowed(event, policy.config.allowed):
-                allowed = f"only {either(policy.config.allowed)} may be"
-                if not policy.config.allowed:
-                    allowed = "nothing may be"
-                yield Finding("policy.config", f"measured into PCR 12: {_said(event)}; {allowed}")
+    code, events = "policy.config", configs(claims)
+    if events is None:
+        yield Finding(code, f"what is in PCR {CONFIG_PCR} is not in the evidence")
+    old = text_at(claims, "pcrs", str(OLD_CONFIG_PCR))
+    if not old:
+        yield Finding(code, f"PCR {OLD_CONFIG_PCR} is not in the evidence")
+    elif old.strip("0") and not any(at_pcr(event, OLD_CONFIG_PCR) for event in events or ()):
+        yield Finding(code, f"PCR {OLD_CONFIG_PCR} is {shown(old)}, and no event tells why")
+    for event in events or ():
+        if not _is_allowed(event, policy.config.allowed):
+            allowed = f"only {either(policy.config.allowed)} may be"
+            if not policy.config.allowed:
+                allowed = "nothing may be"
+            yield Finding(code, f"the configuration is overridden: {_said(event)}; {allowed}")
+
+
+def at_pcr(event: object, pcr: int) -> bool:
+    """Whether an event of configs() is of this register."""
+    return isinstance(event, Mapping) and event.get("pcr") == pcr
 
 
 def _is_allowed(event: object, allowed: tuple[str, ...]) -> bool:
@@ -206,6 +249,9 @@ def _is_allowed(event: object, allowed: tuple[str, ...]) -> bool:
 def _said(event: object) -> str:
     if not isinstance(event, Mapping):
         return shown(event)
+    if "event" in event:
+        digest = shown(event.get("digest"))
+        return f"by {shown(event['event'])} perhaps, whose digest {digest} is of no data in the log"
     return ", ".join(f"{shown(key)} {shown(value)}" for key, value in event.items())
 
 

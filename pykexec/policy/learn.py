@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pykexec.attest.protocol import CONFIG_PCR
+from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
 from pykexec.errors import UsageError
 from pykexec.policy.clause import at, mappings_at, shown, text_at, texts_at
 from pykexec.policy.firmware import is_on, named, variable_of
-from pykexec.policy.image import IMAGE_PCR
+from pykexec.policy.image import at_pcr, configs, said_of_sections, started
 from pykexec.policy.model import Claims
 from pykexec.policy.text import banked, comment, image_lines, listed, quoted
 from pykexec.policy.use import check_self_contained
@@ -19,7 +19,7 @@ Reference = Mapping[str, object]
 
 DEFAULT_PCRS = (0, 2)
 """The firmware's code, and that of cards. What they are configured with (1, 3) changes too often;
-4, 7, 11 and 12 are demanded event by event."""
+4, 5 and 7 are demanded event by event."""
 _KEYS = ("PK", "KEK", "db")
 
 
@@ -62,51 +62,52 @@ def _head(claims: Claims, options: LearnOptions) -> list[str]:
 
 
 def _images(claims: Claims, options: LearnOptions) -> list[list[str]]:
-    bank, value = text_at(claims, "bank"), text_at(claims, "pcrs", str(IMAGE_PCR))
-    if not value.strip("0"):
-        raise UsageError("PCR 11 is zero: this was no boot of an image that measures itself")
-    if not options.references:
-        return [image_lines(_image(claims, bank, value), "the image that was booted")]
-    if not any(at(reference, "pcr11", bank) == value for reference in options.references):
-        raise UsageError(f"PCR 11 ({bank}) is {value}, which is in none of the reference values")
-    return [image_lines(reference, "from reference values") for reference in options.references]
-
-
-def _image(claims: Claims, bank: str, value: str) -> Reference:
-    started = mappings_at(claims, "boot", "applications")
-    digest = text_at(started[-1], "authenticode", bank) if started else ""
-    if not digest:
+    bank, applications = text_at(claims, "bank"), started(claims)
+    if not (applications and applications[-1][1]):
         raise UsageError("the log tells of no application that was started")
-    return {
-        "name": "learnt",
-        "pcr11": {bank: value},
-        "authenticode": {bank: digest},
-        "sections": {
-            text_at(section, "name"): {bank: text_at(section, "digest")}
-            for section in mappings_at(claims, "image", "sections")
-            if text_at(section, "name") and text_at(section, "digest")
-        },
-    }
+    if behind := texts_at(claims, "boot", "behind"):
+        raise UsageError(f"the image that was started last does not run: behind it is {behind[0]}")
+    digest = applications[-1][1]
+    if not options.references:
+        image = {
+            "name": "learnt",
+            "authenticode": {bank: digest},
+            "sections": {name: {"sha256": v} for name, v in said_of_sections(claims).items()},
+        }
+        return [image_lines(image, "the image that was booted")]
+    if not any(at(reference, "authenticode", bank) == digest for reference in options.references):
+        raise UsageError(
+            f"the image that was booted ({bank} {digest}) is in none of the reference values"
+        )
+    return [image_lines(reference, "from reference values") for reference in options.references]
 
 
 def _boot(claims: Claims) -> list[str]:
     bank = text_at(claims, "bank")
     lines = []
-    for number, started in enumerate(mappings_at(claims, "boot", "applications")[:-1], 1):
-        lines += ["", comment(f"started before the image: {text_at(started, 'path')}")]
+    for number, (path, digest) in enumerate(started(claims)[:-1], 1):
+        lines += ["", comment(f"started before the image: {path}")]
         lines += ["[[boot.applications]]", f'name = "application {number}"']
-        lines += [f"authenticode = {banked({bank: text_at(started, 'authenticode', bank)})}"]
+        lines += [f"authenticode = {banked({bank: digest})}"]
     return lines
 
 
 def _config(claims: Claims) -> list[str]:
-    events = mappings_at(claims, "image", "config")
-    if not text_at(claims, "pcrs", str(CONFIG_PCR)).strip("0"):
-        return ["", comment("PCR 12 is zero: nothing may override the image's configuration")]
-    digests = [text_at(event, "sha256") or text_at(event, "digest") for event in events]
-    if not digests or not all(digests):
-        raise UsageError("PCR 12 is not zero, and no event tells what configured the image")
-    return ["", comment("measured into PCR 12"), "[config]", f"allowed = {listed(digests)}"]
+    events = configs(claims)
+    if events is None:
+        raise UsageError(f"what is in PCR {CONFIG_PCR} is not in the evidence")
+    old = text_at(claims, "pcrs", str(OLD_CONFIG_PCR))
+    if old.strip("0") and not any(at_pcr(event, OLD_CONFIG_PCR) for event in events):
+        raise UsageError(f"PCR {OLD_CONFIG_PCR} is not zero, and no event tells why")
+    if not events:
+        return ["", comment("nothing may override the image's configuration")]
+    lines, digests = [""], []
+    for event in events:
+        found = event if isinstance(event, Mapping) else {}
+        digests.append(text_at(found, "sha256") or text_at(found, "digest"))
+        if hidden := text_at(found, "event"):
+            lines.append(comment(f"of no data in the log: {hidden}"))
+    return [*lines, comment("may override it"), "[config]", f"allowed = {listed(digests)}"]
 
 
 def _secure_boot(claims: Claims) -> list[str]:

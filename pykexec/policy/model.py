@@ -32,15 +32,15 @@ class PolicyError(FormatError):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One of our images: PCR 11 after it has measured itself, its Authenticode digests.
+    """One of our images: its Authenticode digests, which the firmware has measured.
 
-    sections are the digests of what went into PCR 11: they judge nothing, they tell where another
-    image differs.
+    pcr11 is demanded besides of an image that measures its sections itself. sections are their
+    digests: they judge nothing, they tell where another image says that it differs.
     """
 
     name: str
-    pcr11: Digests
-    authenticode: Digests = field(default_factory=dict)
+    authenticode: Digests
+    pcr11: Digests = field(default_factory=dict)
     sections: Mapping[str, Digests] = field(default_factory=dict)
 
 

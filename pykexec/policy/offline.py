@@ -7,6 +7,7 @@ are in one TPM.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,8 +17,11 @@ from pykexec.attest.decode import parse_attest_request
 from pykexec.attest.protocol import Evidence
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import DeniedError, FormatError, UsageError
+from pykexec.image.measure import PCR as SECTIONS_PCR
+from pykexec.image.measure import describe_digests
 from pykexec.image.reference import VERSION, reference_values
 from pykexec.policy.appraisal import appraise
+from pykexec.policy.clause import text_at
 from pykexec.policy.learn import Reference
 from pykexec.policy.model import BANKS, Claims, Context, Policy
 from pykexec.policy.parse import parse_policy
@@ -50,8 +54,10 @@ def parse_reference(data: bytes, source: str) -> Reference:
         raise FormatError(f"{source}: neither an image nor JSON: {error}") from None
     if not isinstance(values, dict) or values.get("version") != VERSION:
         raise FormatError(f"{source}: no reference values of version {VERSION}")
-    for key in ("pcr11", "authenticode"):
+    for key in ("authenticode", "pcr11"):
         found = values.get(key)
+        if found is None and key == "pcr11":
+            continue  # Of an image that leaves its sections to the firmware.
         if not isinstance(found, dict) or not all(isinstance(found.get(b), str) for b in BANKS):
             raise FormatError(f"{source}: {key}: no values for {' and '.join(BANKS)}")
     return values
@@ -121,9 +127,23 @@ def _with_image(
     if image is None:
         return changes
     pcrs = dict(changes.pcrs)
-    if policy and bank in policy.pcrs.get(11, {}):
-        pcrs[11] = _digest(image, "pcr11", bank)
-    return replace(changes, application=_digest(image, "authenticode", bank), pcrs=pcrs)
+    if policy and bank in policy.pcrs.get(SECTIONS_PCR, {}):
+        zero = bytes(hashlib.new(bank).digest_size)
+        pcrs[SECTIONS_PCR] = _digest(image, "pcr11", bank) if "pcr11" in image else zero
+    return replace(
+        changes,
+        application=_digest(image, "authenticode", bank),
+        description=_description(image),
+        pcrs=pcrs,
+    )
+
+
+def _description(reference: Reference) -> bytes:
+    """What the image has logged of its sections."""
+    sections = reference.get("sections")
+    if not reference.get("described") or not isinstance(sections, Mapping):
+        return b""
+    return describe_digests({name: text_at(sections, name, "sha256") for name in sections})
 
 
 def _digest(reference: Reference, key: str, bank: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from pykexec.image.measure import PCR as SECTIONS_PCR
 from pykexec.policy.model import (
     BANKS,
     EXPRESSION_MAX,
@@ -37,7 +38,8 @@ _RULE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _INFORMATION = ("pykexec", "kernel", "cmdline", "sha256")
 _PCRS = {str(number): number for number in range(NR_PCRS)}
-_IMAGE_PCR, _RELEASE_PCR, _APPLICATION_PCR, _QUOTED = 11, 15, 4, 16
+_RELEASE_PCR, _APPLICATION_PCR, _QUOTED = 15, 4, 16
+_ANYBODYS = f"any program can write PCR {SECTIONS_PCR}, so it names no image"
 
 
 def parse_policy(data: bytes, source: str) -> Policy:
@@ -77,8 +79,6 @@ def _images(root: Table) -> tuple[Image, ...]:
     tables = root.tables("images")
     images = tuple(map(_image, tables))
     _unique(zip(tables, (image.name for image in images), strict=True))
-    if len({bool(image.authenticode) for image in images}) > 1:
-        raise root.fault("images", "either all or none have authenticode")
     return images
 
 
@@ -90,11 +90,13 @@ def _image(table: Table) -> Image:
     for name in sections.keys() if sections else ():
         assert sections
         found[name] = sections.banked(name)
-    image = Image(table.name(), table.banked("pcr11"), table.banked("authenticode"), found)
-    if not image.pcr11:
-        raise table.fault("pcr11", f"missing; a table with a digest for {' or '.join(BANKS)}")
-    if image.authenticode and image.authenticode.keys() != image.pcr11.keys():
-        raise table.fault("authenticode", "must have the banks that pcr11 has")
+    image = Image(table.name(), table.banked("authenticode"), table.banked("pcr11"), found)
+    if not image.authenticode:
+        why = f": {_ANYBODYS}" if image.pcr11 else ""
+        fault = f"missing; a table with a digest for {' or '.join(BANKS)}{why}"
+        raise table.fault("authenticode", fault)
+    if image.pcr11 and image.pcr11.keys() != image.authenticode.keys():
+        raise table.fault("pcr11", "must have the banks that authenticode has")
     table.end()
     return image
 
@@ -270,25 +272,26 @@ def _update(table: Table) -> Update:
 
 def _check_restricts(root: Table, policy: Policy) -> None:
     """A policy by mistake for any image whatsoever is none."""
-    demands_image = bool(policy.images) or _IMAGE_PCR in policy.pcrs
+    sequence_known = _APPLICATION_PCR in policy.pcrs
     if policy.allow_any_image:
-        if demands_image:
+        if policy.images:
             raise root.fault("allow_any_image", "contradicts what is demanded of the image")
         return
-    if not demands_image:
+    if not (policy.images or sequence_known):
+        why = f" ({_ANYBODYS})" if SECTIONS_PCR in policy.pcrs else ""
         raise root.fault(
-            "images", "missing: any image would do; if it may, say allow_any_image = true"
+            "images", f"missing: any image would do{why}; if it may, say allow_any_image = true"
         )
-    boot = policy.boot
-    named = boot.applications or (
-        policy.images and all(image.authenticode for image in policy.images)
-    )
-    if not (named or boot.any_application or _APPLICATION_PCR in policy.pcrs):
-        # Whatever program runs first can extend PCR 11 like our stub, and then do as it likes.
+    demand = policy.secure_boot
+    if policy.boot.any_application and not (
+        sequence_known or (demand.required and demand.authorities)
+    ):
+        # LoadImage measures the image, whether StartImage follows or not.
         raise root.fault(
-            "boot",
-            "nothing says which application may write PCR 11: give images.authenticode, "
-            "boot.applications or PCR 4, or say boot.any_application = true",
+            "boot.any_application",
+            "any program could load the image, never start it, and fulfil this: name what is "
+            "started before it (boot.applications), or demand whose keys vouch for all that is "
+            "(secure_boot.required, secure_boot.authorities)",
         )
 
 

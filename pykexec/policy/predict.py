@@ -13,16 +13,20 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from pykexec.attest.protocol import CONFIG_PCR
 from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
+from pykexec.image.measure import parse_description
 from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import Event, EventLog, replay, unlogged_start
+from pykexec.verify.promises import NUMBERS
 from pykexec.verify.signatures import parse_signatures
 
 _SIZE_OFFSET = 24  # of DataLength in UEFI_VARIABLE_DATA
 _VARIABLE_TYPE, _VERSION_TYPE = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_S_CRTM_VERSION"
+_TAG_TYPE = "EV_EVENT_TAG"
 _APPLICATION_TYPE, _AUTHORITY_TYPE = "EV_EFI_BOOT_SERVICES_APPLICATION", "EV_EFI_VARIABLE_AUTHORITY"
 
 
@@ -32,14 +36,16 @@ class Changes:
 
     written and appended are new contents of Secure Boot variables, signature lists without
     authentication. version is the firmware's. application is the new Authenticode digest of the
-    application started last. digests are new ones for old ones, of firmware blobs or of other
-    applications; pcrs are known from elsewhere.
+    application started last, description what that image has logged of itself (image.measure).
+    digests are new ones for old ones, of firmware blobs or of other applications; pcrs are known
+    from elsewhere.
     """
 
     written: Mapping[str, bytes] = field(default_factory=dict)
     appended: Mapping[str, bytes] = field(default_factory=dict)
     version: str = ""
     application: bytes = b""
+    description: bytes = b""
     digests: Mapping[bytes, bytes] = field(default_factory=dict)
     pcrs: Mapping[int, bytes] = field(default_factory=dict)
 
@@ -89,7 +95,7 @@ def predict(
     if changes.version:
         work.set_version(changes.version)
     if changes.application:
-        work.set_application(changes.application)
+        work.set_application(changes.application, changes.description)
     for old, new in changes.digests.items():
         work.set_digest(old, new)
     after = replay(EventLog(log.banks, tuple(work.events)), bank, start)
@@ -178,11 +184,25 @@ class _Work:
         for number in numbers:
             self._rehash(number, _like(self.events[number].data, version))
 
-    def set_application(self, digest: bytes) -> None:
+    def set_application(self, digest: bytes, description: bytes) -> None:
         numbers = self._find(_APPLICATION_TYPE)
         if not numbers:
             raise UsageError("the log has no application that was started")
-        self._replace(numbers[-1], self.events[numbers[-1]].data, digest)
+        last = numbers[-1]
+        self._replace(last, self.events[last].data, digest)
+        old = [n for n in self._find(_TAG_TYPE) if n > last and _is_description(self.events[n])]
+        for number in reversed(old):
+            del self.events[number]
+        if description:
+            digests = {self.bank: hashlib.new(self.bank, description).digest()}
+            event = replace(
+                self.events[last],
+                pcr=CONFIG_PCR,
+                type=NUMBERS[_TAG_TYPE],
+                digests=digests,
+                data=description,
+            )
+            self.events.insert(old[0] if old else last + 1, event)
 
     def set_digest(self, old: bytes, new: bytes) -> None:
         numbers = [n for n, e in enumerate(self.events) if e.digests.get(self.bank) == old]
@@ -190,6 +210,13 @@ class _Work:
             raise UsageError(f"{old.hex()}: the log has no event with this {self.bank}")
         for number in numbers:
             self._replace(number, self.events[number].data, new)
+
+
+def _is_description(event: Event) -> bool:
+    try:
+        return event.pcr == CONFIG_PCR and bool(parse_description(event.data))
+    except FormatError:
+        return False
 
 
 def _like(old: bytes, text: str) -> bytes:

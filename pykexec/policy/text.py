@@ -41,14 +41,14 @@ def image_lines(reference: Mapping[str, object], why: str) -> list[str]:
         value = reference.get(key)
         if isinstance(value, str) and value:
             lines.append(f"{key} = {quoted(value)}")
-    for key in ("pcr11", "authenticode"):
+    for key in ("authenticode", "pcr11"):
         value = reference.get(key)
         if isinstance(value, Mapping) and value:
             lines.append(f"{key} = {banked(value)}")
     sections = reference.get("sections")
     if isinstance(sections, Mapping) and sections:
         lines += [
-            comment("only to tell which section of another image differs"),
+            comment("only to tell where another image says that it differs"),
             "[images.sections]",
         ]
         lines += [f"{quoted(name)} = {banked(value)}" for name, value in sections.items()]

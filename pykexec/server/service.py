@@ -18,7 +18,7 @@ from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, ChallengeRequest
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import PykexecError
-from pykexec.policy import Context, Policy, appraise, parse_policy
+from pykexec.policy import Context, Policy, PolicyError, appraise, parse_policy
 from pykexec.server import quotas
 from pykexec.server.challenge_token import Pending, Tokens
 from pykexec.server.errors import (
@@ -266,8 +266,14 @@ class _Attestation:
                 self._policy = self._store.policy(machine.policy, machine.policy_version)
             except NotFound:
                 yield Finding("policy.missing", f"there is no policy {machine.policy}")
+        policy: Policy | None = None
         if self._policy:
-            policy = _parsed(self._policy.name, self._policy.version, self._policy.text)
+            try:
+                policy = _parsed(self._policy.name, self._policy.version, self._policy.text)
+            except PolicyError as error:
+                # What an earlier version took may say too little for this one.
+                yield Finding("policy.fault", f"the policy is none any more: {error}")
+        if policy:
             context = Context(
                 time=self._now,
                 address=self._peer,

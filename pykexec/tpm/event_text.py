@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pykexec.efi.device_path import DevicePath, parse
 from pykexec.efi.guid import GUID_SIZE, Guid, guid_name
 from pykexec.errors import FormatError
+from pykexec.firmware.measure import parse_tagged_event
 from pykexec.tpm.event_data import AUTHORITY_SURPLUS_MAX, parse_variable
 from pykexec.tpm.eventlog import Event
 
@@ -169,6 +170,11 @@ def _tables2(data: bytes) -> str:
     return f"{_describe_bytes(data[1 : 1 + data[0]])}: {_tables(data[1 + data[0] :])}"
 
 
+def _tagged(data: bytes) -> str:
+    tag, inner = parse_tagged_event(data)
+    return f"tag {tag:#010x}: {_describe_bytes(inner)}"
+
+
 def _no_action(data: bytes) -> str:
     signature, value = data[:16], data[16:]
     if signature == b"StartupLocality\0" and len(value) == 1:
@@ -183,6 +189,7 @@ def _post_code(data: bytes) -> str:
 _DESCRIBERS: dict[str, Callable[[bytes], str]] = {
     "EV_NO_ACTION": _no_action,
     "EV_SEPARATOR": _separator,
+    "EV_EVENT_TAG": _tagged,
     "EV_POST_CODE": _post_code,
     "EV_POST_CODE2": _blob2,
     "EV_EFI_VARIABLE_DRIVER_CONFIG": _variable,

@@ -13,17 +13,17 @@ import hashlib
 import struct
 from collections.abc import Iterator
 
-from pykexec.attest.protocol import CONFIG_PCR
+from pykexec.abi_devices import TpmEventConstant
+from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
 from pykexec.efi.device_path import parse as parse_path
 from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.efi.variables import parse_load_option
 from pykexec.errors import FormatError
-from pykexec.firmware.measure import CONFIG, CONFIG_SHA256
-from pykexec.image.measure import PCR as IMAGE_PCR
-from pykexec.image.measure import SECTION_ORDER
+from pykexec.firmware.measure import CONFIG, CONFIG_SHA256, parse_tagged_event
+from pykexec.image.measure import parse_description
 from pykexec.tpm.event_data import UefiVariable, parse_variable
-from pykexec.tpm.event_text import type_name
+from pykexec.tpm.event_text import describe, type_name
 from pykexec.verify.events import is_separator
 from pykexec.verify.log import Entry, ProvenLog
 from pykexec.verify.promises import NUMBERS
@@ -58,11 +58,18 @@ class _Paths:
 
 def event_claims(log: ProvenLog) -> dict[str, object]:
     """All claims from events but those about Secure Boot."""
-    applications = list(_applications(log, _Paths()))
+    paths = _Paths()
+    applications = list(_applications(log))
+    last = applications[-1].index if applications else -1
+    started = [_application(entry, log, paths) for entry in applications]
     return {
         "firmware": _firmware(log),
-        "boot": {**_boot_options(log, _Paths()), "applications": applications},
-        "image": {"sections": _sections(log), "config": [_config(e, log) for e in _config_of(log)]},
+        "boot": {
+            **_boot_options(log, _Paths()),
+            "applications": started,
+            "behind": _behind(log, last),
+        },
+        "image": _image(log, last),
         "events": log.count,
     }
 
@@ -153,7 +160,7 @@ def _option(variable: UefiVariable, paths: _Paths) -> dict[str, object]:
     return {"title": option.description[:_TEXT_MAX], "path": str(option.path)[:_TEXT_MAX]}
 
 
-def _applications(log: ProvenLog, paths: _Paths) -> Iterator[dict[str, object]]:
+def _applications(log: ProvenLog) -> Iterator[Entry]:
     """Everything in PCR 4 that is not provably a text or a separator, in order.
 
     An application whose event is called by another type is one all the same. Text is told from
@@ -163,15 +170,20 @@ def _applications(log: ProvenLog, paths: _Paths) -> Iterator[dict[str, object]]:
         event = entry.event
         if is_separator(event, log.bank) or (event.type in _ACTIONS and _is_text(entry.measured)):
             continue
-        claims: dict[str, object] = {
-            "path": _path(entry, paths) if event.type in _IMAGES else "",
-            "authenticode": {log.bank: _digest(entry, log)},
-            "unproven": ["path"],
-        }
-        if event.type != _IMAGES[0]:
-            claims["type"] = type_name(event.type)
-            claims["unproven"] = ["path", "type"]
-        yield claims
+        yield entry
+
+
+def _application(entry: Entry, log: ProvenLog, paths: _Paths) -> dict[str, object]:
+    event = entry.event
+    claims: dict[str, object] = {
+        "path": _path(entry, paths) if event.type in _IMAGES else "",
+        "authenticode": {log.bank: _digest(entry, log)},
+        "unproven": ["path"],
+    }
+    if event.type != _IMAGES[0]:
+        claims["type"] = type_name(event.type)
+        claims["unproven"] = ["path", "type"]
+    return claims
 
 
 def _is_text(data: bytes | None) -> bool:
@@ -190,34 +202,73 @@ def _path(entry: Entry, paths: _Paths) -> str:
         return ""
 
 
-def _sections(log: ProvenLog) -> list[dict[str, str]]:
-    """What our stub measures of its image: a section's name, then its contents. Empty where PCR 11
-    has anything else, an image of somebody else's for example.
+def _behind(log: ProvenLog, last: int) -> list[str]:
+    """What is in PCR 4 behind the event of that index, for people: texts, separators."""
+    return [
+        f"{entry.title}: {describe(entry.event)}"[:_TEXT_MAX]
+        for entry in log.of(_APPLICATIONS_PCR)
+        if entry.index > last
+    ]
+
+
+def _image(log: ProvenLog, last: int) -> dict[str, object]:
+    """What was logged of an image since the event of the application that was started last."""
+    claims: dict[str, object] = {"sections": _sections(log, last)}
+    if log.of(CONFIG_PCR):
+        claims |= {"config": list(_configs(log)), "hidden": list(_hidden(log))}
+    return claims
+
+
+def _sections(log: ProvenLog, last: int) -> list[dict[str, object]]:
+    """What the image says of its sections, itself: any other may say the same."""
+    for entry in log.of(CONFIG_PCR):
+        if entry.index > last and entry.measured is not None:
+            try:
+                found = parse_description(entry.measured)
+            except FormatError:
+                continue
+            unproven = ["name", "sha256"]
+            return [{"name": n, "sha256": d, "unproven": unproven} for n, d in found.items()]
+    return []
+
+
+def _configs(log: ProvenLog) -> Iterator[dict[str, object]]:
+    """What has overridden the image's configuration, by the data that was measured.
+
+    Images of before used a register that is zero otherwise.
     """
-    entries = log.of(IMAGE_PCR)
-    found = []
-    known = {name.encode() + b"\0": name for name in SECTION_ORDER}
-    for name_entry, contents in zip(entries[::2], entries[1::2], strict=False):
-        name = known.get(name_entry.measured or b"")
-        if name is None:
-            return []
-        found.append({"name": name, "digest": _digest(contents, log)})
-    return found if len(entries) % 2 == 0 else []
+    for entry in log.of(CONFIG_PCR):
+        try:
+            tag, data = parse_tagged_event(entry.measured or b"")
+        except FormatError:
+            continue
+        if tag == TpmEventConstant.TAG_CONFIG:
+            yield {**_measured_in(entry, log), **_config(data)}
+    for entry in log.of(OLD_CONFIG_PCR):
+        yield {**_measured_in(entry, log), **_config(entry.measured)}
 
 
-def _config_of(log: ProvenLog) -> tuple[Entry, ...]:
-    return log.of(CONFIG_PCR)
+def _hidden(log: ProvenLog) -> Iterator[dict[str, object]]:
+    """Events whose digest is of data that nobody has: what the log has beside it, and what it calls
+    it, is nobody's word, so an override could hide there.
+    """
+    for entry in log.of(CONFIG_PCR):
+        if entry.measured is None:
+            text = f"{entry.title}: {describe(entry.event)}"[:_TEXT_MAX]
+            yield {**_measured_in(entry, log), "event": text, "unproven": ["event"]}
 
 
-def _config(entry: Entry, log: ProvenLog) -> dict[str, object]:
-    """An event of PCR 12; sha256 is that of a file which has overridden the configuration."""
-    claims: dict[str, object] = {"digest": _digest(entry, log)}
-    data = entry.measured
+def _measured_in(entry: Entry, log: ProvenLog) -> dict[str, object]:
+    return {"pcr": entry.event.pcr, "digest": _digest(entry, log)}
+
+
+def _config(data: bytes | None) -> dict[str, object]:
+    """sha256 is that of a file which has overridden the configuration."""
     if data is None:
-        return claims
+        return {}
     if data.startswith(CONFIG):
-        return {**claims, "sha256": hashlib.sha256(data[len(CONFIG) :]).hexdigest()}
+        return {"sha256": hashlib.sha256(data[len(CONFIG) :]).hexdigest()}
     if data.startswith(CONFIG_SHA256) and len(data) == len(CONFIG_SHA256) + 32:
-        return {**claims, "sha256": data[len(CONFIG_SHA256) :].hex()}
+        return {"sha256": data[len(CONFIG_SHA256) :].hex()}
     text = decode_ucs2(data) if len(data) % 2 == 0 and not any(data[1::2]) else ""
-    return {**claims, "text": text[:_TEXT_MAX]} if text.isprintable() and text else claims
+    return {"text": text[:_TEXT_MAX]} if text.isprintable() and text else {}

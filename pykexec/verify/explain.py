@@ -37,6 +37,10 @@ def _list(value: object) -> list[Mapping[str, object]]:
     return [_map(item) for item in value] if isinstance(value, list) else []
 
 
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
 def _machine(claims: Mapping[str, object]) -> Iterator[str]:
     ek = _map(claims.get("ek"))
     by = f"trusted by {ek['trusted']}" if ek.get("trusted") else "not trusted"
@@ -78,10 +82,14 @@ def _started(claims: Mapping[str, object]) -> Iterator[str]:
         text = ", ".join(f"{bank} {str(value)[:_SHORT]}..." for bank, value in digests.items())
         yield f"started: {started.get('path') or started.get('type') or 'somewhere'} ({text})"
     image = _map(claims.get("image"))
+    for text in _texts(_map(claims.get("boot")).get("behind")):
+        yield f"  behind it: {text}"
     for section in _list(image.get("sections")):
-        yield f"  section {section.get('name')}: {str(section.get('digest'))[:_SHORT]}..."
+        yield f"  says of its {section.get('name')}: {str(section.get('sha256'))[:_SHORT]}..."
     for event in _list(image.get("config")):
         yield "configured by: " + ", ".join(f"{key} {value}" for key, value in event.items())
+    for event in _list(image.get("hidden")):
+        yield f"may be configured by what is not in the log: {event.get('event')}"
     if payload := _map(claims.get("payload")):
         yield "payload (stated): " + ", ".join(f"{key} {value}" for key, value in payload.items())
     yield f"secret released in this boot: {'yes' if claims.get('released') else 'no'}"

@@ -11,19 +11,21 @@ from functools import cache
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pykexec.attest.protocol import CONFIG_PCR
+from pykexec.abi_devices import TpmEventConstant
+from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.device_path_node import Node, file_node, hard_drive_node
 from pykexec.efi.guid import Guid, named_guids
 from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LoadOption
-from pykexec.image.measure import SECTION_ORDER
+from pykexec.firmware.measure import CONFIG, tagged_event
+from pykexec.image.measure import SECTION_ORDER, describe
 from tests.support import attest_ca
 from tests.support.samples_event_log import NAMES, spec_id
 
 ALGORITHMS = {name: number for number, name in NAMES.items()}
 
-POST_CODE, NO_ACTION, SEPARATOR, CRTM_VERSION, IPL = 1, 3, 4, 8, 13
+POST_CODE, NO_ACTION, SEPARATOR, EVENT_TAG, CRTM_VERSION, IPL = 1, 3, 4, 6, 8, 13
 VARIABLE_DRIVER_CONFIG, VARIABLE_BOOT, APPLICATION = 0x80000001, 0x80000002, 0x80000003
 GPT_EVENT, ACTION, FIRMWARE_BLOB, HANDOFF_TABLES = 0x80000006, 0x80000007, 0x80000008, 0x80000009
 VARIABLE_AUTHORITY = 0x800000E0
@@ -98,7 +100,11 @@ def certificate(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Boot:
-    """What is booted; the defaults are one good boot."""
+    """What is booted; the defaults are one good boot.
+
+    old: an image of before, which measured its sections into PCR 11, and what overrode its
+    configuration into PCR 12.
+    """
 
     secure_boot: bool = True
     firmware: str = "2025.02-8"
@@ -115,6 +121,7 @@ class Boot:
     config: bytes | None = None
     image: bytes = b"pykexec.efi"
     drivers: int = 24
+    old: bool = False
 
 
 def _secure_boot(boot: Boot) -> list[Measured]:
@@ -173,8 +180,19 @@ def application(path: str, image: bytes) -> Measured:
     return Measured(4, APPLICATION, data, hashed=b"authenticode of " + image)
 
 
-def sections(boot: Boot) -> list[Measured]:
-    """PCR 11 as the stub logs it: the section's name twice, for the name and for the contents."""
+def own_events(boot: Boot) -> list[Measured]:
+    """What the stub logs of its image, and the agent of what overrides its configuration."""
+    events = [Measured(CONFIG_PCR, EVENT_TAG, describe(dict(boot.sections)))]
+    if boot.config is not None:
+        config = tagged_event(TpmEventConstant.TAG_CONFIG, CONFIG + boot.config)
+        events += [Measured(CONFIG_PCR, EVENT_TAG, config)]
+    return events
+
+
+def old_events(boot: Boot) -> list[Measured]:
+    """The same of images of before, or of one that measures as systemd-stub does: a section's name
+    twice, for the name and for the contents.
+    """
     events = []
     contents = dict(boot.sections)
     for name in SECTION_ORDER:
@@ -182,12 +200,14 @@ def sections(boot: Boot) -> list[Measured]:
             data = encode_ucs2(name)
             events.append(Measured(11, IPL, data, hashed=name.encode() + b"\0"))
             events.append(Measured(11, IPL, data, hashed=contents[name]))
+    if boot.config is not None:
+        events.append(Measured(OLD_CONFIG_PCR, IPL, CONFIG + boot.config))
     return events
 
 
 @cache
 def boot_events(boot: Boot) -> tuple[Measured, ...]:
-    """What the firmware and the stub log, more than sixty events with the default boot."""
+    """What the firmware, the stub and the agent log, fifty events with the default boot."""
     version = (boot.firmware + "\0").encode("utf-16-le")
     blobs = [struct.pack("<QQ", 0x820000, 0xE0000), struct.pack("<QQ", 0x900000, 0xE80000)]
     tables = struct.pack("<Q16sQ", 1, SMBIOS3.data, 0x7F9CC000)
@@ -212,7 +232,5 @@ def boot_events(boot: Boot) -> tuple[Measured, ...]:
     events += [Measured(5, GPT_EVENT, gpt)]
     events += _authority(boot)
     events += [application(r"\EFI\pykexec\pykexec.efi", boot.image)]
-    events += sections(boot)
-    if boot.config is not None:
-        events += [Measured(CONFIG_PCR, IPL, b"pykexec-config\0" + boot.config)]
+    events += old_events(boot) if boot.old else own_events(boot)
     return tuple(events)

@@ -130,6 +130,9 @@ enum pk_tpm_event_constants {
 	/* The only registers that Linux may have extended with an event. */
 	PK_TPM_EVENT_PCR_CONFIG		= 12,	/* configuration that is no part of the image, as systemd-stub has it */
 	PK_TPM_EVENT_PCR_RELEASE	= 15,	/* secrets were released in this boot */
+	/* taggedEventID of TCG_PCClientTaggedEvent (PC Client Platform Firmware Profile 1.05, 10.4.2) in PCR 5. */
+	PK_TPM_EVENT_TAG_SECTIONS	= 0x64736b70,	/* "pksd": what an image says of its sections */
+	PK_TPM_EVENT_TAG_CONFIG		= 0x66636b70,	/* "pkcf": configuration that is no part of the image */
 };
 
 /*

@@ -84,8 +84,12 @@ def test_a_file_of_them_is_as_good_as_the_image() -> None:
         (b"", "neither an image nor JSON"),
         (b"[]", "no reference values of version 1"),
         (b'{"version": 2}', "no reference values of version 1"),
-        (b'{"version": 1}', "pcr11: no values for sha256 and sha384"),
-        (b'{"version": 1, "pcr11": {"sha256": 5}}', "pcr11: no values for sha256 and sha384"),
+        (b'{"version": 1}', "authenticode: no values for sha256 and sha384"),
+        (b'{"version": 1, "authenticode": {"sha256": 5}}', "authenticode: no values for sha256"),
+        (
+            b'{"version": 1, "authenticode": {"sha256": "", "sha384": ""}, "pcr11": 5}',
+            "pcr11: no values for sha256 and sha384",
+        ),
     ],
 )
 def test_a_file_of_something_else_is_refused(data: bytes, fault: str) -> None:

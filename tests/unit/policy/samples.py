@@ -26,7 +26,7 @@ CLAIMS: dict[str, object] = {
     "ek": {"fingerprint": "e5" * 32, "algorithm": "ecc-p256", "trusted": "certificate"},
     "tpm": {"firmware_version": 0x20191023_00163636, "reset_count": 3, "restart_count": 0},
     "bank": "sha256",
-    "pcrs": {"0": PCR0, "4": PCR4, "11": PCR11, "12": ZERO, "15": ZERO},
+    "pcrs": {"0": PCR0, "4": PCR4, "11": ZERO, "12": ZERO, "15": ZERO},
     "secure_boot": {
         "enabled": True,
         "actions": [],
@@ -46,14 +46,16 @@ CLAIMS: dict[str, object] = {
         "applications": [
             {"path": r"\EFI\debian\shimx64.efi", "authenticode": {"sha256": SHIM}},
             {"path": r"\EFI\pykexec\pykexec.efi", "authenticode": {"sha256": IMAGE}},
-        ]
+        ],
+        "behind": [],
     },
     "image": {
         "sections": [
-            {"name": ".linux", "digest": "1a" * 32},
-            {"name": ".cmdline", "digest": OTHER},
+            {"name": ".linux", "sha256": "1a" * 32},
+            {"name": ".cmdline", "sha256": OTHER},
         ],
         "config": [],
+        "hidden": [],
     },
     "machine": {"vendor": "Simulated", "serial": "db-7"},
     "payload": {
@@ -70,7 +72,6 @@ DOCUMENT: dict[str, object] = {
     "images": [
         {
             "name": "2026.11",
-            "pcr11": {"sha256": PCR11},
             "authenticode": {"sha256": IMAGE},
             "sections": {".linux": {"sha256": "1a" * 32}, ".cmdline": {"sha256": "1c" * 32}},
         }

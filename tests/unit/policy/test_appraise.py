@@ -21,9 +21,9 @@ from tests.unit.policy.samples import (
     OTHER,
     OVERRIDE,
     PCR4,
-    PCR11,
     REVOKED,
     SHIM,
+    ZERO,
     changed,
     codes,
     findings,
@@ -33,6 +33,12 @@ from tests.unit.policy.samples import (
 MINIMAL: dict[str, object] = {"version": 1, "name": "any", "allow_any_image": True}
 APPLICATIONS = "boot/applications"
 SECURE = "secure_boot"
+SHIM_FIRST = [{"name": "shim", "authenticode": {"sha256": SHIM}}]
+MEASURES_ITSELF = {
+    "name": "2026.11",
+    "authenticode": {"sha256": IMAGE},
+    "pcr11": {"sha256": ZERO},
+}
 STARTED_SHIM = {"path": "shim", "authenticode": {"sha256": SHIM}}
 STARTED_IMAGE = {"path": r"\EFI\pykexec\a.efi", "authenticode": {"sha256": IMAGE}}
 STARTED_OTHER = {"path": "other", "authenticode": {"sha256": OTHER}}
@@ -45,18 +51,21 @@ def test_a_good_boot_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "code"),
     [
-        ("pcrs/11", OTHER, "policy.image"),
-        ("pcrs/11", None, "policy.image"),
-        (APPLICATIONS, [STARTED_SHIM, STARTED_OTHER], "policy.boot.image"),
-        (APPLICATIONS, [STARTED_IMAGE, STARTED_SHIM], "policy.boot.image"),
+        (APPLICATIONS, [STARTED_SHIM, STARTED_OTHER], "policy.image"),
+        (APPLICATIONS, [STARTED_IMAGE, STARTED_SHIM], "policy.image"),
+        (APPLICATIONS, [STARTED_IMAGE, STARTED_OTHER], "policy.image"),
         (APPLICATIONS, [STARTED_OTHER, STARTED_IMAGE], "policy.boot.application"),
         (APPLICATIONS, [STARTED_IMAGE, STARTED_IMAGE], "policy.boot.application"),
-        (APPLICATIONS, [], "policy.boot.application"),
-        (APPLICATIONS, None, "policy.boot.application"),
+        (APPLICATIONS, [], "policy.image"),
+        (APPLICATIONS, None, "policy.image"),
+        ("boot/behind", ["Returning from EFI Application"], "policy.image"),
         (f"{APPLICATIONS}/1/path", r"\EFI\BOOT\BOOTX64.EFI", "policy.boot.path"),
-        (f"{APPLICATIONS}/1/authenticode", {"sha384": IMAGE}, "policy.boot.image"),
+        (f"{APPLICATIONS}/1/authenticode", {"sha384": IMAGE}, "policy.image"),
         ("pcrs/12", OTHER, "policy.config"),
         ("pcrs/12", None, "policy.config"),
+        ("image/config", None, "policy.config"),
+        ("image/hidden", None, "policy.config"),
+        ("image/hidden", [{"pcr": 5, "digest": OTHER, "event": "an event"}], "policy.config"),
         (f"{SECURE}/enabled", False, "policy.secure-boot"),
         (f"{SECURE}/enabled", "yes", "policy.secure-boot"),
         (SECURE, None, "policy.secure-boot"),
@@ -102,7 +111,18 @@ def test_what_is_not_as_demanded_is_refused(path: str, value: object, code: str)
 
 
 SOLE_DEMANDS: list[tuple[str, dict[str, object], str, object]] = [
-    ("image", {"images": DOCUMENT["images"], "boot": {"any_application": True}}, "pcrs/11", OTHER),
+    (
+        "image",
+        {"images": DOCUMENT["images"], "boot": {"applications": SHIM_FIRST}},
+        f"{APPLICATIONS}/1/authenticode/sha256",
+        OTHER,
+    ),
+    (
+        "image",
+        {"images": [MEASURES_ITSELF], "boot": {"applications": SHIM_FIRST}},
+        "pcrs/11",
+        OTHER,
+    ),
     ("secure-boot", {"secure_boot": {"required": True}}, f"{SECURE}/enabled", False),
     (
         "secure-boot.authority",
@@ -150,6 +170,8 @@ SOLE_DEMANDS: list[tuple[str, dict[str, object], str, object]] = [
         "CN=Other",
     ),
     ("config", {}, "pcrs/12", OTHER),
+    ("config", {}, "image/config", [{"pcr": 5, "digest": OTHER}]),
+    ("config", {}, "image/hidden", [{"pcr": 5, "digest": OTHER, "event": "x"}]),
     ("released", {}, "released", True),
 ]  # fmt: skip
 
@@ -171,7 +193,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert codes({}) == [
         "policy.image",
         "policy.boot.path",
-        "policy.boot.application",
+        "policy.config",
         "policy.config",
         "policy.secure-boot",
         "policy.secure-boot.authority",
@@ -189,25 +211,52 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ]
 
 
-def test_another_image_is_told_by_the_section_that_differs() -> None:
-    (first, *_) = findings(changed(CLAIMS, "pcrs/11", OTHER))
-    assert first.text == f"PCR 11 (sha256) is {OTHER}, not that of 2026.11 (whose .cmdline differs)"
+def test_another_image_is_told_by_what_it_says_of_its_sections() -> None:
+    other = changed(CLAIMS, f"{APPLICATIONS}/1/authenticode/sha256", OTHER)
+    (first,) = findings(other)
+    where = f"the last application started is {OTHER} from \\EFI\\pykexec\\pykexec.efi"
+    assert first.text == f"{where}, not 2026.11 (the image says that its .cmdline differs)"
+    # One that lies, and one that says nothing.
+    for sections in (
+        [{"name": ".linux", "sha256": "1a" * 32}, {"name": ".cmdline", "sha256": "1c" * 32}],
+        [],
+    ):
+        (first,) = findings(changed(other, "image/sections", sections))
+        assert first.text == f"{where}, not 2026.11 ({IMAGE})"
 
 
 def test_several_images_may_run_while_machines_are_updated() -> None:
-    newer = {
-        "name": "2026.12",
-        "pcr11": {"sha256": OTHER},
-        "authenticode": {"sha256": "ab" * 32},
-    }
+    newer = {"name": "2026.12", "authenticode": {"sha256": "ab" * 32}}
     images: Any = DOCUMENT["images"]
     document = {**DOCUMENT, "images": [*images, newer]}
     assert codes(CLAIMS, document) == []
-    updated = changed(CLAIMS, "pcrs/11", OTHER)
-    assert codes(updated, document) == ["policy.boot.image"]
     last = f"{APPLICATIONS}/1/authenticode/sha256"
-    assert codes(changed(updated, last, "ab" * 32), document) == []
-    assert codes(changed(CLAIMS, last, "ab" * 32), document) == ["policy.boot.image"]
+    updated = changed(CLAIMS, last, "ab" * 32)
+    assert codes(updated, document) == []
+    assert codes(updated) == ["policy.image"]
+
+
+def test_an_image_of_before_has_to_have_its_pcr_11() -> None:
+    """What such a policy demands is not dropped; where several images are one, any value counts."""
+    old = {**MEASURES_ITSELF, "pcr11": {"sha256": OTHER}}
+    document = {**DOCUMENT, "images": [old]}
+    (finding,) = findings(CLAIMS, document)
+    assert finding.text == f"PCR 11 (sha256) is {ZERO}, not that of 2026.11 ({OTHER})"
+    assert codes(changed(CLAIMS, "pcrs/11", OTHER), document) == []
+    assert codes(changed(CLAIMS, "pcrs/11", None), document) == ["policy.image"]
+    both = {**DOCUMENT, "images": [old, {**MEASURES_ITSELF, "name": "other"}]}
+    assert codes(CLAIMS, both) == []
+
+
+def test_any_application_means_any_that_the_named_keys_vouch_for() -> None:
+    document = {**DOCUMENT, "boot": {"any_application": True}}
+    other = changed(CLAIMS, APPLICATIONS, [STARTED_OTHER, STARTED_IMAGE])
+    assert codes(other, document) == []
+    unsigned = changed(other, f"{SECURE}/authorities", [{"sha256": OTHER}])
+    assert codes(unsigned, document) == ["policy.secure-boot.authority"]
+    assert codes(changed(other, APPLICATIONS, [STARTED_IMAGE, STARTED_OTHER]), document) == [
+        "policy.image"
+    ]
 
 
 def test_without_shim_in_the_policy_the_image_is_the_only_application() -> None:
@@ -217,18 +266,30 @@ def test_without_shim_in_the_policy_the_image_is_the_only_application() -> None:
 
 
 @pytest.mark.parametrize("key", ["digest", "sha256"])
-def test_only_listed_overrides_may_be_in_pcr_12(key: str) -> None:
-    event = {key: OVERRIDE, "event": 61}
-    claims = changed(changed(CLAIMS, "pcrs/12", OTHER), "image/config", [event])
+@pytest.mark.parametrize("where", ["config", "hidden"])
+def test_only_what_is_listed_may_override_the_configuration(key: str, where: str) -> None:
+    event = {"pcr": 5, key: OVERRIDE, "event": "x"}
+    claims = changed(CLAIMS, f"image/{where}", [event])
     document = {**DOCUMENT, "config": {"allowed": [OVERRIDE]}}
     assert codes(claims) == ["policy.config"]
     assert codes(claims, document) == []
     assert codes(CLAIMS, document) == []
-    two = changed(claims, "image/config", [event, {key: OTHER}])
+    two = changed(claims, f"image/{where}", [event, {"pcr": 5, key: OTHER}])
     assert codes(two, document) == ["policy.config"]
-    assert codes(changed(claims, "image/config", []), document) == ["policy.config"]
-    assert codes(changed(claims, "image/config", ["x"]), document) == ["policy.config"]
+    assert codes(changed(claims, f"image/{where}", ["x"]), document) == ["policy.config"]
     assert codes(two, {**DOCUMENT, "config": {"any": True}}) == []
+
+
+def test_what_configured_an_image_of_before_needs_an_event_that_tells_it() -> None:
+    document = {**DOCUMENT, "config": {"allowed": [OVERRIDE]}}
+    claims = changed(CLAIMS, "pcrs/12", OTHER)
+    assert codes(claims, document) == ["policy.config"]
+    assert codes(changed(claims, "image/config", [{"pcr": 5, "sha256": OVERRIDE}]), document) == [
+        "policy.config"
+    ]
+    told = changed(claims, "image/config", [{"pcr": 12, "sha256": OVERRIDE}])
+    assert codes(told, document) == []
+    assert codes(told) == ["policy.config"]
 
 
 def test_a_payload_may_be_known_by_either_digest() -> None:
@@ -302,7 +363,7 @@ def test_a_strangers_text_stays_on_its_line() -> None:
 
 def test_an_explanation_has_each_demand_and_what_was_found() -> None:
     text = explain(policy(), changed(CLAIMS, "pcrs/0", OTHER), CONTEXT)
-    assert f"  demands  one of the images: 2026.11 (PCR 11 sha256 {PCR11})" in text
+    assert f"  demands  one of the images: 2026.11 (sha256 {IMAGE})" in text
     assert f"  evidence PCR 0 is sha256 {OTHER}" in text
     assert "  refused  policy.pcr.0: " in text
     assert text.count("  fulfilled") == 8

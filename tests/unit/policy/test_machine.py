@@ -78,10 +78,11 @@ def test_a_learnt_policy_accepts_its_boot_and_the_next(boot: Boot, bank: str) ->
         ({"db": ("Other CA",)}, {"policy.secure-boot.authority", "policy.secure-boot.db"}
             | {"policy.pcr.7"}),
         ({"dbx_hashes": 3}, {"policy.secure-boot.dbx", "policy.pcr.7"}),
-        ({"image": b"other.efi"}, {"policy.boot.image", "policy.pcr.4"}),
+        ({"image": b"other.efi"}, {"policy.image", "policy.pcr.4"}),
         ({"drivers": 13}, {"policy.pcr.2"}),
         ({"config": b"locked = false\n"}, {"policy.config"}),
-        ({"sections": ((".linux", b"a kernel"), (".cmdline", b"init=/bin/sh"))}, {"policy.image"}),
+        # What an image says of itself is not what it is.
+        ({"sections": ((".linux", b"a kernel"), (".cmdline", b"init=/bin/sh"))}, set()),
     ],
 )  # fmt: skip
 def test_another_boot_is_refused_for_what_is_other(
@@ -112,8 +113,9 @@ def test_a_tampered_command_line_is_named() -> None:
     sections = tuple(
         (name, b"rd.break" if name == ".cmdline" else data) for name, data in BOOT.sections
     )
-    (finding,) = refusals(Machine(boot=replace(BOOT, sections=sections)), learnt(Machine()))
-    assert finding.text.endswith("not that of learnt (whose .cmdline differs)")
+    boot = replace(BOOT, image=b"tampered", sections=sections)
+    (finding,) = refusals(Machine(boot=boot), learnt(Machine(), LearnOptions("p")))
+    assert finding.text.endswith("not learnt (the image says that its .cmdline differs)")
 
 
 def before_the_image(machine: Machine, event: Measured) -> Machine:
@@ -131,18 +133,90 @@ def test_what_runs_before_the_image_is_refused_whatever_the_log_calls_it(type_: 
     assert refused(before_the_image(Machine(), evil), text) == ["policy.boot.application"]
 
 
+def behind_the_image(*events: Measured) -> Machine:
+    """The same boot with events behind the image's, and what it logs of itself."""
+    machine = Machine()
+    for event in events:
+        machine.extend(event.pcr, event.type, event.data, event.hashed)
+    return machine
+
+
+def test_what_is_loaded_behind_the_image_is_refused() -> None:
+    """Ours is in PCR 4, and another program runs."""
+    text = learnt(Machine(), LearnOptions("p"))
+    evil = attest_log.application(r"\EFI\evil.efi", b"evil")
+    assert refused(behind_the_image(evil), text) == ["policy.image", "policy.boot.application"]
+    (first, _) = refusals(behind_the_image(evil), text)
+    assert "evil.efi, not learnt" in first.text
+
+
+def test_what_is_loaded_and_never_started_is_refused_for_who_loaded_it() -> None:
+    """LoadImage has measured ours, last of all; StartImage was never called, and evil.efi runs."""
+    evil = attest_log.application(r"\EFI\evil.efi", b"evil")
+    (finding,) = refusals(before_the_image(Machine(), evil), learnt(Machine(), LearnOptions("p")))
+    assert finding.code == "policy.boot.application"
+    assert "started before the image: " in finding.text
+
+
 @pytest.mark.parametrize(
-    ("without", "fault"),
+    "event",
     [
-        (attest_log.IPL, "PCR 11 is zero"),
-        (attest_log.APPLICATION, "the log tells of no application that was started"),
+        Measured(4, attest_log.ACTION, b"Returning from EFI Application from Boot Option"),
+        Measured(4, attest_log.SEPARATOR, bytes(4)),
     ],
 )
-def test_a_boot_without_our_image_teaches_nothing(without: int, fault: str) -> None:
-    machine = Machine()
-    machine.rewrite(tuple(event for event in machine.events if event.type != without))
-    with pytest.raises(UsageError, match=fault):
+def test_an_image_that_has_returned_does_not_run(event: Measured) -> None:
+    machine = behind_the_image(event)
+    (finding,) = refusals(machine, learnt(Machine(), LearnOptions("p")))
+    assert (finding.code, "behind it is event" in finding.text) == ("policy.image", True)
+    with pytest.raises(UsageError, match="does not run: behind it is event"):
         learnt(machine)
+
+
+def test_a_boot_without_an_application_teaches_nothing() -> None:
+    machine = Machine()
+    kept = (event for event in machine.events if event.type != attest_log.APPLICATION)
+    machine.rewrite(tuple(kept))
+    with pytest.raises(UsageError, match="the log tells of no application that was started"):
+        learnt(machine)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_override_cannot_hide(old: bool) -> None:
+    """Whatever who hands the log over calls it, and writes beside its digest."""
+    good = Boot(old=old)
+    text = learnt(Machine(boot=good), LearnOptions("p"))
+    machine = Machine(boot=replace(good, config=b"[payload]\n"))
+    assert refused(machine, text) == ["policy.config"]
+    *others, override = machine.events
+    for type_ in (attest_log.POST_CODE, attest_log.IPL, attest_log.APPLICATION, 0x8000000A):
+        for data in (override.data, b"GPT of nobody", b""):
+            lie = replace(override, type=type_, data=data, hashed=override.data)
+            machine.rewrite((*others, lie))
+            assert refused(machine, text) == ["policy.config"], (type_, data)
+
+
+def test_what_hides_behind_a_digest_may_be_allowed_by_it() -> None:
+    """systemd-boot measures its loader.conf so; an operator who knows it, says so."""
+    machine = Machine()
+    before = Measured(5, attest_log.EVENT_TAG, b"loader.conf", hashed=b"timeout 3\n")
+    machine.rewrite((before, *machine.events))
+    (finding,) = refusals(machine, learnt(Machine(), LearnOptions("p")))
+    assert "could" not in finding.text and "of no data in the log" in finding.text
+    text = learnt(machine, LearnOptions("p"))
+    assert b"# of no data in the log: event 1 (PCR 5, EV_EVENT_TAG" in text
+    assert refused(machine, text) == []
+
+
+def test_a_policy_of_before_judges_an_image_of_before_as_it_did() -> None:
+    machine = Machine(boot=Boot(old=True))
+    image = {**reference(machine, "old"), "pcr11": {"sha256": machine.pcrs["sha256"][11].hex()}}
+    text = learnt(machine, LearnOptions("p", references=(image,)))
+    assert b"pcr11 = " in text
+    assert refused(machine, text) == []
+    # Not our stub's any more: something else has extended the register.
+    machine.extend(11, attest_log.IPL, b"enter-initrd")
+    assert refused(machine, text) == ["policy.image"]
 
 
 def test_shim_before_the_image_is_learnt_with_it() -> None:
@@ -174,9 +248,10 @@ def reference(machine: Machine, name: str) -> dict[str, object]:
     """Reference values of the image that a simulated machine boots."""
     claims = genuine_claims(machine.evidence(), "e")
     boot: dict[str, list[dict[str, object]]] = claims["boot"]  # type: ignore[assignment]
-    pcr11 = machine.pcrs["sha256"][11].hex()
     authenticode = boot["applications"][-1]["authenticode"]
-    return {"name": name, "pcr11": {"sha256": pcr11}, "authenticode": authenticode}
+    image: dict[str, list[dict[str, str]]] = claims["image"]  # type: ignore[assignment]
+    sections = {each["name"]: {"sha256": each["sha256"]} for each in image["sections"]}
+    return {"name": name, "authenticode": authenticode, "sections": sections, "described": True}
 
 
 def test_images_come_from_reference_values_if_one_is_that_of_the_boot() -> None:
@@ -269,11 +344,25 @@ def test_new_firmware_is_foreseen_from_its_vendors_values() -> None:
 
 
 def test_a_new_image_is_foreseen() -> None:
-    text = learnt(Machine())
+    text = learnt(Machine(), LearnOptions("p", pcrs=(4, 5)))
     newer = Machine(boot=replace(BOOT, image=b"newer", sections=((".linux", b"newer"),)))
     foreseen = allowing(text, Changes(), image=reference(newer, "newer"))
-    assert set(refused(newer, text)) == {"policy.image", "policy.boot.image", "policy.pcr.4"}
+    assert set(refused(newer, text)) == {"policy.image", "policy.pcr.4", "policy.pcr.5"}
     assert refused(newer, foreseen) == refused(Machine(), foreseen) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True)])
+def test_an_image_that_tells_nothing_is_foreseen_too(before: bool, after: bool) -> None:
+    """Of an image of before, or by other tools, PCR 5 has nothing, and PCR 11 something perhaps."""
+    options = LearnOptions("p", pcrs=(4, 5, 11))
+    machine = Machine(boot=replace(BOOT, old=before))
+    newer = Machine(boot=replace(BOOT, old=after, image=b"newer", sections=((".linux", b"x"),)))
+    image = {**reference(newer, "newer"), "described": not after}
+    if after:
+        image["pcr11"] = {"sha256": newer.pcrs["sha256"][11].hex()}
+    evidence, text = machine.evidence(), learnt(machine, options)
+    foreseen = updated_policy(evidence, "e", Changes(), "u", image=image, policy=(text, "p"))
+    assert refused(newer, foreseen.encode()) == refused(machine, foreseen.encode()) == []
 
 
 def test_an_update_that_the_policy_allows_anyway_adds_nothing() -> None:

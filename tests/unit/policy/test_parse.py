@@ -23,7 +23,7 @@ from tests.unit.policy.samples import (
 )
 
 ANY = b'version = 1\nname = "p"\nallow_any_image = true\n'
-IMAGES = DOCUMENT["images"]
+NAMED = {"name": "a", "authenticode": {"sha256": OTHER}}
 
 
 def refused(data: bytes, fault: str) -> None:
@@ -48,11 +48,11 @@ def refused(data: bytes, fault: str) -> None:
         ("images", ["x"], "images[0]: must be a table"),
         ("images", None, "images: missing: any image would do"),
         ("images/0/name", None, "images[0].name: missing"),
-        ("images/0/pcr11", None, "images[0].pcr11: missing"),
-        ("images/0/pcr11/sha256", OTHER[:-1], "images[0].pcr11.sha256: 'ee"),
-        ("images/0/pcr11/md5", OTHER, "images[0].pcr11.md5: unknown key"),
+        ("images/0/authenticode", None, "images[0].authenticode: missing; a table with a digest"),
+        ("images/0/authenticode/sha256", OTHER[:-1], "images[0].authenticode.sha256: 'ee"),
+        ("images/0/authenticode/md5", OTHER, "images[0].authenticode.md5: unknown key"),
         ("images/0/pcr7", OTHER, "images[0].pcr7: unknown key"),
-        ("images/0/authenticode", {"sha384": "a" * 96}, "images[0].authenticode: must have the"),
+        ("images/0/pcr11", {"sha384": "a" * 96}, "images[0].pcr11: must have the banks that"),
         ("images/0/sections/.linux/sha256", 5, "images[0].sections..linux.sha256: must be a str"),
         ("allow_any_image", True, "allow_any_image: contradicts"),
         ("allow_any_image", 1, "allow_any_image: must be true or false"),
@@ -94,17 +94,9 @@ def refused(data: bytes, fault: str) -> None:
         ("rules/0/expresion", "true", "rules[0].expresion: unknown key"),
         ("rules", [{"name": "a", "expression": "true"}] * 2, "rules[1].name: 'a' occurs twice"),
         ("rules", [{"name": "a", "expression": "true"}] * 33, "rules: 33 rules, at most 32"),
-        ("images", [{"name": "a", "pcr11": {"sha256": OTHER}}] * 2, "images[1].name: 'a' occurs"),
+        ("images", [NAMED] * 2, "images[1].name: 'a' occurs"),
         ("updates", [{"pcrs": {"sha256": {"0": PCR0}}}], "updates[0].name: missing"),
         ("updates", [{"name": "u", "images": []}], "updates[0].images: unknown key"),
-        (
-            "images",
-            [
-                {"name": "a", "pcr11": {"sha256": OTHER}, "authenticode": {"sha256": OTHER}},
-                {"name": "b", "pcr11": {"sha256": OTHER}},
-            ],
-            "images: either all or none have authenticode",
-        ),
         (
             "updates",
             [{"name": "u", "pcrs": {"sha256": {"7": PCR0}}}],
@@ -126,21 +118,44 @@ def test_an_update_of_the_version_needs_a_demand_of_it() -> None:
     refused(ANY + update, "updates[0].firmware.versions: the policy itself demands nothing")
 
 
+APPLICATIONS = {"applications": [{"name": "ours", "authenticode": {"sha256": IMAGE}}]}
+
+
+@pytest.mark.parametrize("boot", [{}, {"any_application": True}, APPLICATIONS])
 @pytest.mark.parametrize(
-    "without",
+    ("which", "fault"),
     [
-        {"images": [{"name": "a", "pcr11": {"sha256": PCR11}}]},
-        {"pcrs": {"sha256": {"11": [PCR11]}}},
+        (
+            {"images": [{"name": "a", "pcr11": {"sha256": PCR11}}]},
+            "images[0].authenticode: missing; a table with a digest for sha256 or sha384: any "
+            "program can write PCR 11",
+        ),
+        (
+            {"pcrs": {"sha256": {"11": [PCR11]}}},
+            "images: missing: any image would do (any program can write PCR 11",
+        ),
     ],
 )
-def test_pcr_11_alone_says_nothing_of_who_wrote_it(without: dict[str, object]) -> None:
-    document = {"version": 1, "name": "p", **without}
-    refused(toml(document), "boot: nothing says which application may write PCR 11")
-    for boot in (
-        {"any_application": True},
-        {"applications": [{"name": "ours", "authenticode": {"sha256": IMAGE}}]},
-    ):
-        assert parse_policy(toml({**document, "boot": boot}), "p.toml")
+def test_pcr_11_names_no_image(
+    which: dict[str, object], fault: str, boot: dict[str, object]
+) -> None:
+    refused(toml({"version": 1, "name": "p", **which, "boot": boot}), fault)
+
+
+def test_any_application_alone_is_what_any_program_could_fulfil() -> None:
+    document = {"version": 1, "name": "p", "images": [NAMED], "boot": {"any_application": True}}
+    fault = "boot.any_application: any program could load the image, never start it"
+    refused(toml(document), fault)
+    for demand in ({"required": True}, {"authorities": [PK]}):
+        refused(toml({**document, "secure_boot": demand}), fault)
+    vouched = {"required": True, "authorities": [PK]}
+    assert parse_policy(toml({**document, "secure_boot": vouched}), "p.toml")
+    assert parse_policy(toml({**document, "pcrs": {"sha256": {"4": [PCR0]}}}), "p.toml")
+
+
+def test_the_whole_of_pcr_4_names_an_image() -> None:
+    document = {"version": 1, "name": "p", "pcrs": {"sha256": {"4": [PCR0]}}}
+    assert parse_policy(toml(document), "p.toml")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +179,7 @@ def test_what_is_no_policy_at_all_is_refused(data: bytes, fault: str) -> None:
 
 def test_digests_may_be_written_in_capitals() -> None:
     document = changed(DOCUMENT, "pcrs/sha256/0", PCR0.upper())
-    assert codes(CLAIMS, changed(document, "images/0/pcr11/sha256", PCR11.upper())) == []
+    assert codes(CLAIMS, changed(document, "images/0/authenticode/sha256", IMAGE.upper())) == []
 
 
 def test_an_update_allows_values_besides() -> None:

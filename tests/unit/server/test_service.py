@@ -271,6 +271,19 @@ def test_what_the_policy_does_not_allow_is_refused(world: World) -> None:
     assert (codes(reply), reply.release) == (["policy.payload"], None)
 
 
+def test_a_policy_of_before_that_says_too_little_is_told_and_refuses(world: World) -> None:
+    """Its text is in the store since a version that took it."""
+    world.known()
+    image = '[[images]]\nname = "old"\npcr11 = { sha256 = "' + "11" * 32 + '" }\n'
+    text = f'version = 1\nname = "any"\n{image}[boot]\nany_application = true\n'
+    world.store.put_policy("any", text, OPERATOR)
+    reply = world.attest()
+    assert (codes(reply), reply.release) == (["policy.fault"], None)
+    (finding,) = reply.verdict.reasons
+    assert finding.text.startswith("the policy is none any more: any version 2: images[0].authen")
+    assert "any program can write PCR 11" in finding.text
+
+
 def test_a_quote_that_is_no_good_is_refused_with_its_reason(world: World) -> None:
     number = world.known()
     challenge = world.challenge()

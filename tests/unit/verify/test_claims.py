@@ -10,13 +10,16 @@ from dataclasses import replace
 
 import pytest
 
+from pykexec.abi_devices import TpmEventConstant
 from pykexec.efi.guid import named_guids
+from pykexec.firmware.measure import tagged_event
 from pykexec.verify.verify import verify
 from tests.support.attest_expected import EXPECTED, claims_of, codes
 from tests.support.attest_log import (
     ACTION,
     APPLICATION,
     CRTM_VERSION,
+    EVENT_TAG,
     FIRMWARE_BLOB,
     GPT_EVENT,
     IPL,
@@ -35,7 +38,6 @@ from tests.support.attest_log import (
 from tests.support.attest_machine import Boot, Machine
 
 GLOBAL = named_guids()["global_variable"]
-EVENT_TAG = 6
 SECURE_BOOT_ON = variable("SecureBoot", GLOBAL, b"\1")
 OFF = Boot(secure_boot=False)
 
@@ -289,22 +291,40 @@ def test_a_boot_option_is_proven_its_name_only_if_it_was_hashed() -> None:
     assert "unproven" not in claims_of(machine.evidence())["boot"]["entries"]["Boot0000"]
 
 
-@pytest.mark.parametrize(
-    "added",
-    [
-        Measured(11, IPL, b".\0x\0\0\0", hashed=b".x\0"),
-        Measured(11, IPL, b"phase", hashed=b"enter-initrd"),
-    ],
-)
-def test_pcr_11_with_anything_but_sections_is_no_image_of_ours(added: Measured) -> None:
+def test_what_an_image_says_of_itself_is_told_and_proves_nothing() -> None:
     machine = Machine()
-    machine.rewrite((*machine.events, added, added))
+    sections = claims_of(machine.evidence())["image"]["sections"]
+    contents = dict(machine.boot.sections)
+    assert [each["name"] for each in sections] == list(contents)
+    assert sections[0] == {
+        "name": ".linux",
+        "sha256": hashlib.sha256(contents[".linux"]).hexdigest(),
+        "unproven": ["name", "sha256"],
+    }
+
+
+def test_what_another_image_said_is_not_told_of_the_last() -> None:
+    machine = Machine()
+    machine.rewrite((*machine.events, application(r"\EFI\evil.efi", b"evil")))
     assert claims_of(machine.evidence())["image"]["sections"] == []
 
 
-def test_a_section_without_contents_is_no_image_of_ours() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"pksd",
+        tagged_event(TpmEventConstant.TAG_CONFIG, b".linux=" + b"a" * 64),
+        tagged_event(TpmEventConstant.TAG_SECTIONS, b".linux=" + b"a" * 64)[:-1],
+        tagged_event(
+            TpmEventConstant.TAG_SECTIONS, b".text=" + b"a" * 64 + b" .linux=A .osrel\xff"
+        ),
+    ],
+)
+def test_what_is_no_description_tells_no_sections(data: bytes) -> None:
     machine = Machine()
-    machine.extend(11, IPL, ".sbat\0".encode("utf-16-le"), hashed=b".sbat\0")
+    machine.rewrite(tuple(e for e in machine.events if (e.pcr, e.type) != (5, EVENT_TAG)))
+    machine.extend(5, EVENT_TAG, data)
     assert claims_of(machine.evidence())["image"]["sections"] == []
 
 
@@ -320,14 +340,28 @@ def test_a_register_that_the_log_does_not_explain_tells_nothing() -> None:
 def test_a_configuration_is_told_by_the_digest_of_its_file() -> None:
     file = b"locked = false\n"
     machine = Machine(boot=Boot(config=file))
-    machine.extend(12, IPL, b"pykexec-config-sha256\0" + b"\xab" * 32)
+    digest = b"pykexec-config-sha256\0" + b"\xab" * 32
+    machine.extend(5, EVENT_TAG, tagged_event(TpmEventConstant.TAG_CONFIG, digest))
+    # Of images of before, and of others.
+    machine.extend(12, IPL, b"pykexec-config\0" + file)
     machine.extend(12, IPL, " quiet\0".encode("utf-16-le"))
     machine.extend(12, IPL, b"a description", hashed=b"what was measured")
-    first, second, third, fourth = claims_of(machine.evidence())["image"]["config"]
-    assert first["sha256"] == hashlib.sha256(file).hexdigest()
+    image = claims_of(machine.evidence())["image"]
+    first, second, third, fourth, fifth = image["config"]
+    assert first["sha256"] == third["sha256"] == hashlib.sha256(file).hexdigest()
+    assert (first["pcr"], third["pcr"]) == (5, 12)
     assert second["sha256"] == "ab" * 32
-    assert third["text"] == " quiet"
-    assert fourth == {"digest": machine.events[-1].digest("sha256").hex()}
+    assert fourth["text"] == " quiet"
+    assert fifth == {"pcr": 12, "digest": machine.events[-1].digest("sha256").hex()}
+    assert image["hidden"] == []
+
+
+def test_an_event_of_no_data_in_the_log_could_be_a_configuration() -> None:
+    machine = Machine()
+    machine.extend(5, EVENT_TAG, b"loader.conf", hashed=b"timeout 3\n")
+    (hidden,) = claims_of(machine.evidence())["image"]["hidden"]
+    assert hidden["digest"] == hashlib.sha256(b"timeout 3\n").hexdigest()
+    assert hidden["event"].startswith("event 52 (PCR 5, EV_EVENT_TAG, offset ")
 
 
 def test_registers_that_were_not_asked_for_tell_nothing() -> None:

@@ -111,7 +111,8 @@ def said(value: object, path: str = "") -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             # A boot option's name is the key of its entry.
             named = "" if path.endswith(".entries") else key
-            if key not in ("unproven", *unproven):
+            # Of what is hidden more is said than there is, never less.
+            if key not in ("unproven", "hidden", *unproven):
                 yield from said(item, f"{path}.{named}")
     else:
         yield path, str(value)

@@ -69,15 +69,20 @@ def policies(page: Page) -> Response:
 
 def policy(page: Page) -> Response:
     """One version, in words and as it is written."""
+    from pykexec.policy import PolicyError
     from pykexec.server.web.admin.settings import check_policy
 
     name = page.path["policy"]
     found = page.web.store.policy(name, page.number("version"))
+    try:
+        explanation = check_policy(found.text, found.name)
+    except PolicyError as error:  # An earlier version took it.
+        explanation = f"It refuses every machine: {error}"
     return render(
         "policy.html",
         page,
         policy=found,
-        explanation=check_policy(found.text, found.name),
+        explanation=explanation,
         versions=page.web.store.policy_versions(name),
         used=page.web.store.machines(policy=name, limit=1).total,
     )

@@ -259,6 +259,15 @@ def test_retiring_wants_the_fingerprint_typed(server: World, machine: Machine) -
     assert server.known_state(machine) == "retired"
 
 
+def test_a_policy_of_before_that_says_too_little_is_shown_with_its_fault(server: World) -> None:
+    image = '[[images]]\nname = "old"\npcr11 = { sha256 = "' + "11" * 32 + '" }\n'
+    server.store.put_policy("before", f'version = 1\nname = "before"\n{image}', ACTOR)
+    server.sign_in("operator")
+    page = server.client.get("/policies/before")
+    assert page.status == 200
+    assert "It refuses every machine: before: images[0].authenticode: missing" in page.text
+
+
 def test_an_approval_may_choose_the_policy(server: World) -> None:
     server.store.put_policy("other", 'version = 1\nname = "o"\nallow_any_image = true\n', ACTOR)
     stranger = attest_machine.Machine("stranger")
