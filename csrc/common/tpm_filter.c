@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What of the TPM 2.0 Library Specification (rev. 1.59) decides about a command's way. */
+#include <common/mem.h>
 #include <common/tpm_filter.h>
 
 /* Part 2, 6.5.2 and 7.4 */
@@ -108,8 +109,23 @@ void pk_tpm_answer(u32 code, u8 *response)
 	put32(code, response + 6);
 }
 
-/* What the other registers say is the firmware's word, or that of the image; Linux' own must not be among it. */
-bool pk_tpm_event_allowed(u32 pcr, u64 size)
+/* TCG_PCClientTaggedEvent (PC Client Platform Firmware Profile 1.05, 10.4.2) of a configuration. */
+static bool is_config(const u8 *data, u64 size)
 {
-	return (pcr == PK_TPM_EVENT_PCR_CONFIG || pcr == PK_TPM_EVENT_PCR_RELEASE) && size && size <= PK_TPM_EVENT_MAX;
+	u32 head[2];
+
+	if (size < sizeof(head))
+		return false;
+	memcpy(head, data, sizeof(head));
+	return head[0] == PK_TPM_EVENT_TAG_CONFIG && head[1] == size - sizeof(head);
+}
+
+/*
+ * What else the registers say is the firmware's word, or that of the image; Linux' own must not be among it.
+ */
+bool pk_tpm_event_allowed(u32 pcr, const u8 *data, u64 size)
+{
+	if (!size || size > PK_TPM_EVENT_MAX)
+		return false;
+	return pcr == PK_TPM_EVENT_PCR_RELEASE || (pcr == PK_TPM_EVENT_PCR_CONFIG && is_config(data, size));
 }

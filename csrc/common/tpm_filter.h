@@ -45,6 +45,6 @@ u64 pk_tpm_response_size(const u8 *response, u64 capacity);
 void pk_tpm_answer(u32 code, u8 *response);
 
 /* May Linux have size bytes of event data measured into pcr? */
-bool pk_tpm_event_allowed(u32 pcr, u64 size);
+bool pk_tpm_event_allowed(u32 pcr, const u8 *data, u64 size);
 
 #endif

@@ -52,6 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--initrd-add", type=Path, action="append", default=[], metavar="PATH",
         help="initramfs archive, or directory to be packed as one, to add; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--measure", choices=("firmware", "systemd"), default="firmware",
+        help="who measures: the firmware alone, into PCR 4 (default), or the image its sections, "
+        "too, into PCR 11 as systemd-stub does",
+    )  # fmt: skip
     parser.add_argument("--sign-key", type=Path, metavar="KEY", help="private key (PEM)")
     parser.add_argument("--sign-cert", type=Path, metavar="CERT", help="its certificate (PEM)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the image")
@@ -95,6 +100,7 @@ def main(args: argparse.Namespace) -> int:
         kernel_modules=() if args.no_modules else KERNEL_MODULES,
         optional_modules=() if args.no_modules else BRIDGE_MODULES + NATIVE_MODULES,
         more_modules=tuple(args.module),
+        measure_sections=args.measure == "systemd",
     )
     bill = args.sbom or args.output.with_name(f"{args.output.name}.cdx.json")
     for target in (args.output, args.reference, None if args.no_sbom else bill):

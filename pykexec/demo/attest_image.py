@@ -9,6 +9,7 @@ from pathlib import Path
 from pykexec.demo.run import CMDLINE
 from pykexec.efi import pe
 from pykexec.image import Built, Recipe, SigningKey, assemble, build, cpio
+from pykexec.image.builder import described
 from pykexec.image.recipe import DATA
 from pykexec.image.sign import sign
 from pykexec.vm.kernels import Kernel
@@ -20,7 +21,7 @@ MORE_FILE = "etc/profile"
 _SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 
 _CONFIG = '''\
-# Part of the image: what is in here is in PCR 11.
+# Part of the image: what is in here is in PCR 4.
 locked = true
 
 [attest]
@@ -81,5 +82,6 @@ def _changed(
     found = {section.name: pe.section_data(image, section) for section in parsed.sections}
     parts = {part: found[part] for part in _SECTIONS}
     parts[name] = change(parts[name])
-    unsigned = assemble.append_sections((DATA / "stub.efi").read_bytes(), "stub", parts)
+    stub = (DATA / "stub.efi").read_bytes()
+    unsigned = assemble.append_sections(stub, "stub", described(stub, "stub", parts))
     return sign(unsigned, signing)

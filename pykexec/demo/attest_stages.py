@@ -73,7 +73,7 @@ def _to_quote(host: str, kernel: str) -> list[Stage]:
             FIRMWARE,
             proves=f"firmware booted by PXE what it was given by {host}",
         ),
-        Stage("stub has measured its sections into PCR 11", "PK:stub:measure:0$", BOOT),
+        Stage("stub has logged what its image is made of", "PK:stub:measure:0$", BOOT),
         Stage(
             f"Linux {kernel} entered, boot services stay",
             "PK:stub:exit_bs:0$",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events of Linux in the TPM's registers and in the firmware's event log.
 
-Each is an EV_IPL event whose data is what was measured, byte for byte: a verifier that has the log
-computes the extended digests from it. The firmware lets Linux extend two registers alone, see
-abi_devices.TpmEventConstant. PCR 12 has what configures the agent and is no part of its image:
+An event's data are what was measured, byte for byte: a verifier that has the log computes the
+extended digests from it. The firmware lets Linux extend two registers alone, see
+abi_devices.TpmEventConstant. PCR 5, the boot manager's, has what configures the agent and is no
+part of its image, as TCG_PCClientTaggedEvent with the tag TAG_CONFIG and one of
 
     b"pykexec-config\\0" + the file's bytes, where these fit into an event
     b"pykexec-config-sha256\\0" + 32 bytes: the SHA-256 of the file's bytes, where they do not
@@ -55,11 +56,13 @@ def measure(mailbox: Mailbox, pcr: int, data: bytes) -> None:
 
 def config_event(data: bytes) -> bytes:
     """What is measured of a configuration file with these bytes."""
-    if len(CONFIG) + len(data) <= TpmEventConstant.MAX:
-        return CONFIG + data
+    event = tagged_event(TpmEventConstant.TAG_CONFIG, CONFIG + data)
+    if len(event) <= TpmEventConstant.MAX:
+        return event
     import hashlib
 
-    return CONFIG_SHA256 + hashlib.sha256(data).digest()
+    digest = CONFIG_SHA256 + hashlib.sha256(data).digest()
+    return tagged_event(TpmEventConstant.TAG_CONFIG, digest)
 
 
 def measure_config(mailbox: Mailbox, data: bytes, source: str, attested: bool) -> bool:

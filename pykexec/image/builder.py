@@ -30,7 +30,7 @@ class Built:
     """Bytes of each section that was appended."""
     initrd_unpacked_size: int
     pcr11: Mapping[str, bytes]
-    """Expected value of PCR 11 for each bank."""
+    """Expected value of PCR 11 for each bank, where the image extends it."""
     authenticode: bytes
     """SHA-256, as the signature database and PCR 4's events hold it."""
     signed: bool
@@ -67,6 +67,7 @@ def build(recipe: Recipe) -> Built:
         ".linux": kernel_data,
     }
     stub = files.read(recipe.stub)
+    sections = described(stub, str(recipe.stub), sections)
     data = assemble.append_sections(stub, str(recipe.stub), sections)
     if recipe.signing:
         data = sign.sign(data, recipe.signing)
@@ -77,7 +78,7 @@ def build(recipe: Recipe) -> Built:
         kernel=kernel,
         section_sizes={name: len(content) for name, content in sections.items()},
         initrd_unpacked_size=composed.unpacked_size,
-        pcr11=measure.predict_all(measure.measured_sections(data, image)),
+        pcr11=measure.expected(measure.measured_sections(data, image)),
         authenticode=pe.authenticode_digest(data, image),
         signed=recipe.signing is not None,
         sbom=sbom.encode(
@@ -89,6 +90,14 @@ def build(recipe: Recipe) -> Built:
             initrd=composed,
         ),
     )
+
+
+def described(stub: bytes, source: str, sections: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The sections to be appended to a stub (source names it in errors), and before them what the
+    image then says of all that it has.
+    """
+    own = measure.measured_sections(stub, pe.parse(stub, source))
+    return {measure.DESCRIPTION: measure.describe({**own, **sections}), **sections}
 
 
 def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:

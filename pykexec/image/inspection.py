@@ -63,7 +63,7 @@ class PeReport:
 @dataclass(frozen=True, slots=True)
 class UkiReport:
     """What makes a PE image a unified kernel image: text of its sections by name, PCR 11 by
-    bank.
+    bank where it extends that.
     """
 
     texts: Mapping[str, str]
@@ -202,7 +202,7 @@ def _uki(data: bytes, image: pe.Image) -> UkiReport:
             for name in _TEXT_SECTIONS
             if name in sections
         },
-        pcr11={bank: value.hex() for bank, value in measure.predict_all(sections).items()},
+        pcr11={bank: value.hex() for bank, value in measure.expected(sections).items()},
     )
 
 

@@ -89,14 +89,11 @@ def extend(bank: str, value: bytes, data: bytes) -> bytes:
     return hashlib.new(bank, value + hashlib.new(bank, data).digest()).digest()
 
 
-def extends(sections: Mapping[str, bytes]) -> bool:
-    """Whether an image of these sections extends PCR 11: those with another stub than ours do, ours
-    by the word on its command line.
-    """
-    ours = _SBAT in sections.get(".sbat", b"")
+def _extends(sections: Mapping[str, bytes]) -> bool:
+    """Those with another stub than ours do, ours by the word on its command line."""
     words = sections.get(".cmdline", b"").rstrip(b"\0").decode("ascii", "replace").split(" ")
     given = next((word for word in words if word.startswith(f"{PARAMETER}=")), "")
-    return not ours or given == f"{PARAMETER}={SYSTEMD}"
+    return _SBAT not in sections.get(".sbat", b"") or given == f"{PARAMETER}={SYSTEMD}"
 
 
 def predict(sections: Mapping[str, bytes], bank: str = "sha256") -> bytes:
@@ -114,6 +111,11 @@ def predict(sections: Mapping[str, bytes], bank: str = "sha256") -> bytes:
 def predict_all(sections: Mapping[str, bytes]) -> dict[str, bytes]:
     """predict() for every bank."""
     return {bank: predict(sections, bank) for bank in BANKS}
+
+
+def expected(sections: Mapping[str, bytes]) -> dict[str, bytes]:
+    """predict_all() of an image that extends PCR 11 by these sections, {} of one that does not."""
+    return predict_all(sections) if _extends(sections) else {}
 
 
 def measured_sections(data: bytes, image: pe.Image) -> dict[str, bytes]:

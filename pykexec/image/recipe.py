@@ -9,6 +9,8 @@ from pathlib import Path
 from pykexec.abi import Limit
 from pykexec.bridge.native import MODULES
 from pykexec.errors import UsageError
+from pykexec.image.measure import PARAMETER as MEASURE_PARAMETER
+from pykexec.image.measure import SYSTEMD
 from pykexec.image.sign import SigningKey
 
 DEFAULT_CMDLINE = "console=ttyS0,115200 quiet"
@@ -33,7 +35,8 @@ class Recipe:
     initrd_add names further initramfs archives, or directories to be packed into one. stub, resume,
     ramdisk and busybox (which must be linked statically) are what the package and the machine have
     unless said otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel
-    has them, and more_modules wait until something asks for them.
+    has them, and more_modules wait until something asks for them. measure_sections has the stub
+    extend PCR 11 as systemd-stub does.
     """
 
     kernel: Path
@@ -46,6 +49,7 @@ class Recipe:
     kernel_modules: tuple[str, ...] = KERNEL_MODULES
     optional_modules: tuple[str, ...] = BRIDGE_MODULES + NATIVE_MODULES
     more_modules: tuple[str, ...] = ()
+    measure_sections: bool = False
     stub: Path = DATA / "stub.efi"
     resume: Path = DATA / "resume.bin"
     ramdisk: Path = DATA / "ramdisk.efi"
@@ -57,10 +61,16 @@ class Recipe:
             raise UsageError(f"arena of {self.arena_mib} MiB: must be at least {MIN_ARENA_MIB}")
         if not self.cmdline.isprintable() or not self.cmdline.isascii():
             raise UsageError(f"command line {self.cmdline!r}: must be printable ASCII")
-        if any(word.partition("=")[0] == ARENA_PARAMETER for word in self.cmdline.split()):
+        words = {word.partition("=")[0] for word in self.cmdline.split()}
+        if ARENA_PARAMETER in words:
             raise UsageError(f"command line: {ARENA_PARAMETER} is set by the size of the arena")
+        if MEASURE_PARAMETER in words:
+            raise UsageError(f"command line: {MEASURE_PARAMETER} is set by what is measured")
 
     @property
     def full_cmdline(self) -> str:
-        """What .cmdline holds: the user's words and the size of the arena."""
-        return f"{self.cmdline} {ARENA_PARAMETER}={self.arena_mib}M".strip()
+        """What .cmdline holds: the user's words, the size of the arena, what is measured."""
+        words = [self.cmdline, f"{ARENA_PARAMETER}={self.arena_mib}M"]
+        if self.measure_sections:
+            words.append(f"{MEASURE_PARAMETER}={SYSTEMD}")
+        return " ".join(filter(None, words)).strip()

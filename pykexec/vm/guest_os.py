@@ -2,8 +2,8 @@
 """The "second OS": a stock Debian kernel with a tiny initramfs that proves it owns the machine.
 
 Its marks on the serial console are OS:UP, OS:VIA, OS:CPUS, OS:MEMORY, OS:DISK, OS:EFIVAR, OS:TPM,
-OS:PCR, OS:EVENTLOG, OS:NET, OS:RAMDISK, OS:KEY, OS:UNLOCKED, OS:SCREEN and OS:DONE (guest_os.sh);
-the kernel command line says which checks to do and how to end.
+OS:PCR, OS:UNUSED, OS:EVENTLOG, OS:NET, OS:RAMDISK, OS:KEY, OS:UNLOCKED, OS:SCREEN and OS:DONE
+(guest_os.sh); the kernel command line says which checks to do and how to end.
 """
 
 from __future__ import annotations

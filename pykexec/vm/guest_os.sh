@@ -115,17 +115,20 @@ check_tpm() {
 
 check_eventlog() {
 	check_tpm
-	for pcr in 4 5 7 9 11; do
+	for pcr in 4 5 7 9 11 12 13 14; do
 		say "PCR $pcr $(cat /sys/class/tpm/tpm0/pcr-sha256/$pcr)"
 	done
 	say "EVENTLOG $(base64 <$log | tr -d '\n')"
 }
 
+# Those from 8 on that nobody has extended; GRUB has 8 and 9.
 check_pcr() {
 	wait_for /dev/tpm0
-	for pcr in 4 11; do
-		say "PCR $pcr $(cat /sys/class/tpm/tpm0/pcr-sha256/$pcr)"
+	unused=
+	for pcr in 11 12 13 14; do
+		[ -n "$(tr -d '0\n' </sys/class/tpm/tpm0/pcr-sha256/$pcr)" ] || unused="$unused $pcr"
 	done
+	say "UNUSED PCR$unused"
 }
 
 # Time for whoever wants a picture of the screen.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Any bytes as a TPM command and as a response. */
+/* Any bytes as a TPM command, as a response, and as an event. */
 #include <common/tpm_filter.h>
 
 #include "fuzz.h"
@@ -24,6 +24,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	}
 	found = pk_tpm_response_size(bytes, size);
 	FUZZ_CHECK(!found || (found >= PK_TPM_HEADER_SIZE && found <= size));
+	/* Nothing of the firmware's, nor of an operating system's, and no register but two. */
+	for (u32 pcr = 0; pcr < 24; pcr++)
+		FUZZ_CHECK(!pk_tpm_event_allowed(pcr, bytes, size) || pcr == 15 || (pcr == 5 && size >= 8));
 	free(bytes);
 	return 0;
 }

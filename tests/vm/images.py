@@ -19,6 +19,7 @@ from pykexec import _freestanding
 from pykexec._elf2pe import EFI_BOOT_SERVICE_DRIVER
 from pykexec.efi import pe
 from pykexec.image import Recipe, assemble, build, cpio, elf, interpreter
+from pykexec.image.builder import described
 from pykexec.image.recipe import DEFAULT_CMDLINE
 from pykexec.run import run
 from pykexec.vm.kernels import kernel
@@ -108,7 +109,8 @@ def image(
         if config:
             entry = cpio.file("etc/pykexec/agent.toml", config.encode())
             parts[".initrd"] += cpio.archive([entry])
-        path.write_bytes(assemble.append_sections(stub(defines).read_bytes(), "stub", parts))
+        code = stub(defines).read_bytes()
+        path.write_bytes(assemble.append_sections(code, "stub", described(code, "stub", parts)))
 
     words = (kernel_name, config, cmdline, str(arena_mib), *defines)
     return kept("image", ".efi", make, whole.name, *words)

@@ -12,6 +12,7 @@ import pytest
 
 from pykexec.abi import Action
 from pykexec.config.agent import OVERRIDE_PATH
+from pykexec.firmware.measure import config_event
 from pykexec.memory import Range
 from pykexec.vm import ovmf
 from pykexec.vm.bootvars import boot_entry
@@ -32,6 +33,8 @@ OPTIONS = "rdinit=/inside/hello.efi pykexec.arena=128M debug"
 NEXT_OPTIONS = "the next entry"
 REFUSED = {
     "PCR 11": "INVALID_PARAMETER",
+    "PCR 12": "INVALID_PARAMETER",
+    "no configuration": "INVALID_PARAMETER",
     "PCR 16": "INVALID_PARAMETER",
     "nothing": "INVALID_PARAMETER",
     "too large": "INVALID_PARAMETER",
@@ -80,11 +83,12 @@ def is_running(vm: Vm) -> bool:
 
 
 def check_measured(guest: Guest) -> None:
-    """The configuration is in PCR 12 and in the log; the boot entry's options are nowhere."""
+    """The configuration is in PCR 5 and in the log; the boot entry's options are nowhere."""
     log = guest.json("pykexec eventlog --json")
     assert log["tpm"] == log["replayed"]
-    extended = hashlib.sha256(bytes(32) + hashlib.sha256(b"pykexec-config\0" + CONFIG).digest())
-    assert log["tpm"]["sha256"]["12"] == extended.hexdigest()
+    (event,) = [each for each in log["events"] if each["data"] == config_event(CONFIG).hex()]
+    assert (event["pcr"], event["type"]) == (5, "EV_EVENT_TAG")
+    assert event["digests"]["sha256"] == hashlib.sha256(config_event(CONFIG)).hexdigest()
     assert not set(OPTIONS.split()) & set(guest.ok("cat /proc/cmdline").split())
 
 

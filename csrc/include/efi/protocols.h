@@ -290,6 +290,8 @@ _Static_assert(offsetof(struct efi_tcg2_event, event) == 18, "EFI_TCG2_EVENT");
 enum {
 	EFI_TCG2_EVENT_HEADER_SIZE	= 14,
 	EFI_TCG2_EVENT_HEADER_VERSION	= 1,
+	/* PC Client Platform Firmware Profile 1.05, 10.4.1 */
+	EFI_TCG2_EV_EVENT_TAG		= 0x00000006,
 	EFI_TCG2_EV_IPL			= 0x0000000d,
 	/* 6.4: bits of supported_event_logs, and what GetEventLog is asked for */
 	EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2	= 1,

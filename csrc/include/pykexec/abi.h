@@ -55,7 +55,7 @@ enum pk_component {
 enum pk_stage {
 	PK_STAGE_START		= 1,	/* stub entered by the firmware */
 	PK_STAGE_SECTIONS	= 2,	/* its own sections found */
-	PK_STAGE_MEASURE	= 3,	/* sections extended into PCR 11 */
+	PK_STAGE_MEASURE	= 3,	/* what the image says of itself logged */
 	PK_STAGE_ARENA		= 4,	/* memory for Linux allocated */
 	PK_STAGE_KERNEL		= 5,	/* kernel PE laid out in the arena */
 	PK_STAGE_CONTEXT	= 6,	/* firmware context saved, handoff sealed */
@@ -231,9 +231,9 @@ PK_ABI_ASSERT(pk_handle_request, 8)
 enum pk_info_flags {
 	PK_INFO_SECURE_BOOT	= 1,
 	PK_INFO_TPM		= 2,	/* EFI_TCG2 present with a TPM 2.0 */
-	PK_INFO_MEASURED	= 4,	/* our sections were extended into PCR 11 */
+	PK_INFO_MEASURED	= 4,	/* there is a TPM: the firmware has measured us, and we have logged what we are */
 	PK_INFO_SHELL		= 8,	/* the action that started this Linux was PK_ACTION_SHELL */
-	PK_INFO_LOG_FULL	= 16,	/* the firmware's event log had no room for our sections' events */
+	PK_INFO_LOG_FULL	= 16,	/* the firmware's event log had no room for our events */
 };
 
 struct pk_info {

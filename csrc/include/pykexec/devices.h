@@ -128,17 +128,17 @@ enum pk_tpm_event_constants {
 	/* Bytes of data. EDK II has room for 64 KiB of log, of which dbx alone takes a third. */
 	PK_TPM_EVENT_MAX		= 4096,
 	/* The only registers that Linux may have extended with an event. */
-	PK_TPM_EVENT_PCR_CONFIG		= 12,	/* configuration that is no part of the image, as systemd-stub has it */
-	PK_TPM_EVENT_PCR_RELEASE	= 15,	/* secrets were released in this boot */
+	PK_TPM_EVENT_PCR_CONFIG		= 5,	/* EV_EVENT_TAG: configuration that is no part of the image */
+	PK_TPM_EVENT_PCR_RELEASE	= 15,	/* EV_IPL: secrets were released in this boot */
 	/* taggedEventID of TCG_PCClientTaggedEvent (PC Client Platform Firmware Profile 1.05, 10.4.2) in PCR 5. */
 	PK_TPM_EVENT_TAG_SECTIONS	= 0x64736b70,	/* "pksd": what an image says of its sections */
 	PK_TPM_EVENT_TAG_CONFIG		= 0x66636b70,	/* "pkcf": configuration that is no part of the image */
 };
 
 /*
- * The event is of type EV_IPL, its data in the log are the very bytes that follow,
- * and what is extended is their digest in each active bank: who has the log can
- * compute it again.
+ * The event's data in the log are the very bytes that follow, and what is extended is
+ * their digest in each active bank: who has the log can compute it again. The type is
+ * the register's; an EV_EVENT_TAG is a TCG_PCClientTaggedEvent of PK_TPM_EVENT_TAG_CONFIG.
  */
 struct pk_tpm_event {
 	u32 pcr;

@@ -5,7 +5,7 @@
 
 #include <stub/lib/call.h>
 
-/* measured: what pk_measure_sections() says of our sections. */
+/* measured: what pk_measure_image() says. */
 void pk_services_init(u32 measured);
 
 efi_status_t pk_stub_info(struct pk_call *call);

@@ -22,7 +22,8 @@ efi_status_t pk_tcg2_locate(struct efi_tcg2 **ret, struct efi_tcg2_capability *r
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, const void *data, u64 size, const void *text, u64 text_size)
+efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, u32 type, const void *data, u64 size, const void *text,
+			    u64 text_size)
 {
 	static u8 buffer[sizeof(struct efi_tcg2_event) + PK_TPM_EVENT_MAX] __attribute__((aligned(8)));
 	struct efi_tcg2_event *event = (void *)buffer;
@@ -33,7 +34,7 @@ efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, const void *data, u6
 	event->header_size = EFI_TCG2_EVENT_HEADER_SIZE;
 	event->header_version = EFI_TCG2_EVENT_HEADER_VERSION;
 	memcpy(event->pcr_index, &pcr, 4);
-	memcpy(event->event_type, &(u32){ EFI_TCG2_EV_IPL }, 4);
+	memcpy(event->event_type, &type, 4);
 	memcpy(event->event, text, text_size);
 	return tcg2->hash_log_extend_event(tcg2, 0, (u64)data, size, event);
 }

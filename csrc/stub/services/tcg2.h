@@ -6,8 +6,8 @@
 #include <efi/protocols.h>
 
 efi_status_t pk_tcg2_locate(struct efi_tcg2 **ret, struct efi_tcg2_capability *ret_capability);
-/* Extend pcr by the digest of data; the log gets an EV_IPL event whose data is text, at most PK_TPM_EVENT_MAX bytes. */
-efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, const void *data, u64 size, const void *text,
+/* Extend pcr by the digest of data; the log gets an event of that type whose data is text, at most PK_TPM_EVENT_MAX. */
+efi_status_t pk_tcg2_extend(struct efi_tcg2 *tcg2, u32 pcr, u32 type, const void *data, u64 size, const void *text,
 			    u64 text_size);
 
 #endif

@@ -157,15 +157,17 @@ efi_status_t pk_tpm_event(struct pk_call *call)
 {
 	const struct pk_tpm_event *event = call->body;
 	u64 size = call->size - sizeof(*event);
+	bool tagged = event->pcr == PK_TPM_EVENT_PCR_CONFIG;
 	struct efi_tcg2_capability capability;
 	struct efi_tcg2 *tcg2;
 	efi_status_t status;
 
-	if (!pk_tpm_event_allowed(event->pcr, size))
+	if (!pk_tpm_event_allowed(event->pcr, (const u8 *)(event + 1), size))
 		return EFI_INVALID_PARAMETER;
 	status = pk_tcg2_locate(&tcg2, &capability);
 	if (EFI_ERROR(status))
 		return status;
 	/* EFI_VOLUME_FULL: extended, but not logged. Nobody could explain the register, so it is a failure. */
-	return pk_tcg2_extend(tcg2, event->pcr, event + 1, size, event + 1, size);
+	return pk_tcg2_extend(tcg2, event->pcr, tagged ? EFI_TCG2_EV_EVENT_TAG : EFI_TCG2_EV_IPL, event + 1, size,
+			      event + 1, size);
 }

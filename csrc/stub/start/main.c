@@ -42,18 +42,35 @@ static void (*const wipes[])(void) = {
 	pk_window_wipe_all, pk_mailbox_wipe, pk_bootsvc_wipe, pk_block_wipe, pk_gate_wipe,
 };
 
-static u64 wanted_arena_mib(void)
+/* The value of an option of ours and what follows it on the command line, or NULL. */
+static const char *option(const char *name)
 {
 	static char line[COMMAND_LINE_HEAD];
 	u64 size = pk_sections.command_line.size;
-	const char *value;
 
 	if (size >= sizeof(line))
 		size = sizeof(line) - 1;
 	memcpy(line, (void *)pk_sections.command_line.start, size);
 	line[size] = 0;
-	value = pk_option(line, "pykexec.arena");
+	return pk_option(line, name);
+}
+
+static u64 wanted_arena_mib(void)
+{
+	const char *value = option("pykexec.arena");
+
 	return value ? pk_parse_decimal(value) : ARENA_DEFAULT_MIB;
+}
+
+/* For who binds policies to PCR 11, as systemd-stub extends it. */
+static bool wants_sections_measured(void)
+{
+	const char *value = option("pykexec.measure");
+	const char *wanted = "systemd";
+	u64 length = pk_strlen(wanted);
+
+	return value && pk_strlen(value) >= length && !memcmp(value, wanted, length) &&
+	       (!value[length] || value[length] == ' ');
 }
 
 /* Everything that is done once, before the first Linux. */
@@ -65,7 +82,7 @@ static efi_status_t prepare(void)
 	status = pk_stage(PK_STAGE_SECTIONS, pk_sections_find());
 	if (EFI_ERROR(status))
 		return status;
-	status = pk_stage(PK_STAGE_MEASURE, pk_measure_sections(&measured));
+	status = pk_stage(PK_STAGE_MEASURE, pk_measure_image(wants_sections_measured(), &measured));
 	if (EFI_ERROR(status))
 		return status;
 

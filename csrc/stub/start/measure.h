@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Measure our sections. */
+/* Log what our image is. */
 #ifndef PK_STUB_MEASURE_H
 #define PK_STUB_MEASURE_H
 
@@ -7,9 +7,10 @@
 #include <pykexec/types.h>
 
 /*
- * Extend our sections into PCR 11 as systemd-stub does. No TPM is not an error, and no room in the
+ * Log what the image says of its sections, into PCR 5, where a boot manager's configuration belongs; with
+ * sections also these, into PCR 11, as systemd-stub does. No TPM is not an error, and no room in the
  * firmware's log neither: *ret_flags tells (PK_INFO_MEASURED, PK_INFO_LOG_FULL).
  */
-efi_status_t pk_measure_sections(u32 *ret_flags);
+efi_status_t pk_measure_image(bool sections, u32 *ret_flags);
 
 #endif

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from pykexec._native import ffi, lib
+from pykexec.abi_devices import TpmEventConstant
 
 NO_SESSIONS, SESSIONS = 0x8001, 0x8002
 STARTUP, SHUTDOWN, GET_RANDOM = 0x144, 0x145, 0x17B
@@ -120,21 +121,39 @@ def test_an_answer_is_a_response_without_parameters() -> None:
     assert bytes(ffi.buffer(out)) == command(0x185) + b"\xee\xee"
 
 
+def config(size: int, tag: int = TpmEventConstant.TAG_CONFIG, told: int | None = None) -> bytes:
+    """A tagged event of that size in all, that tells its data's."""
+    return struct.pack("<II", tag, size - 8 if told is None else told) + bytes(size - 8)
+
+
 @pytest.mark.parametrize(
-    ("pcr", "size", "allowed"),
+    ("pcr", "data", "allowed"),
     [
-        (12, 1, True),
-        (15, 4096, True),
-        (12, 0, False),
-        (15, 4097, False),
-        (12, (1 << 64) - 8, False),
-        (0, 32, False),
-        (11, 32, False),
-        (13, 32, False),
-        (14, 32, False),
-        (16, 32, False),
-        (0xFFFFFFFF, 32, False),
+        (5, config(8), True),
+        (5, config(4096), True),
+        (5, config(4097), False),
+        (5, config(64)[:7], False),
+        (5, config(64, TpmEventConstant.TAG_SECTIONS), False),
+        (5, config(64, told=57), False),
+        (5, config(64, told=55), False),
+        (5, config(64, told=0xFFFFFFFF), False),
+        (5, b"EFI PART" + bytes(56), False),
+        (5, b"", False),
+        (15, b"x", True),
+        (15, bytes(4096), True),
+        (15, bytes(4097), False),
+        (15, b"", False),
+        *((pcr, config(64), False) for pcr in (0, 4, 8, 11, 12, 13, 14, 16, 0xFFFFFFFF)),
     ],
 )
-def test_linux_may_measure_into_two_registers_alone(pcr: int, size: int, allowed: bool) -> None:
-    assert lib.pk_tpm_event_allowed(pcr, size) == allowed
+def test_linux_may_measure_a_configuration_and_a_release_alone(
+    pcr: int, data: bytes, allowed: bool
+) -> None:
+    buffer = ffi.new("u8[]", data or b"\0")
+    assert lib.pk_tpm_event_allowed(pcr, buffer, len(data)) == allowed
+
+
+@pytest.mark.parametrize("size", [1 << 32, (1 << 64) - 8])
+def test_no_size_is_too_large_to_be_refused(size: int) -> None:
+    for pcr in (5, 15):
+        assert not lib.pk_tpm_event_allowed(pcr, ffi.new("u8[64]", config(64)), size)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from pykexec._native import lib
+from pykexec.abi_devices import TpmEventConstant
 from pykexec.efi.guid import named_guids
-from pykexec.errors import FirmwareError
+from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware.mailbox import Mailbox, Reply, Request
-from pykexec.firmware.measure import config_event, measure_config
+from pykexec.firmware.measure import config_event, measure_config, parse_tagged_event
 
-LARGEST = bytes(4096 - len(b"pykexec-config\0"))
+LARGEST = bytes(4096 - 8 - len(b"pykexec-config\0"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,15 @@ LARGEST = bytes(4096 - len(b"pykexec-config\0"))
 def test_an_event_is_the_file_or_where_it_is_too_large_its_digest(
     data: bytes, event: bytes
 ) -> None:
-    assert config_event(data) == event
+    head = b"pkcf" + len(event).to_bytes(4, "little")
+    assert config_event(data) == head + event
+    assert parse_tagged_event(head + event) == (TpmEventConstant.TAG_CONFIG, event)
+
+
+@pytest.mark.parametrize("data", [b"", b"pkcf\1\0\0", b"pkcf\1\0\0\0", b"pkcf\0\0\0\0x"])
+def test_what_is_no_tagged_event_is_told(data: bytes) -> None:
+    with pytest.raises(FormatError, match=r"^tagged event of "):
+        parse_tagged_event(data)
 
 
 def test_what_cannot_be_measured_is_named_and_ignored(tmp_path: Path) -> None:

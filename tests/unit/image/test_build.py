@@ -286,6 +286,7 @@ def test_bad_input_is_one_line_with_name_and_fault(
     [
         ({"arena_mib": 127}, "must be at least 128"),
         ({"cmdline": "quiet pykexec.arena=1G"}, "is set by the size of the arena"),
+        ({"cmdline": "pykexec.measure=systemd"}, "is set by what is measured"),
         ({"cmdline": "a\nb"}, "must be printable ASCII"),
     ],
 )

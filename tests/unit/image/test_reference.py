@@ -13,11 +13,12 @@ from pykexec.cli import main
 from pykexec.efi import pe
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import assemble, initrd, measure
+from pykexec.image.builder import described
 from pykexec.image.reference import encode_reference, reference_values
 from pykexec.policy.offline import parse_reference, updated_policy
 from pykexec.policy.predict import Changes
 from tests.support.attest_machine import Machine
-from tests.unit.image.inputs import kernel_bytes, pe_bytes
+from tests.unit.image.inputs import TEXT, SectionInput, kernel_bytes, pe_bytes
 
 SECTIONS = {
     ".osrel": b'NAME="pykexec"\nID=pykexec\nVERSION_ID=1.2\nPRETTY_NAME="pykexec 1.2"\n',
@@ -25,7 +26,17 @@ SECTIONS = {
     ".uname": b"6.1.0-test",
     ".linux": b"a kernel",
 }
-IMAGE = assemble.append_sections(pe_bytes(), "stub", SECTIONS)
+OURS = SectionInput(".sbat", 0x2000, b"sbat,1,test\npykexec,1,pykexec,pykexec,1,README.md\n")
+STUB = pe_bytes((TEXT, OURS))
+
+
+def image_of(**changed: bytes) -> bytes:
+    """Ours, as `build` puts it together, with other contents in sections named without the dot."""
+    sections = {**SECTIONS, **{f".{name}": data for name, data in changed.items()}}
+    return assemble.append_sections(STUB, "stub", described(STUB, "stub", sections))
+
+
+IMAGE = image_of()
 
 
 def test_values_are_those_of_the_image() -> None:
@@ -39,15 +50,42 @@ def test_values_are_those_of_the_image() -> None:
     sections: dict[str, dict[str, str]] = values["sections"]  # type: ignore[assignment]
     assert list(sections) == [".linux", ".osrel", ".cmdline", ".uname", ".sbat"]
     assert sections[".linux"]["sha384"] == hashlib.sha384(b"a kernel").hexdigest()
-    for key in ("pcr11", "authenticode"):
-        assert list(values[key]) == list(measure.BANKS)  # type: ignore[call-overload]
+    assert list(values["authenticode"]) == list(measure.BANKS)  # type: ignore[call-overload]
+    assert values["described"] is True
+    assert "pcr11" not in values
+
+
+def test_an_image_that_measures_its_sections_has_a_value_of_pcr_11() -> None:
+    cmdline = b"console=ttyS0 quiet pykexec.measure=systemd"
+    values = reference_values(image_of(cmdline=cmdline), "image")
+    assert list(values["pcr11"]) == list(measure.BANKS)  # type: ignore[call-overload]
+    for words in (b"pykexec.measure=firmware pykexec.measure=systemd", b"xpykexec.measure=systemd"):
+        assert "pcr11" not in reference_values(image_of(cmdline=words), "image")
+    # Who has not our stub, has systemd's.
+    other = assemble.append_sections(pe_bytes(), "stub", SECTIONS)
+    values = reference_values(other, "other")
+    assert ("pcr11" in values, values["described"]) == (True, False)
+
+
+def test_an_image_says_of_its_sections_what_they_are() -> None:
+    image = pe.parse(IMAGE, "image")
+    own = image.section(".digests")
+    assert own is not None
+    said = measure.parse_description(pe.section_data(IMAGE, own))
+    sections: dict[str, dict[str, str]] = reference_values(IMAGE, "i")["sections"]  # type: ignore[assignment]
+    assert said == {name: digests["sha256"] for name, digests in sections.items()}
+    assert ".sbat" in said
+    lying = assemble.append_sections(
+        STUB, "stub", {".digests": measure.describe({".linux": b"another"}), **SECTIONS}
+    )
+    assert reference_values(lying, "lying")["described"] is False
 
 
 def test_another_command_line_changes_its_own_values_and_what_follows_from_them() -> None:
-    other = assemble.append_sections(pe_bytes(), "stub", {**SECTIONS, ".cmdline": b"rd.break"})
+    other = image_of(cmdline=b"rd.break")
     old, new = reference_values(IMAGE, "old"), reference_values(other, "new")
     changed = {key for key in old if old[key] != new[key]}
-    assert changed == {"cmdline", "sha256", "authenticode", "pcr11", "sections"} | (
+    assert changed == {"cmdline", "sha256", "authenticode", "sections"} | (
         {"size"} if len(other) != len(IMAGE) else set()
     )
 

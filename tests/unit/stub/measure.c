@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The stub's measuring against a simulated TCG2 protocol: an image as it lies in memory comes in, what
- * it measured goes out. Arguments: from which event on the firmware answers with which status.
+ * it measured goes out: register, type, size, and whether the log has the very data. Arguments: from
+ * which event on the firmware answers with which status, and whether the sections are to be measured.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <stub/lib/stub.h>
 #include <stub/services/tcg2.h>
@@ -35,11 +37,15 @@ static efi_status_t EFIAPI get_capability(struct efi_tcg2 *tcg2, struct efi_tcg2
 
 static efi_status_t EFIAPI extend(struct efi_tcg2 *tcg2, u64 flags, u64 data, u64 size, struct efi_tcg2_event *event)
 {
+	u64 logged = event->size - offsetof(struct efi_tcg2_event, event);
+	u32 pcr, type;
+
 	(void)tcg2;
 	(void)flags;
-	(void)data;
-	(void)event;
-	printf("%llu ", (unsigned long long)size);
+	memcpy(&pcr, event->pcr_index, sizeof(pcr));
+	memcpy(&type, event->event_type, sizeof(type));
+	printf("%u:%u:%llu%s ", pcr, type, (unsigned long long)size,
+	       logged == size && !memcmp((const void *)data, event->event, size) ? "=" : "");
 	return nr_events++ >= first_failing ? failure : EFI_SUCCESS;
 }
 
@@ -61,7 +67,7 @@ int main(int argc, char **argv)
 	efi_status_t status;
 	u32 flags = 77;
 
-	if (argc != 3)
+	if (argc != 4)
 		return 2;
 	first_failing = strtoull(argv[1], NULL, 0);
 	failure = strtoull(argv[2], NULL, 0);
@@ -69,7 +75,7 @@ int main(int argc, char **argv)
 	services.locate_protocol = (void *)locate;
 	pk_bs = &services;
 	pk_loaded_image = &loaded;
-	status = pk_measure_sections(&flags);
+	status = pk_measure_image(argv[3][0] == '1', &flags);
 	printf("status 0x%llx flags %u\n", (unsigned long long)status, flags);
 	return 0;
 }

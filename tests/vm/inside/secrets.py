@@ -13,6 +13,7 @@ from pykexec.abi import Op
 from pykexec.attest.deliver import deliver
 from pykexec.attest.opened import OpenedSecret
 from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.firmware.measure import config_event
 from pykexec.firmware.secrets import announce
 from pykexec.firmware.status import status_name
 from pykexec.firmware.wire import pack
@@ -23,9 +24,11 @@ KEY_SIZE = 32
 with Mailbox() as mailbox, Secret(KEY_SIZE) as key:
     bodies = {
         "PCR 11": pack("pk_tpm_event", pcr=11) + b"x",
+        "PCR 12": pack("pk_tpm_event", pcr=12) + config_event(b""),
+        "no configuration": pack("pk_tpm_event", pcr=5) + b"EFI PART",
         "PCR 16": pack("pk_tpm_event", pcr=16) + b"x",
-        "nothing": pack("pk_tpm_event", pcr=12),
-        "too large": pack("pk_tpm_event", pcr=12) + bytes(4097),
+        "nothing": pack("pk_tpm_event", pcr=15),
+        "too large": pack("pk_tpm_event", pcr=15) + bytes(4097),
         "cut off": bytes(4),
     }
     replies = mailbox.call([Request(Op.TPM_EVENT, name, body) for name, body in bodies.items()])
