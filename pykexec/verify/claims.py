@@ -23,7 +23,7 @@ from pykexec.errors import FormatError
 from pykexec.firmware.measure import CONFIG, CONFIG_SHA256, parse_tagged_event
 from pykexec.image.measure import parse_description
 from pykexec.tpm.event_data import UefiVariable, parse_variable
-from pykexec.tpm.event_text import describe, type_name
+from pykexec.tpm.event_text import type_name
 from pykexec.verify.events import is_separator
 from pykexec.verify.log import Entry, ProvenLog
 from pykexec.verify.promises import NUMBERS
@@ -204,11 +204,13 @@ def _path(entry: Entry, paths: _Paths) -> str:
 
 def _behind(log: ProvenLog, last: int) -> list[str]:
     """What is in PCR 4 behind the event of that index, for people: texts, separators."""
-    return [
-        f"{entry.title}: {describe(entry.event)}"[:_TEXT_MAX]
-        for entry in log.of(_APPLICATIONS_PCR)
-        if entry.index > last
-    ]
+    return [_behind_text(entry) for entry in log.of(_APPLICATIONS_PCR) if entry.index > last]
+
+
+def _behind_text(entry: Entry) -> str:
+    if entry.measured is None or not _is_text(entry.measured):
+        return entry.title
+    return f"{entry.title}: {entry.measured.decode()}"[:_TEXT_MAX]
 
 
 def _image(log: ProvenLog, last: int) -> dict[str, object]:
@@ -254,8 +256,8 @@ def _hidden(log: ProvenLog) -> Iterator[dict[str, object]]:
     """
     for entry in log.of(CONFIG_PCR):
         if entry.measured is None:
-            text = f"{entry.title}: {describe(entry.event)}"[:_TEXT_MAX]
-            yield {**_measured_in(entry, log), "event": text, "unproven": ["event"]}
+            # Only where it is: to read the data of a stranger's event may take long.
+            yield {**_measured_in(entry, log), "event": entry.title, "unproven": ["event"]}
 
 
 def _measured_in(entry: Entry, log: ProvenLog) -> dict[str, object]:

@@ -10,14 +10,20 @@ import hashlib
 import re
 import sys
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pykexec.efi import pe
 from pykexec.firmware.measure import config_event
 from pykexec.image import measure
+from pykexec.policy import Context, appraise, parse_policy
 from pykexec.run import run
+from pykexec.verify.claims import event_claims
+from pykexec.verify.log import check_log
+from pykexec.verify.report import Report
 from pykexec.vm import packages
 from pykexec.vm.guest_os import command_line, initramfs
 from pykexec.vm.kernels import kernel
@@ -25,6 +31,7 @@ from pykexec.vm.ovmf import Firmware, firmware
 from pykexec.vm.vm import Vm
 from tests.vm import images
 from tests.vm.boot import Boot
+from tests.vm.direct import payload_machine
 from tests.vm.equipment import BARE
 from tests.vm.guest import Guest, machine_with
 from tests.vm.payloads import PAYLOADS, Payload
@@ -167,6 +174,49 @@ def test_linux_finds_them_so_too(boot: Boot, tmp_path: Path) -> None:
         _authenticode(linux),
     ]
     assert "vmlinuz".encode("utf-16-le").hex() in applications[1].text
+
+
+# chainloader is LoadImage; what is booted is the kernel, which GRUB enters by itself.
+NEVER_STARTED = f"""\
+search --no-floppy --file --set=root /vmlinuz
+chainloader /EFI/pykexec/pykexec.efi
+linux /vmlinuz {command_line(checks=("eventlog",))}
+initrd /initrd.img
+boot
+"""
+
+
+@pytest.mark.matrix
+def test_an_image_that_a_foreign_program_loads_and_never_starts_is_refused(
+    boot: Boot, tmp_path: Path
+) -> None:
+    image = images.image()
+    grub = PAYLOADS["grub-2.06-signed"]
+    files = {
+        **grub.files(),
+        "EFI/debian/grub.cfg": NEVER_STARTED.encode(),
+        "EFI/pykexec/pykexec.efi": image,
+    }
+    vm = boot(replace(payload_machine(grub, firmware(), tmp_path, files, grub.path), tpm="tis"))
+    measured = _read_measured(vm, tmp_path)
+    assert "PK:stub:start" not in vm.console.text
+
+    report, pcrs = Report(), {n: bytes.fromhex(measured.pcrs[n]) for n in (4, 5, 12)}
+    log = check_log((tmp_path / "log").read_bytes(), "sha256", pcrs, report)
+    assert report.verdict.accepted
+    claims: dict[str, Any] = {
+        **event_claims(log),
+        "bank": "sha256",
+        "pcrs": {str(number): value.hex() for number, value in pcrs.items()},
+        "released": False,
+    }
+    # In PCR 4 there is ours, and it is the last.
+    last = claims["boot"]["applications"][-1]["authenticode"]["sha256"]
+    assert last == _authenticode(image)
+    text = f'version = 1\nname = "p"\n[[images]]\nname = "ours"\nauthenticode.sha256 = "{last}"\n'
+    policy = parse_policy(text.encode(), "p")
+    findings = appraise(claims, policy, Context(datetime.now(UTC)))
+    assert [finding.code for finding in findings] == ["policy.boot.application"]
 
 
 def test_an_image_by_ukify_boots_and_measures_its_sections_for_who_wants_that(
