@@ -32,7 +32,6 @@ from pykexec.server.errors import (
 from pykexec.server.keys.envelope import wipe
 from pykexec.server.store.records import (
     AttestationRecord,
-    Counters,
     Machine,
     PolicyVersion,
     StoredSecret,
@@ -286,9 +285,9 @@ class _Attestation:
                 policy = replace(policy, rules=())
                 yield Finding("policy.rules", "the rules were not looked at", refuses=False)
             yield from appraise(verified.claims, policy, context)
-        counters = verified.counters
+        counters, last = verified.counters, machine.last_counters
         # Most boots attest once, and need not be looked for.
-        if counters and _same_boot(counters, machine.last_counters):
+        if counters and last and counters.boot == last.boot:
             if self._store.released(machine.id, counters):
                 yield Finding("release.again", "this boot was given its secrets already")
 
@@ -391,10 +390,6 @@ def _with(verdict: Verdict, code: str, text: str) -> Verdict:
 def _trusted_without_certificate(machine: Machine) -> bool:
     """Enrolled for another reason than its certificate, which has to be good every time."""
     return machine.state == "enrolled" and machine.enrolled_by != "certificate"
-
-
-def _same_boot(one: Counters, other: Counters | None) -> bool:
-    return other is not None and one.boot == other.boot
 
 
 @lru_cache(maxsize=256)

@@ -43,9 +43,7 @@ class Signatures:
     hashes: tuple[str, ...]
 
 
-def _remembered(
-    many: int, size_max: int
-) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+def _remembered(many: int, size_max: int) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
     """Machines of one kind have the same ones; a larger one is some attester's idea."""
 
     def decorate(function: Callable[[bytes], T]) -> Callable[[bytes], T]:
