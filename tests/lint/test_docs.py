@@ -16,6 +16,7 @@ import pytest
 
 from pykexec.config.agent import parse_config
 from tests.lint.tree import ROOT, relative, tracked
+from tests.support.shared import once
 
 DOCS = ROOT / "docs"
 PAGES = [path for path in tracked(".md") if path.is_relative_to(DOCS)]
@@ -49,9 +50,11 @@ def built(source: Path, target: Path) -> str:
 @pytest.fixture(scope="module", name="site")
 def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site's directory."""
-    target = tmp_path_factory.mktemp("site")
-    assert built(DOCS, target) == ""
-    return target / "html"
+
+    def make(target: Path) -> None:
+        assert built(DOCS, target) == ""
+
+    return once(tmp_path_factory, "site", make) / "html"
 
 
 def test_every_page_is_built_and_can_be_found(site: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pykexec.vm import ovmf
 from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
-from tests.vm.equipment import NEXT_OPTIONS, bad_files
+from tests.vm.equipment import BARE, NEXT_OPTIONS, bad_files
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import RESUME_IN_GUEST, image
 from tests.vm.snapshots import AgentReady
@@ -87,7 +87,8 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(
 
 
 def test_every_action_leads_where_it_says(agent_ready: AgentReady) -> None:
-    guest = agent_ready(image(), ovmf.firmware("2025.02"), reboot=True)
+    # It is reset twice, and with a TPM firmware is three times as slow.
+    guest = agent_ready(image(), ovmf.firmware("2025.02"), reboot=True, **BARE)
 
     guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure firmware")
     guest.payload_ran()

@@ -79,21 +79,29 @@ def test_second_os_owns_disk_variables_tpm_and_network(
     assert (vm.directory / "tpm/ca/issuercert.pem").exists()
 
 
-def test_machine_that_ends_before_the_marker_is_lost(boot: Boot, tmp_path: Path) -> None:
-    disk = _shell_disk(tmp_path, b"echo PK:shell:start:0\r\nreset -s\r\n")
+def test_machine_that_ends_before_the_marker_is_lost_and_leaves_a_log(
+    boot: Boot, tmp_path: Path
+) -> None:
+    disk = _shell_disk(tmp_path, b"cls\r\necho PK:shell:start:0\r\nreset -s\r\n")
     vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),)))
     with pytest.raises(LostVm, match=r"ended: guest-shutdown(.|\n)*PK:shell:start:0"):
         vm.expect("this never comes", within=120)
+    log = (vm.directory / "console.log").read_text()
+    assert re.search(r"^\[ +\d+\.\d{3}\] PK:shell:start:0$", log, re.MULTILINE)
+    assert "\x1b" not in log
 
 
-def test_machine_that_hangs_is_lost(boot: Boot, tmp_path: Path) -> None:
+def test_machine_that_hangs_or_is_killed_is_lost(boot: Boot, tmp_path: Path) -> None:
     disk = _shell_disk(tmp_path, b"echo PK:shell:start:0\r\n")
-    vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),)))
+    vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),), tpm="tis"))
     vm.expect_stage("shell", "start")
     with pytest.raises(LostVm, match=r"still running"):
         vm.expect("this never comes", within=2)
     with pytest.raises(LostVm, match="still running"):
         vm.wait_exit(1)
+    vm.kill()
+    with pytest.raises(LostVm, match="ended: QEMU exit status -9"):
+        vm.expect("this never comes", within=10)
 
 
 def test_machine_is_ended_at_its_limit(boot: Boot, tmp_path: Path) -> None:
@@ -101,15 +109,6 @@ def test_machine_is_ended_at_its_limit(boot: Boot, tmp_path: Path) -> None:
     vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),)), limit_s=3)
     with pytest.raises(LostVm, match="ended by its limit of 3 s"):
         vm.expect("this never comes", within=60)
-
-
-def test_killed_qemu_is_lost(boot: Boot, tmp_path: Path) -> None:
-    disk = _shell_disk(tmp_path, b"echo PK:shell:start:0\r\n")
-    vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),), tpm="tis"))
-    vm.expect_stage("shell", "start")
-    vm.kill()
-    with pytest.raises(LostVm, match="ended: QEMU exit status -9"):
-        vm.expect("this never comes", within=10)
 
 
 def test_stage_with_another_status_is_lost_at_once(boot: Boot, tmp_path: Path) -> None:
@@ -204,12 +203,3 @@ def test_console_keeps_what_comes_while_nobody_reads(artefacts: Path, tmp_path: 
         for number in range(1, 501):
             vm.expect(rf"^line {number} of so many lines that it has room nowhere$", within=120)
         assert vm.wait_exit(30) == "guest-shutdown"
-
-
-def test_console_log_has_times_and_no_terminal_control(boot: Boot, tmp_path: Path) -> None:
-    disk = _shell_disk(tmp_path, b"cls\r\necho PK:shell:start:0\r\nreset -s\r\n")
-    vm = boot(Machine(firmware(), disks=(Disk(disk.path, bootindex=0),)))
-    vm.wait_exit(60)
-    log = (vm.directory / "console.log").read_text()
-    assert re.search(r"^\[ +\d+\.\d{3}\] PK:shell:start:0$", log, re.MULTILINE)
-    assert "\x1b" not in log

@@ -21,6 +21,7 @@ from pykexec.errors import ConfigError, FormatError, PykexecError, ToolError, Us
 from pykexec.image import Recipe, SigningKey, build, builder, files, initrd, interpreter, sign
 from pykexec.image.inspection import inspect
 from pykexec.run import run
+from tests.support.shared import once
 from tests.unit.image import built
 from tests.unit.image.inputs import kernel_bytes, pe_bytes
 
@@ -51,13 +52,18 @@ def start_build(directory: Path, **environment: str) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The same image twice, from different places, times and environments."""
-    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other") / "a" / "b"
-    builds = [
-        start_build(one / "in", UMASK="077", TZ="UTC", PYTHONHASHSEED="1", LC_ALL="C"),
-        start_build(other, UMASK="022", TZ="Asia/Tokyo", PYTHONHASHSEED="2", LC_ALL="C.UTF-8"),
-    ]
-    assert [each.wait(timeout=120) for each in builds] == [0, 0]
-    return [one / "in" / "out.efi", other / "out.efi"]
+    one, other = Path("one"), Path("other", "a", "b")
+
+    def make(at: Path) -> None:
+        tokyo = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8"}
+        builds = [
+            start_build(at / one, UMASK="077", TZ="UTC", PYTHONHASHSEED="1", LC_ALL="C"),
+            start_build(at / other, UMASK="022", PYTHONHASHSEED="2", **tokyo),
+        ]
+        assert [each.wait(timeout=120) for each in builds] == [0, 0]
+
+    at = once(tmp_path_factory, "images", make)
+    return [at / one / "out.efi", at / other / "out.efi"]
 
 
 def archives(image: Path) -> tuple[bytes, bytes]:
@@ -347,8 +353,9 @@ def test_builder_names_all_that_it_measured(
 
 
 def test_what_the_kernel_was_built_without_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(initrd, "_LEVEL", 1)
     write_inputs(tmp_path)
     (tmp_path / "modules" / "config").write_text("CONFIG_KEXEC_FILE=y\nCONFIG_EFIVAR_FS=m\n")
     build(built.recipe(tmp_path))
