@@ -34,7 +34,7 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
         if config.windows:
             from pykexec.guest.windows import WindowsCheck
 
-            windows = WindowsCheck(mailbox, config.windows)
+            windows = WindowsCheck(mailbox, config.windows, payload)
         if config.attest:
             from pykexec.guest.attest import Attestation
 

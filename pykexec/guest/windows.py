@@ -9,11 +9,12 @@ from contextlib import ExitStack
 
 from pykexec.attest.deliver import startup_key_file
 from pykexec.attest.opened import OpenedSecret
-from pykexec.config.agent import WindowsConfig
+from pykexec.config.agent import PayloadConfig, WindowsConfig
+from pykexec.efi.guid import Guid
 from pykexec.errors import FirmwareError, MismatchError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import print_marker
-from pykexec.steps import words
+from pykexec.steps import attempt, words
 from pykexec.windows.check import check
 from pykexec.windows.disks import firmware_disks
 from pykexec.windows.findings import Report, fault, lines
@@ -28,8 +29,10 @@ class WindowsCheck:
     decide().
     """
 
-    def __init__(self, mailbox: Mailbox, config: WindowsConfig) -> None:
-        self._mailbox, self._config = mailbox, config
+    def __init__(
+        self, mailbox: Mailbox, config: WindowsConfig, payload: PayloadConfig | None = None
+    ) -> None:
+        self._mailbox, self._config, self._payload = mailbox, config, payload
         self._report: Report | None = None
 
     def look(self, secrets: Sequence[OpenedSecret]) -> None:
@@ -45,7 +48,8 @@ class WindowsCheck:
                     if each.kind == _PASSWORD
                 ]
                 machine = read_machine(log=event_log(self._mailbox))
-                report = check(firmware_disks(self._mailbox), machine, keys, passwords)
+                esp = attempt("pykexec: windows", self._esp, None)
+                report = check(firmware_disks(self._mailbox), machine, keys, passwords, esp)
             except Exception as error:  # Disks, secrets and variables may be anything.
                 report = Report((fault("windows", words(error)),), (), ())
         for line in lines(report.findings):
@@ -53,6 +57,16 @@ class WindowsCheck:
         print(f"windows: {report.summary}", flush=True)
         print_marker("windows", "mismatch" if report.faults else "fits")
         self._report = report
+
+    def _esp(self) -> Guid | None:
+        """The partition that the payload is on; None for one from elsewhere."""
+        from pykexec.kexec.request import boot_volume, named_volume
+
+        if self._payload is None or self._payload.is_remote:
+            return None
+        name = self._payload.volume
+        volume = named_volume(self._mailbox, name) if name else boot_volume(self._mailbox)
+        return volume.path.partition_guid if volume.path else None
 
     def decide(self) -> None:
         """MismatchError, which names the first reason, if Windows would ask somebody and is not to

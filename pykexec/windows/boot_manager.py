@@ -54,7 +54,7 @@ def signature(data: bytes, what: str, machine: Machine) -> Iterator[Finding]:
         chain = " < ".join(map(str, each.certificates))
         yield fine(what, f"signed by {chain}")
     refused = fault if machine.secure_boot else note
-    if not verdict.signatures:
+    if not verdict.signatures and verdict.allowed_by is None:
         yield refused(what, "has no signature: firmware refuses it under Secure Boot")
         return
     if verdict.forbidden_by is not None:

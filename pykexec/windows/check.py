@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pykexec.disk.fat_reader import Entry, FatVolume
+from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 from pykexec.log import describe
 from pykexec.secret import Secret
@@ -31,6 +32,7 @@ class _Look:
     machine: Machine
     keys: list[StartupKey]
     passwords: Sequence[RecoveryPassword]
+    esp: Guid | None
     findings: list[Finding] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     volumes: list[tuple[Place, Volume]] = field(default_factory=list)
@@ -44,9 +46,13 @@ def check(
     machine: Machine,
     keys: Sequence[StartupKey] = (),
     passwords: Sequence[RecoveryPassword] = (),
+    esp: Guid | None = None,
 ) -> Report:
-    """Look at all of it; what cannot be read is a finding, and nothing is ever written."""
-    look = _Look(machine, list(keys), passwords)
+    """Look at all of it; what cannot be read is a finding, and nothing is ever written.
+
+    esp is the partition whose boot manager is started, None where that may be any.
+    """
+    look = _Look(machine, list(keys), passwords, esp)
     with ExitStack() as stack:
         for disk in disks:
             try:
@@ -73,7 +79,7 @@ def _place(look: _Look, place: Place, stack: ExitStack) -> None:
         look.volumes += [(place, volume)] if volume else []
     elif fat := _fat(place):
         _keys(look, place, fat, stack)
-        if fat.find(boot_manager.PATH):
+        if look.esp in (None, place.partition) and fat.find(boot_manager.PATH):
             _boot_manager(look, place, fat)
 
 
@@ -119,7 +125,8 @@ def _boot_manager(look: _Look, place: Place, fat: FatVolume) -> None:
 def _conclude(look: _Look) -> None:
     """What can be said only once everything was seen."""
     if not look.nr_managers:
-        text = f"no volume has {boot_manager.PATH}: there is no Windows to start"
+        where = "no volume" if look.esp is None else f"no partition {look.esp}"
+        text = f"{where} has {boot_manager.PATH}: there is no Windows to start"
         look.findings.append(fault("disks", text))
     default = look.configuration.default if look.configuration else None
     if look.configuration:

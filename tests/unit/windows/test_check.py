@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,6 +13,8 @@ from functools import cache
 import pytest
 
 from pykexec.efi.authenticode import Certificate, certificate
+from pykexec.efi.pe import authenticode_digest, parse
+from pykexec.efi.signature_list import SHA256, SignatureList
 from pykexec.windows.bitlocker import Protection as Flag
 from pykexec.windows.check import check
 from pykexec.windows.disks import Disk
@@ -22,8 +26,11 @@ from tests.support.windows_disk import (
     BCD,
     BOOTMGFW,
     CA_2023,
+    ESP,
+    OWNER,
     PCA_2011,
     UEFI_CA_2011,
+    WINDOWS,
     authority,
     bcd,
     certificates,
@@ -78,8 +85,11 @@ def looked_at(
 
 
 def look(data: bytes, keys: Sequence[StartupKey] = (), of: Machine | None = None) -> Report:
-    whole = Disk("disk", lambda offset, size: data[offset : offset + size], len(data), 512)
-    return check([whole], of or machine(PCA_2011), keys)
+    return check([whole("disk", data)], of or machine(PCA_2011), keys)
+
+
+def whole(name: str, data: bytes) -> Disk:
+    return Disk(name, lambda offset, size: data[offset : offset + size], len(data), None)
 
 
 def texts(report: Report, level: Level) -> list[str]:
@@ -282,11 +292,38 @@ def test_a_data_volume_whose_metadata_is_none_keeps_nobody_from_starting() -> No
 
 
 def look_at(first: bytes, second: bytes, keys: Sequence[StartupKey] = ()) -> Report:
-    disks = [
-        Disk("disk", lambda offset, size: first[offset : offset + size], len(first), None),
-        Disk("second", lambda offset, size: second[offset : offset + size], len(second), None),
-    ]
+    disks = [whole("disk", first), whole("second", second)]
     return check(disks, machine(PCA_2011), keys)
+
+
+def test_only_the_boot_manager_that_is_started_counts() -> None:
+    """Another disk may have a Windows of its own, and what is wrong with that is its own matter."""
+    bad = disk(files(bcd=b"no hive"), volume(WAYS)).replace(ESP.data, VOLUME.data)
+    table = bytearray(bad)
+    for lba, entries in ((1, 2), (len(bad) // 512 - 1, len(bad) // 512 - 33)):
+        crc = zlib.crc32(table[entries * 512 : entries * 512 + 128 * 128])
+        struct.pack_into("<I", table, lba * 512 + 88, crc)
+        table[lba * 512 + 16 : lba * 512 + 20] = bytes(4)
+        struct.pack_into("<I", table, lba * 512 + 16, zlib.crc32(table[lba * 512 :][:92]))
+    good = disk(files(), volume(WAYS))
+    disks = [whole("other", bytes(table)), whole("own", good)]
+    of = machine(PCA_2011)
+    report = check(disks, of, [key()], esp=ESP)
+    assert report.faults == ()
+    assert [each.what for each in check(disks, of, [key()]).faults] == [
+        r"other partition 1: \EFI\Microsoft\Boot\BCD"
+    ]
+    (fault,) = check(disks, of, [key()], esp=WINDOWS).faults
+    assert fault.text.startswith(f"no partition {WINDOWS} has")
+
+
+def test_a_boot_manager_that_db_has_by_digest_needs_no_signature() -> None:
+    image = pe_bytes()
+    digest = OWNER.data + authenticode_digest(image, parse(image, "x"))
+    of = replace(machine(), db=(SignatureList(SHA256, b"", len(digest), (digest,)),))
+    report = looked_at(files(bootmgfw=image), keys=[key()], of=of)
+    assert report.faults == ()
+    assert any("db allows it, by digest" in each for each in texts(report, Level.FINE))
 
 
 def test_a_windows_that_is_not_encrypted_needs_no_key() -> None:
