@@ -42,6 +42,7 @@ _CURVES: dict[Curve, ec.EllipticCurve] = {
     Curve.P256: ec.SECP256R1(),
     Curve.P384: ec.SECP384R1(),
 }
+_UNCOMPRESSED = b"\x04"  # SEC 1, 2.3.3
 _CACHED = 8192  # keys, some 2 KiB each
 
 
@@ -106,12 +107,12 @@ def _ak_key(public: Public) -> ec.EllipticCurvePublicKey | None:
 
 def ecc_key(key: EccKey) -> ec.EllipticCurvePublicKey | None:
     """The key, None for what is no point of its curve in coordinates of full length."""
-    if key.curve not in _CURVES or {len(key.x), len(key.y)} != {key.curve.size}:
+    curve = _CURVES.get(key.curve)
+    if curve is None or len(key.x) != len(key.y):
         return None
-    x, y = int.from_bytes(key.x, "big"), int.from_bytes(key.y, "big")
     try:
-        return ec.EllipticCurvePublicNumbers(x, y, _CURVES[key.curve]).public_key()
-    except ValueError:  # Not on the curve.
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, _UNCOMPRESSED + key.x + key.y)
+    except ValueError:  # Of another length, or not on the curve.
         return None
 
 

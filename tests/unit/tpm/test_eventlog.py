@@ -128,6 +128,15 @@ def test_events_are_read_in_order() -> None:
     assert last.digests["sha256"] == hashlib.sha256(last.data).digest()
 
 
+def test_digests_may_come_in_any_order_and_some_be_missing() -> None:
+    usual, swapped, few = (
+        parse_event_log(spec_id() + agile_entry(4, SEPARATOR, bytes(4), algorithms)).events[1]
+        for algorithms in ((SHA1, SHA256), (SHA256, SHA1), (SHA256,))
+    )
+    assert swapped == usual
+    assert few.digests == {"sha256": usual.digests["sha256"]}
+
+
 def test_the_format_of_sha1_has_one_bank() -> None:
     log = parse_event_log(SHA1_LOG)
     assert (log.banks, [event.data for event in log.events]) == (("sha1",), [bytes(4), b"boot"])
