@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disk images with a GPT, a FAT32 EFI system partition and ext4 partitions, made without root."""
+"""Disk images with a GPT, made without root: a FAT32 EFI system partition, ext4, what there is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ MIB = 1 << 20
 SECTOR = 512
 _ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 _LINUX_TYPE = Guid.parse("0fc63daf-8483-4772-8e79-3d69d8477de4")
+_BASIC_DATA_TYPE = Guid.parse("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 _TIMEOUT_S = 120.0
 # Users other than root may not have the directories of these tools in their PATH.
 _ENV = {"PATH": f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"}
@@ -28,6 +29,7 @@ _ENV = {"PATH": f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"}
 DISK_GUID = uuid.UUID("00000000-0000-4000-8000-000000000001")
 _ESP_GUID = uuid.UUID("11111111-1111-4111-8111-111111111111")
 _EXT4_GUID = uuid.UUID("22222222-2222-4222-8222-222222222222")
+_RAW_GUID = uuid.UUID("33333333-3333-4333-8333-333333333333")
 
 # Files by their path on the volume ("EFI/BOOT/BOOTX64.EFI"): contents, or where to copy them from.
 Files = Mapping[str, bytes | Path]
@@ -54,6 +56,15 @@ class Ext4:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """A partition for data (Windows' own, for one) that is what is in a file, holes included."""
+
+    content: Path
+    label: str = "Basic data partition"
+    guid: uuid.UUID = _RAW_GUID
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionLayout:
     """Where a partition came to be; start and size in sectors, as device paths have them."""
 
@@ -71,8 +82,11 @@ class DiskLayout:
     partitions: tuple[PartitionLayout, ...]
 
 
+Partition = Esp | Ext4 | Raw
+
+
 def make_disk(
-    path: Path, partitions: Sequence[Esp | Ext4], *, guid: uuid.UUID = DISK_GUID
+    path: Path, partitions: Sequence[Partition], *, guid: uuid.UUID = DISK_GUID
 ) -> DiskLayout:
     """Write a disk image with partitions to path; same input, same GUIDs and layout."""
     layouts: list[PartitionLayout] = []
@@ -89,7 +103,7 @@ def make_disk(
         with mmap.mmap(image.fileno(), 0) as whole, memoryview(whole) as view:
             gpt.write_gpt(view, table)
     for layout, part in zip(layouts, partitions, strict=True):
-        (_format_fat if isinstance(part, Esp) else _format_ext4)(path, layout, part)
+        _fill(path, layout, part)
     return DiskLayout(path, tuple(layouts))
 
 
@@ -112,13 +126,15 @@ def read_file(disk: DiskLayout, name: str, number: int = 1) -> bytes:
     )
 
 
-def _partition(layout: PartitionLayout, part: Esp | Ext4) -> gpt.Partition:
-    type_ = _ESP_TYPE if isinstance(part, Esp) else _LINUX_TYPE
+def _partition(layout: PartitionLayout, part: Partition) -> gpt.Partition:
+    type_ = {Esp: _ESP_TYPE, Ext4: _LINUX_TYPE, Raw: _BASIC_DATA_TYPE}[type(part)]
     guid = Guid(part.guid.bytes_le)
     return gpt.Partition(layout.number, type_, guid, layout.start, layout.size, 0, part.label)
 
 
-def _size_mib(part: Esp | Ext4) -> int:
+def _size_mib(part: Partition) -> int:
+    if isinstance(part, Raw):
+        return -(-part.content.stat().st_size // MIB)
     if part.size_mib:
         return part.size_mib
     sizes = [len(c) if isinstance(c, bytes) else c.stat().st_size for c in part.files.values()]
@@ -138,14 +154,25 @@ def _stage(directory: Path, files: Files) -> None:
             shutil.copyfile(content, target)
 
 
-def _format_fat(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
+def _fill(path: Path, layout: PartitionLayout, part: Partition) -> None:
+    if isinstance(part, Esp):
+        _format_fat(path, layout, part)
+    elif isinstance(part, Ext4):
+        _format_ext4(path, layout, part)
+    else:
+        place = [f"of={path}", "bs=1M", f"seek={layout.start * SECTOR // MIB}"]
+        words = [f"if={part.content}", *place, "conv=notrunc,sparse", "status=none"]
+        run(["dd", *words], timeout_s=_TIMEOUT_S)
+
+
+def _format_fat(path: Path, layout: PartitionLayout, part: Esp) -> None:
     offset, blocks = layout.start, layout.size * SECTOR // 1024
     words = ["mkfs.fat", "-F", "32", "-s", "1", "--invariant", "-n", part.label]
     run([*words, f"--offset={offset}", path, str(blocks)], env=_ENV, timeout_s=_TIMEOUT_S)
     add_files(DiskLayout(path, (*[layout] * layout.number,)), part.files, layout.number)
 
 
-def _format_ext4(path: Path, layout: PartitionLayout, part: Esp | Ext4) -> None:
+def _format_ext4(path: Path, layout: PartitionLayout, part: Ext4) -> None:
     write_ext4(path, part.files, part.label, part.guid, layout.start * SECTOR, layout.size * SECTOR)
 
 
