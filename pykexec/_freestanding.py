@@ -105,6 +105,17 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
         elf2pe(elf, output, subsystem)
 
 
+def build_bootmgr(csrc: Path, output: Path) -> None:
+    """Build the stand-in for Windows' boot manager, csrc/payload/bootmgr."""
+    with TemporaryDirectory() as directory:
+        elf = Path(directory) / "bootmgr.elf"
+        names = ("crc32.c", "device_path.c", "event_log.c", "guids.c")
+        shared = [csrc / "stub" / "lib" / "mem.c", *(csrc / "common" / name for name in names)]
+        sources = [*sorted((csrc / "payload" / "bootmgr").glob("*.[cS]")), *shared]
+        _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
+        elf2pe(elf, output)
+
+
 def build_ramdisk(csrc: Path, output: Path) -> None:
     """Build ramdisk.efi, the driver for firmware that has no RAM disks."""
     with TemporaryDirectory() as directory:

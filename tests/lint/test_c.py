@@ -28,7 +28,8 @@ def test_the_freestanding_images_build(
 ) -> None:
     monkeypatch.setenv("CC", compiler)
     _freestanding.build(ROOT, tmp_path)
-    assert {"stub.efi", "resume.bin"} <= {path.name for path in tmp_path.iterdir()}
+    _freestanding.build_bootmgr(ROOT / "csrc", tmp_path / "bootmgr.efi")
+    assert {"stub.efi", "resume.bin", "bootmgr.efi"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

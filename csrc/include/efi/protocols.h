@@ -5,11 +5,78 @@
 
 #include <efi/tables.h>
 
+/* 12.2, 12.3 */
+struct efi_input_key {
+	u16 scan_code;
+	u16 unicode_char;
+};
+
+struct efi_simple_text_input {
+	efi_status_t (EFIAPI *reset)(struct efi_simple_text_input *, u8 extended);
+	efi_status_t (EFIAPI *read_key_stroke)(struct efi_simple_text_input *, struct efi_input_key *);
+	efi_event_t wait_for_key;
+};
+
+struct efi_simple_text_input_ex {
+	efi_status_t (EFIAPI *reset)(struct efi_simple_text_input_ex *, u8 extended);
+	void *read_key_stroke_ex;
+	efi_event_t wait_for_key_ex;
+	efi_status_t (EFIAPI *set_state)(struct efi_simple_text_input_ex *, u8 *toggle_state);
+};
+enum { EFI_TOGGLE_STATE_VALID = 0x80 };
+
 /* 12.4 */
+struct efi_simple_text_output_mode {
+	u32 max_mode;
+	u32 mode;
+	u32 attribute;
+	u32 cursor_column;
+	u32 cursor_row;
+	u8 cursor_visible;
+};
+
 struct efi_simple_text_output {
 	void *reset;
 	efi_status_t (EFIAPI *output_string)(struct efi_simple_text_output *, efi_char16_t *);
+	void *test_string;
+	efi_status_t (EFIAPI *query_mode)(struct efi_simple_text_output *, u64 mode, u64 *columns, u64 *rows);
+	efi_status_t (EFIAPI *set_mode)(struct efi_simple_text_output *, u64 mode);
+	efi_status_t (EFIAPI *set_attribute)(struct efi_simple_text_output *, u64 attribute);
+	void *clear_screen;
+	efi_status_t (EFIAPI *set_cursor_position)(struct efi_simple_text_output *, u64 column, u64 row);
+	efi_status_t (EFIAPI *enable_cursor)(struct efi_simple_text_output *, u8 visible);
+	struct efi_simple_text_output_mode *mode;
 };
+
+/* 12.9 */
+struct efi_graphics_output_information {
+	u32 version;
+	u32 horizontal_resolution;
+	u32 vertical_resolution;
+	u32 pixel_format;
+	u32 pixel_information[4];
+	u32 pixels_per_scan_line;
+};
+
+struct efi_graphics_output_mode {
+	u32 max_mode;
+	u32 mode;
+	struct efi_graphics_output_information *info;
+	u64 size_of_info;
+	u64 frame_buffer_base;
+	u64 frame_buffer_size;
+};
+
+struct efi_graphics_output {
+	void *query_mode;
+	void *set_mode;
+	efi_status_t (EFIAPI *blt)(struct efi_graphics_output *, void *buffer, u32 operation, u64 source_x,
+				   u64 source_y, u64 destination_x, u64 destination_y, u64 width, u64 height,
+				   u64 delta);
+	struct efi_graphics_output_mode *mode;
+};
+enum { EFI_PIXEL_BLUE_GREEN_RED_RESERVED = 1 };
+enum { EFI_BLT_VIDEO_TO_BUFFER = 1 };
 
 /* 9.1 */
 struct efi_loaded_image {
@@ -291,7 +358,10 @@ enum {
 	EFI_TCG2_EVENT_HEADER_SIZE	= 14,
 	EFI_TCG2_EVENT_HEADER_VERSION	= 1,
 	/* PC Client Platform Firmware Profile 1.05, 10.4.1 */
+	EFI_TCG2_EV_NO_ACTION		= 0x00000003,
+	EFI_TCG2_EV_SEPARATOR		= 0x00000004,
 	EFI_TCG2_EV_EVENT_TAG		= 0x00000006,
+	EFI_TCG2_EV_COMPACT_HASH	= 0x0000000c,
 	EFI_TCG2_EV_IPL			= 0x0000000d,
 	/* 6.4: bits of supported_event_logs, and what GetEventLog is asked for */
 	EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2	= 1,
