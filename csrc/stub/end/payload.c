@@ -84,6 +84,7 @@ static void load_and_start(const struct pk_payload *payload)
 	pk_stage(PK_STAGE_LOAD, EFI_SUCCESS);
 	pk_stage(PK_STAGE_STARTED, EFI_SUCCESS);
 	pk_bs->set_watchdog_timer(PK_IMAGE_WATCHDOG_S, 0, 0, NULL);
+	pk_test_hook(pk_bs);
 	status = pk_bs->start_image(handle, &exit_data_size, &exit_data);
 	pk_bs->set_watchdog_timer(0, 0, 0, NULL);
 	if (exit_data)

@@ -117,6 +117,36 @@
 #define pk_test_ramdisk_wipe(statement) (statement)
 #endif
 
+/* Likewise: one that nobody holds keeps them when boot services end. */
+#ifdef PK_TEST_NO_EXIT_WIPE
+#define pk_test_exit_wipe(statement) ((void)sizeof(statement))
+#else
+#define pk_test_exit_wipe(statement) (statement)
+#endif
+
+/* Likewise: a boot service is still ours when the payload is started, and the table's checksum is right. */
+#ifdef PK_TEST_HOOKED_SERVICE
+#include <efi/tables.h>
+
+static inline EFIAPI efi_status_t pk_test_stall(u64 us)
+{
+	(void)us;
+	return EFI_SUCCESS;
+}
+
+static inline void pk_test_hook(struct efi_boot_services *bs)
+{
+	u32 crc = 0;
+
+	bs->stall = pk_test_stall;
+	bs->hdr.crc32 = 0;
+	bs->calculate_crc32(&bs->hdr, bs->hdr.header_size, &crc);
+	bs->hdr.crc32 = crc;
+}
+#else
+#define pk_test_hook(bs) ((void)(bs))
+#endif
+
 /* Likewise: whatever is on PCI itself is taken to be virtio. */
 #ifdef PK_TEST_PCI_POLLS
 #define pk_test_virtio(is_virtio) ((void)(is_virtio), true)

@@ -49,7 +49,7 @@ static void EFIAPI wipe_at_exit(efi_event_t event, void *context)
 	(void)context;
 	for (u32 i = 0; i < RAMDISKS_MAX; i++)
 		if (ramdisks[i].number && !(ramdisks[i].flags & PK_RAMDISK_PERSIST))
-			wipe(&ramdisks[i]);
+			pk_test_exit_wipe(wipe(&ramdisks[i]));
 }
 
 static struct ramdisk *find(u32 number)

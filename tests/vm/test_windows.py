@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Windows' boot manager needs of the firmware it finds directly and through us."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pykexec.vm.bootvars import boot_entry, write_boot_entries
+from pykexec.vm.disk import DiskLayout
+from pykexec.vm.machine import Disk, Machine, Nic
+from pykexec.vm.ovmf import NEWEST, firmware
+from tests.support.sealed import seal
+from tests.vm import images
+from tests.vm.boot import Boot
+from tests.vm.guest import IMAGE_PATH, Guest
+from tests.vm.windows import (
+    KEY_IMAGE,
+    PATH,
+    Transcript,
+    bootmgr,
+    expect_failure,
+    expect_steps,
+    options,
+    windows_disk,
+)
+
+# What need not be the same: a task register that was loaded once cannot be emptied; who starts it
+# is measured; where the key was.
+NAMED = ("00:task", "05:ram", "07:pcr0[45]", "08:found")
+ABORTED, NOT_FOUND = 1 << 63 | 21, 1 << 63 | 14
+CLEAN = {11: bytes(32)}
+
+
+def machine(directory: Path, disk: DiskLayout, version: str, path: str, words: str = "") -> Machine:
+    """A machine with all that Windows looks at, whose only boot entry is path.
+
+    Those whose directories are in the same one have the same TPM.
+    """
+    chosen = firmware(version)
+    variables = directory / "variables.fd"
+    write_boot_entries(chosen.variables, variables, [boot_entry(disk, path, words)])
+    return Machine(
+        chosen,
+        variables=variables,
+        disks=(Disk(disk.path),),
+        tpm="tis",
+        tpm_directory=directory.parent / "tpm",
+        cpus=2,
+        nic=Nic(),
+    )
+
+
+def direct(boot: Boot, directory: Path, version: str, image: Path, *more: str) -> Transcript:
+    """Started by the firmware alone; its key is a file on the ESP."""
+    directory.mkdir()
+    disk = windows_disk(directory, image, key=True)
+    vm = boot(machine(directory, disk, version, PATH, options(*more)), limit_s=240)
+    found = expect_steps(vm)
+    assert vm.wait_exit(60) == "guest-shutdown"
+    return found
+
+
+def agent(boot: Boot, directory: Path, version: str, image: Path, *, key: bool = False) -> Guest:
+    """An agent on that machine; with key it is on the ESP."""
+    directory.mkdir()
+    disk = windows_disk(directory, image, key=key)
+    return Guest(boot(machine(directory, disk, version, IMAGE_PATH), limit_s=400)).ready()
+
+
+def start(guest: Guest, *more: str, path: str = PATH) -> None:
+    """Have the stand-in started, which is told where Linux was."""
+    arena = re.search(r"arena \[([0-9a-f]+),", guest.vm.console.text)
+    assert arena
+    guest.send(f"pykexec exec '{path}' --options '{options(*more, f'arena={arena[1]}')}'")
+
+
+def through(boot: Boot, directory: Path, version: str, image: Path, *more: str) -> Transcript:
+    """Started by us, with the key on a RAM disk."""
+    guest = agent(boot, directory, version, image)
+    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    start(guest, *more)
+    found = expect_steps(guest.vm)
+    assert guest.vm.wait_exit(60) == "guest-shutdown"
+    # Where nobody finds it, nobody looks whether it is wiped.
+    assert found.values("08:found") == ["0:1"]
+    return found
+
+
+CASES = [
+    pytest.param("2025.02", "6.1-cloud"),
+    pytest.param("2022.11", "6.12-cloud", marks=pytest.mark.matrix),
+    pytest.param(NEWEST, "sid-cloud", marks=pytest.mark.matrix),
+]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("version", "kernel"), CASES)
+def test_windows_finds_the_same(version: str, kernel: str, boot: Boot, tmp_path: Path) -> None:
+    image = images.image(kernel)
+    before = direct(boot, tmp_path / "direct", version, image)
+    after = through(boot, tmp_path / "through", version, image)
+    assert after.without(*NAMED) == before.without(*NAMED)
+
+
+@pytest.mark.matrix
+def test_without_a_key_it_asks_for_one_and_comes_back(boot: Boot, tmp_path: Path) -> None:
+    guest = agent(boot, tmp_path / "through", "2025.02", images.image())
+    start(guest)
+    expect_failure(guest.vm, "09", NOT_FOUND)
+    assert "Plug in the USB drive that has the BitLocker key" in guest.vm.console.text
+    guest.vm.expect_stage("stub", "returned", NOT_FOUND)
+    guest.ready()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("define", "step", "assertion"),
+    [
+        ("PK_TEST_HOOKED_SERVICE", "00", "leads_into(&wbm.bs->hdr"),
+        ("PK_TEST_NO_EXIT_WIPE", "10", "is_zero(wbm.key_place, wbm.key_size)"),
+    ],
+)
+def test_a_fault_of_ours_fails_its_step(
+    define: str, step: str, assertion: str, boot: Boot, tmp_path: Path
+) -> None:
+    guest = agent(boot, tmp_path / "through", "2025.02", images.image(defines=(define,)))
+    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    start(guest)
+    assert assertion in expect_failure(guest.vm, step, ABORTED)
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+def test_what_was_sealed_after_a_boot_through_us_opens_in_the_next(
+    boot: Boot, tmp_path: Path
+) -> None:
+    first = through(boot, tmp_path / "first", "2025.02", images.image())
+    pcrs = {n: bytes.fromhex(first.values(f"07:pcr{n:02}")[0]) for n in (0, 2, 4, 7)} | CLEAN
+    with_secure_boot, without = {n: pcrs[n] for n in (7, 11)}, {n: pcrs[n] for n in (0, 2, 4, 11)}
+    seal(tmp_path / "tpm", with_secure_boot, 0x81010007, b"with Secure Boot")
+    seal(tmp_path / "tpm", without, 0x81010004, b"without")
+    words = ("sealed7=81010007", "sealed4=81010004")
+    second = through(boot, tmp_path / "second", "2025.02", images.image(), *words)
+    secrets = (b"with Secure Boot", b"without")
+    unsealed = [hashlib.sha256(secret).hexdigest() for secret in secrets]
+    assert second.values("07:unsealed") == unsealed
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+def test_memory_lies_where_hibernation_left_it(boot: Boot, tmp_path: Path) -> None:
+    before = direct(boot, tmp_path / "direct", "2025.02", images.image())
+    with_key = through(boot, tmp_path / "through", "2025.02", images.image())
+    guest = agent(boot, tmp_path / "alone", "2025.02", images.image(), key=True)
+    start(guest)
+    without = expect_steps(guest.vm)
+    ranges = before.values("13:range")
+    assert ranges == with_key.values("13:range") == without.values("13:range")
+
+
+@pytest.mark.matrix
+def test_out_of_memory_of_linux_it_has_no_file_name(boot: Boot, tmp_path: Path) -> None:
+    added = tmp_path / "added"
+    added.mkdir()
+    shutil.copyfile(bootmgr(), added / "bootmgr.efi")
+    image = images.image(additions=(added,))
+    guest = agent(boot, tmp_path / "through", "2025.02", image)
+    start(guest, path="/bootmgr.efi")
+    assert "file_name(file" in expect_failure(guest.vm, "01", ABORTED)
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+def test_a_disk_that_persists_is_in_the_way_of_hibernation(boot: Boot, tmp_path: Path) -> None:
+    guest = agent(boot, tmp_path / "through", "2025.02", images.image())
+    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    # EDK II keeps 512 KiB for what is reserved: a smaller one would be among it.
+    guest.ok("truncate -s 2M /tmp/large; pykexec ramdisk add /tmp/large --persist-to-os")
+    start(guest)
+    assert "has_nfit" in expect_failure(guest.vm, "04", ABORTED)
+    guest.ready()
+    start(guest, "persist=1")
+    persistent = expect_steps(guest.vm)
+    without = direct(boot, tmp_path / "direct", "2025.02", images.image())
+    assert persistent.values("13:range") != without.values("13:range")
