@@ -15,6 +15,7 @@ from pykexec.about import NUMBER
 from pykexec.run import run
 from tests.lint.tree import ROOT, relative, tracked
 from tests.support.samples_git import commit_all
+from tests.support.shared import once
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
@@ -25,38 +26,47 @@ def build_backend(source: Path, call: str) -> str:
     return run([sys.executable, "-c", script], cwd=source).decode().splitlines()[-1]
 
 
-@pytest.fixture(scope="module", name="source")
-def source_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", name="made")
+def made_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with source, checkout and wheel, each made of the one before."""
+
+    def make(directory: Path) -> None:
+        source, checkout, wheel = (directory / name for name in ("source", "checkout", "wheel"))
+        source.mkdir()
+        archive = run(["tar", "-c", "-C", ROOT, "--", *map(relative, tracked())])
+        run(["tar", "-x", "-C", source], stdin=archive)
+        shutil.copytree(source, checkout)
+        commit_all(checkout)
+        wheel.mkdir()
+        sdist = wheel / build_backend(checkout, f"build_sdist({str(wheel)!r})")
+        run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", wheel, sdist])
+
+    return once(tmp_path_factory, "made", make)
+
+
+@pytest.fixture(name="source")
+def source_fixture(made: Path) -> Path:
     """What git would hand out, without git."""
-    source = tmp_path_factory.mktemp("source")
-    archive = run(["tar", "-c", "-C", ROOT, "--", *map(relative, tracked())])
-    run(["tar", "-x", "-C", source], stdin=archive)
-    return source
+    return made / "source"
 
 
-@pytest.fixture(scope="module", name="checkout")
-def checkout_fixture(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="checkout")
+def checkout_fixture(made: Path) -> Path:
     """The same as a git checkout."""
-    checkout = tmp_path_factory.mktemp("checkout") / "pykexec"
-    shutil.copytree(source, checkout)
-    commit_all(checkout)
-    return checkout
+    return made / "checkout"
 
 
-@pytest.fixture(scope="module", name="version")
+@pytest.fixture(name="version")
 def version_fixture(checkout: Path) -> str:
     """What that checkout's packages are to be called."""
     commit = run(["git", "rev-parse", "HEAD"], cwd=checkout).decode()[:12]
     return f"{NUMBER}+g{commit}"
 
 
-@pytest.fixture(scope="module", name="wheel")
-def wheel_fixture(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="wheel")
+def wheel_fixture(made: Path) -> Path:
     """A wheel built from the source distribution that the checkout makes."""
-    directory = tmp_path_factory.mktemp("wheel")
-    sdist = directory / build_backend(checkout, f"build_sdist({str(directory)!r})")
-    run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, sdist])
-    (wheel,) = directory.glob("*.whl")
+    (wheel,) = (made / "wheel").glob("*.whl")
     return wheel
 
 
