@@ -231,7 +231,7 @@ PK_ABI_ASSERT(pk_handle_request, 8)
 enum pk_info_flags {
 	PK_INFO_SECURE_BOOT	= 1,
 	PK_INFO_TPM		= 2,	/* EFI_TCG2 present with a TPM 2.0 */
-	PK_INFO_MEASURED	= 4,	/* there is a TPM: the firmware has measured us, and we have logged what we are */
+	PK_INFO_MEASURED	= 4,	/* there is a TPM, and what we are is in its registers */
 	PK_INFO_SHELL		= 8,	/* the action that started this Linux was PK_ACTION_SHELL */
 	PK_INFO_LOG_FULL	= 16,	/* the firmware's event log had no room for our events */
 };
