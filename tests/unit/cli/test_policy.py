@@ -64,7 +64,7 @@ def test_refused_evidence_ends_with_6_and_all_reasons(
     other = save(machine, tmp_path / "other.json")
     assert main(["policy", "check", other, policy]) == 6
     out, err = capsys.readouterr()
-    for code in ("boot.image", "firmware.version", "pcr.0", "released"):
+    for code in ("image", "firmware.version", "pcr.0", "released"):
         assert f"refused policy.{code}: " in out
     assert err == f"pykexec: {other}: refused by policy 'servers', 4 reasons\n"
 
