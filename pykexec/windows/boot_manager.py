@@ -13,7 +13,7 @@ from pykexec.errors import FormatError
 from pykexec.windows import bcd
 from pykexec.windows.bcd import BootConfiguration
 from pykexec.windows.disks import Place
-from pykexec.windows.findings import Finding, fault, fine, note
+from pykexec.windows.findings import Finding, fault, fine, note, reason
 from pykexec.windows.machine import Machine
 
 PATH = r"\EFI\Microsoft\Boot\bootmgfw.efi"
@@ -48,7 +48,7 @@ def signature(data: bytes, what: str, machine: Machine) -> Iterator[Finding]:
         image = pe.check_application(data, what)
         verdict = authenticode.appraise(data, image, machine.db or (), machine.dbx or (), what)
     except FormatError as error:
-        yield fault(what, _short(error, what))
+        yield fault(what, reason(error, what))
         return
     for each in verdict.signatures:
         chain = " < ".join(map(str, each.certificates))
@@ -84,7 +84,7 @@ def configuration(data: bytes | None, what: str) -> BootConfiguration | Finding:
     try:
         return bcd.parse_bcd(data, what)
     except FormatError as error:
-        return fault(what, f"{_short(error, what)}: the boot manager stops with 0xc000014c")
+        return fault(what, f"{reason(error, what)}: the boot manager stops with 0xc000014c")
 
 
 def entries(found: BootConfiguration, what: str) -> Iterator[Finding]:
@@ -110,7 +110,3 @@ def missing_partition(found: BootConfiguration, places: Sequence[Place]) -> str 
         if device and device.partition and device.partition not in known:
             return f"the default entry's {device} is on none of these disks: 0xc000000e"
     return None
-
-
-def _short(error: FormatError, what: str) -> str:
-    return str(error).removeprefix(f"{what}: ")

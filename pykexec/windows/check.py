@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pykexec.disk.fat_reader import Entry, FatVolume
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
-from pykexec.log import describe
 from pykexec.secret import Secret
 from pykexec.windows import bcd, binding, boot_manager, volumes
 from pykexec.windows.bcd import BootConfiguration
 from pykexec.windows.bitlocker import Volume, is_bitlocker, read_volume
 from pykexec.windows.disks import Disk, Place, places
-from pykexec.windows.findings import EntryReport, Finding, Report, fault, fine, note
+from pykexec.windows.findings import EntryReport, Finding, Report, fault, fine, note, reason
 from pykexec.windows.keys import RecoveryPassword, StartupKey, startup_key
 from pykexec.windows.machine import Machine
 
@@ -58,14 +57,14 @@ def check(
             try:
                 found = places(disk)
             except (FormatError, OSError) as error:
-                look.findings.append(note(disk.name, _short(error, disk.name)))
+                look.findings.append(note(disk.name, reason(error, disk.name)))
                 continue
             look.places += found
             for place in found:
                 try:
                     _place(look, place, stack)
                 except (FormatError, OSError) as error:
-                    look.broken.append((place, _short(error, place.name)))
+                    look.broken.append((place, reason(error, place.name)))
         _conclude(look)
         reports = tuple(volumes.report(*each, look.keys) for each in look.volumes)
     entries = bcd.entries(look.configuration) if look.configuration else ()
@@ -101,7 +100,7 @@ def _keys(look: _Look, place: Place, fat: FatVolume, stack: ExitStack) -> None:
             secret.view[:] = data
             look.keys.append(startup_key(secret.view, source))
         except FormatError as error:
-            look.findings.append(note(source, _short(error, source)))
+            look.findings.append(note(source, reason(error, source)))
 
 
 def _is_bek(entry: Entry) -> bool:
@@ -130,9 +129,8 @@ def _conclude(look: _Look) -> None:
         look.findings.append(fault("disks", text))
     default = look.configuration.default if look.configuration else None
     if look.configuration:
-        what = f"{bcd.PATH}"
         if missing := boot_manager.missing_partition(look.configuration, look.places):
-            look.findings.append(fault(what, missing))
+            look.findings.append(fault(bcd.PATH, missing))
     windows = default.os_device.partition if default and default.os_device else None
     is_here = windows is not None and any(each.partition == windows for each in look.places)
     # Where the configuration does not tell which volume is Windows' own, each may be.
@@ -157,7 +155,3 @@ def _entry(found: bcd.Entry) -> EntryReport:
     return EntryReport(
         str(found.identifier), found.description, str(device) if device else "", found.path
     )
-
-
-def _short(error: FormatError | OSError, what: str) -> str:
-    return describe(error).removeprefix(f"{what}: ")
