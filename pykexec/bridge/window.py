@@ -20,10 +20,10 @@ from pykexec.abi_devices import WindowConstant, WindowUse
 from pykexec.efi.efivarfs import EFIVARFS, StrPath, make_mutable
 from pykexec.efi.guid import named_guids
 from pykexec.errors import FirmwareError, NotResidentError
-from pykexec.firmware.handoff import parse_handoff, read_handoff_bytes
+from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.mailbox import MAILBOX_NAME, Mailbox, Request
 from pykexec.firmware.wire import pack
-from pykexec.linux.iomem import SYSTEM_RAM, names_at, read_iomem
+from pykexec.linux.iomem import is_system_ram, read_iomem
 from pykexec.log import describe
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def find_window() -> str | None:
     None where there is no window, no driver for it, or where it is not set aside, which is said.
     """
     with Mailbox() as mailbox:
-        window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
+        window = read_handoff(mailbox).window
         if window.start == window.end:
             return None
-        if SYSTEM_RAM in names_at(window.start, read_iomem()):
+        if is_system_ram(window.start, read_iomem()):
             _tell(mailbox, WindowUse.IS_MEMORY)
             log.warning("window: %s", IS_MEMORY)
             return None
@@ -134,8 +134,8 @@ def settle(iomem: str) -> str:
     """
     try:
         with Mailbox() as mailbox:
-            window = parse_handoff(read_handoff_bytes(mailbox), "handoff").window
-            if window.start == window.end or SYSTEM_RAM not in names_at(window.start, iomem):
+            window = read_handoff(mailbox).window
+            if window.start == window.end or not is_system_ram(window.start, iomem):
                 return ""
             _tell(mailbox, WindowUse.IS_MEMORY)
     except NotResidentError:

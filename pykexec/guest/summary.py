@@ -65,9 +65,9 @@ def _window(window: Range) -> str:
     if window.start == window.end:
         return "none, data goes by the mailbox"
     from pykexec.bridge.window import IS_MEMORY
-    from pykexec.linux.iomem import SYSTEM_RAM, names_at, read_iomem
+    from pykexec.linux.iomem import is_system_ram, read_iomem
 
-    of_kernel = SYSTEM_RAM in names_at(window.start, read_iomem())
+    of_kernel = is_system_ram(window.start, read_iomem())
     return f"{window}, {IS_MEMORY if of_kernel else format_size(window.size)}"
 
 

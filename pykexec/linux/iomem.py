@@ -26,3 +26,8 @@ def names_at(address: int, iomem: str) -> list[str]:
         if match and int(match[1], 16) <= address <= int(match[2], 16):
             found.append(match[3])
     return found
+
+
+def is_system_ram(address: int, iomem: str) -> bool:
+    """Whether the kernel uses what is at address as its ordinary memory."""
+    return SYSTEM_RAM in names_at(address, iomem)

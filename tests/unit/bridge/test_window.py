@@ -24,8 +24,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[WindowUse]:
     heard: list[WindowUse] = []
     handoff = SimpleNamespace(window=WINDOW)
     monkeypatch.setattr(window, "Mailbox", nullcontext)
-    monkeypatch.setattr(window, "read_handoff_bytes", lambda mailbox: b"")
-    monkeypatch.setattr(window, "parse_handoff", lambda data, name: handoff)
+    monkeypatch.setattr(window, "read_handoff", lambda mailbox: handoff)
     monkeypatch.setattr(window, "_tell", lambda mailbox, use: heard.append(use))
     return heard
 
