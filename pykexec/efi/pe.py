@@ -36,6 +36,9 @@ SUBSYSTEMS = {
     13: "EFI ROM",
 }
 _STARTED = (SUBSYSTEM_EFI_APPLICATION, 11, 12)
+# Windows takes 96. Each is compared with each, and each may ask for memory that the file has not.
+_SECTIONS_MAX = 1024
+_ZEROS_MAX = 128 << 20
 _DIRECTORY_CERTIFICATES = 4
 _EXECUTE = 0x20000000
 _WRITE = 0x80000000
@@ -114,7 +117,7 @@ class Image:
 
 def parse(data: bytes, source: str) -> Image:
     """Decode the headers of data; FormatError, which names source, unless they are whole and
-    consistent.
+    consistent, and ask for no more than the file gives and any program needs.
     """
 
     def fail(fault: str) -> FormatError:
@@ -134,6 +137,8 @@ def parse(data: bytes, source: str) -> Image:
     machine, nr_sections, optional_size = struct.unpack_from("<HH12xH", data, pe_offset + 4)
     optional = pe_offset + 24
     table = optional + optional_size
+    if nr_sections > _SECTIONS_MAX:
+        raise fail(f"{nr_sections} sections, at most {_SECTIONS_MAX} are taken")
     if len(data) < table + SECTION_HEADER_SIZE * nr_sections:
         raise fail(f"truncated PE image (section table at {table:#x}, {len(data)} bytes)")
     magic: int = struct.unpack_from("<H", data, optional)[0] if optional_size >= 2 else 0
@@ -156,6 +161,12 @@ def parse(data: bytes, source: str) -> Image:
         certificates_offset, certificates_size = struct.unpack_from("<II", data, certificate_entry)
     if certificates_size and certificates_offset + certificates_size > len(data):
         raise fail("truncated PE image (certificate table is outside the file)")
+    sections = tuple(
+        _section(data, table + SECTION_HEADER_SIZE * index) for index in range(nr_sections)
+    )
+    zeros = sum(max(0, section.virtual_size - section.file_size) for section in sections)
+    if zeros > _ZEROS_MAX:
+        raise fail(f"its sections have {zeros} bytes that are not in the file")
     return Image(
         machine=machine,
         magic=magic,
@@ -172,9 +183,7 @@ def parse(data: bytes, source: str) -> Image:
         certificate_entry=certificate_entry,
         certificates_offset=certificates_offset,
         certificates_size=certificates_size,
-        sections=tuple(
-            _section(data, table + SECTION_HEADER_SIZE * index) for index in range(nr_sections)
-        ),
+        sections=sections,
     )
 
 

@@ -8,16 +8,19 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 from pykexec.errors import DeniedError, FormatError, NetworkError, UsageError
+from pykexec.log import printable
 from pykexec.server.web.admin.operations import PREFIX
 
 _TIMEOUT_S = 60
 _REPLY_MAX = 64 << 20
+_PROBLEM_MAX = 1 << 16
+_WORDS_MAX = 2048  # characters of an error
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,19 +43,33 @@ class AdminClient:
         """An answer line by line."""
         with closing(self._connect()) as connection:
             response = self._ask(connection, "GET", path, None, {})
-            for line in response:
-                yield line.decode().rstrip("\n")
+            with self._reading():
+                for line in response:
+                    yield line.decode().rstrip("\n")
 
     def _json(
         self, method: str, path: tuple[str, ...], body: object, query: Mapping[str, object]
     ) -> dict[str, object]:
         with closing(self._connect()) as connection:
             response = self._ask(connection, method, path, body, query)
-            data = response.read(_REPLY_MAX)
-        found = json.loads(data) if data else {}
-        if not isinstance(found, dict):
+            with self._reading():
+                data = response.read(_REPLY_MAX)
+        if not data:
+            return {}
+        found = _object(data)
+        if found is None:
             raise FormatError(f"{self.url}: the answer is no object")
         return found
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What goes wrong with an answer that has begun, in words."""
+        try:
+            yield
+        except UnicodeDecodeError:
+            raise FormatError(f"{self.url}: the answer is not UTF-8") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise NetworkError(f"{self.url}: {printable(str(error), _WORDS_MAX)}") from None
 
     def _ask(
         self,
@@ -73,9 +90,11 @@ class AdminClient:
             connection.request(method, target, data, headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise NetworkError(f"{self.url}: {error}") from None
+            raise NetworkError(f"{self.url}: {printable(str(error), _WORDS_MAX)}") from None
         if response.status >= 300:
-            raise _error(response.status, response.read(1 << 16), self.url)
+            with self._reading():
+                data = response.read(_PROBLEM_MAX)
+            raise _error(response.status, data, self.url)
         return response
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -99,15 +118,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _object(data: bytes) -> dict[str, object] | None:
+    """A JSON object; None for what is none."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _error(status: int, data: bytes, url: str) -> Exception:
-    try:
-        detail = str(json.loads(data)["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = f"HTTP status {status}"
+    found = (_object(data) or {}).get("detail")
+    detail = printable(str(found), _WORDS_MAX) if found else f"HTTP status {status}"
     if status in (401, 403):
         return DeniedError(detail)
     if status in (400, 404, 409, 422):

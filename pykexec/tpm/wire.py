@@ -38,10 +38,6 @@ class Reader:
         self._offset += size
         return self._data[start : self._offset]
 
-    def number(self, size: int) -> int:
-        """An unsigned number of size bytes."""
-        return int.from_bytes(self.take(size), "big")
-
     def u8(self) -> int:
         """UINT8."""
         return int.from_bytes(self.take(1))

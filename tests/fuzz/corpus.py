@@ -6,7 +6,8 @@ from __future__ import annotations
 import struct
 
 from pykexec import abi
-from pykexec._native import ffi, lib
+from pykexec._native import lib
+from tests.fuzz.firmware_side import handoff
 from tests.fuzz.sequences import LIVES, SEQUENCES
 from tests.support.samples import (
     END_NODE,
@@ -84,10 +85,7 @@ def _segments(payload: int) -> bytes:
 
 
 def _handoff() -> bytes:
-    handoff = ffi.new("struct pk_handoff *", {"resume_entry": 0x11000})
-    handoff.stub.start, handoff.stub.size = 0x10000, 0x10000
-    lib.pk_handoff_seal(handoff)
-    return (0x12000).to_bytes(8, "little") + bytes(ffi.buffer(handoff))
+    return (0x12000).to_bytes(8, "little") + handoff()
 
 
 def _walk() -> bytes:

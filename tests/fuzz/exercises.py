@@ -10,36 +10,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from pykexec.attest.jwe import open_direct
+from pykexec.attest.jwe import open_direct, open_to_key
 from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
+from pykexec.crypto import EcdhKey, ecdh_generate
 from pykexec.disk import gpt, probe
 from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
-from pykexec.efi.signature_list import X509, SignatureList
-from pykexec.errors import FormatError
+from pykexec.efi.guid import Guid
+from pykexec.efi.signature_list import X509, SignatureList, without_authentication
+from pykexec.errors import FormatError, UsageError
+from pykexec.image import kernel_config
+from pykexec.kexec.request import _check_application
 from pykexec.net import boot_server, dhcp6_message, dhcp_packet, http, record, tftp
+from pykexec.net.firmware import lease_from_path
 from pykexec.net.lease import Lease
 from pykexec.net.transfer import Deadline, Limits, Sink
+from pykexec.policy.appraisal import appraise
+from pykexec.policy.learn import LearnOptions, learn
+from pykexec.policy.model import Context
+from pykexec.policy.parse import parse_policy
+from pykexec.policy.predict import Changes, predict
 from pykexec.tpm import capability, event_text, eventlog, nv, objects, pcr
 from pykexec.tpm.constants import Handle, Property
+from pykexec.tpm.transport import patient
 from pykexec.verify import chain
 from pykexec.verify.certificates import parse_bundle
 from pykexec.verify.chain import ChainError
 from pykexec.verify.explain import explain
+from pykexec.verify.signatures import parse_signatures
 from pykexec.verify.verify import verify
 from pykexec.windows import bitlocker as volume
+from pykexec.windows import machine as windows_machine
 from pykexec.windows.bcd import parse_bcd
 from pykexec.windows.check import check
 from pykexec.windows.disks import Disk
 from pykexec.windows.hive import BASE_SIZE, Hive, checksum
 from pykexec.windows.machine import Machine as WindowsMachine
 from pykexec.windows.unlock import opens
+from tests.support import attest_log
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
 
@@ -47,6 +62,21 @@ KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
 _PROOF_SIZE = 80
 _DEPTH, _WIDTH = 8, 64
+_CHANGES = Changes(
+    appended={"db": attest_log.signature_list(Guid(bytes(16)), [bytes(32)])},
+    version="2",
+    application=bytes(32),
+)
+_POLICY = b"""
+version = 1
+name = "demanding"
+allow_any_image = true
+[secure_boot]
+required = true
+[payload]
+sha256 = ["%s"]
+self_contained = true
+""" % (b"ab" * 32)
 
 
 def agent_toml(data: bytes) -> None:
@@ -115,9 +145,12 @@ def certificates(data: bytes) -> None:
 def device_path(data: bytes) -> None:
     """As text, and the boot server that is found in it."""
     path = parse(data)
-    assert str(path)
+    assert bool(str(path)) == bool(path.nodes)
     boot_server.nic_of(path)
     boot_server.url_of(path)
+    assert path.partition_guid is None or str(path.partition_guid)
+    if lease := lease_from_path(path):
+        _check_lease(lease)
 
 
 def device_path_text(data: bytes) -> None:
@@ -150,12 +183,16 @@ def _check_lease(lease: Lease) -> None:
 
 
 def event_log(data: bytes) -> None:
-    """In words, and as what each bank's registers would be."""
+    """In words, as what each bank's registers would be, and would be after an update."""
     log = eventlog.parse_event_log(data)
     for event in log.events:
         assert event_text.describe(event).isprintable()
     for bank in eventlog.replayable_banks(log):
-        eventlog.replay(log, bank)
+        registers = eventlog.replay(log, bank)
+        with suppress(FormatError, UsageError):
+            predict(log, bank, registers, _CHANGES)
+    with suppress(FormatError):
+        assert all(str(each).isprintable() for each in windows_machine.authorities(data))
 
 
 def pieces(evidence: Evidence) -> list[bytes]:
@@ -182,6 +219,11 @@ def evidence(data: bytes) -> None:
     verified = verify(spoilt[kind % len(spoilt)], EXPECTED)
     json.dumps(verified.claims)
     assert all(line.isprintable() for line in explain(verified).split("\n"))
+    found = appraise(verified.claims, parse_policy(_POLICY, "x"), Context(EXPECTED.now))
+    assert all(str(finding).isprintable() for finding in found)
+    if verified.verdict.accepted:
+        learnt = parse_policy(learn(verified.claims, LearnOptions("x")).encode(), "learnt")
+        assert not appraise(verified.claims, learnt, Context(EXPECTED.now))
 
 
 @cache
@@ -282,13 +324,39 @@ def jwe(data: bytes) -> None:
     open_direct(data.decode("utf-8", "replace"), KEY)
 
 
+def jwe_to_key(data: bytes) -> None:
+    """The same, sealed to a key on P-256."""
+    with open_to_key(data.decode("utf-8", "replace"), recipient()) as secret:
+        assert len(secret.view) <= len(data)
+
+
+@cache
+def recipient() -> EcdhKey:
+    """Whom those tokens are for that jwe_to_key() starts from."""
+    return ecdh_generate("P-256")
+
+
 def pe(data: bytes) -> None:
-    """Its sections and its digest."""
+    """Its sections, its digest, and whether it is taken for a payload."""
     image = pe_file.parse(data, "x")
+    with suppress(FormatError):
+        _check_application(data, "x")
     pe_file.check_sections(data, image, "x")
     for section in image.sections:
         pe_file.section_data(data, section)
     pe_file.authenticode_digest(data, image)
+
+
+def kernel(data: bytes) -> None:
+    """The configuration that a kernel carries, and what it lacks."""
+    nowhere = Path("/nonexistent")
+    options = kernel_config.read(nowhere / "vmlinuz", data, "6.1", nowhere)
+    assert all(line.isprintable() for line in kernel_config.lacks(options or frozenset(), ""))
+
+
+def signature_lists(data: bytes) -> None:
+    """As a variable's content, and as a file that updates one."""
+    parse_signatures(without_authentication(data))
 
 
 def tpm_response(data: bytes) -> None:
@@ -302,7 +370,7 @@ def tpm_response(data: bytes) -> None:
         lambda tpm: objects.read_public(tpm, Handle.PERSISTENT_EK_FIRST),
     )
     question, response = questions[data[0] % len(questions)] if data else questions[0], data[1:]
-    question(lambda command: response)
+    question(patient(lambda command: response, patience_s=0))
 
 
 def url(data: bytes) -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import struct
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import tomli_w
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
@@ -18,18 +21,24 @@ from pykexec.disk import bek, fat, gpt
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import Guid
 from pykexec.efi.variables import LoadOption
+from pykexec.image import measure, reference
+from pykexec.image.reference import encode_reference
 from pykexec.net import dhcp6_message, dhcp_packet
 from pykexec.tpm.seal import Sealed, condition, template
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
-from tests.fuzz.exercises import KEY, pieces
+from pykexec.verify.jwe import seal_to_key
+from pykexec.verify.promises import NUMBERS
+from tests.fuzz.exercises import KEY, pieces, recipient
+from tests.fuzz.firmware_side import handoff
 from tests.support import attest_ca, attest_log, bitlocker, windows_disk
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
 from tests.support.hives import bcd_tree
 from tests.support.hives import hive as bcd_hive
-from tests.support.samples import TEXT, bzimage_file, pe_file
-from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG
-from tests.unit.image.inputs import pe_bytes
+from tests.support.samples import SETUP_SIZE, TEXT, bzimage_file, pe_file
+from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG, agile_entry
+from tests.unit.image import inputs as image_inputs
+from tests.unit.image.inputs import SectionInput, pe_bytes
 
 _LOGS = Path(__file__).resolve().parent.parent / "data/eventlogs"
 _PATHS = (
@@ -39,6 +48,8 @@ _PATHS = (
     "IPv4(0.0.0.0,0x0,DHCP,10.0.2.15,10.0.2.2,255.255.255.0)/Dns(10.0.2.3)/Uri(http://h/a.efi)",
     "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)/IPv6(::,0x0,Static,::,0x40,::)/Uri()",
     "VenHw(01234567-89AB-CDEF-0123-456789ABCDEF,0011)/USB(0x1,0x2)/Sata(0x0,0xFFFF,0x0)",
+    "PciRoot(0x0)/AcpiAdr(0x80010100)/Uart(115200,8,N,1)/VirtualDisk(0x1000,0x1FFF,0)",
+    "BBS(HD,a disk,0x1)/Path(1,77,0011)",
 )
 _AGENT = b"""\
 locked = false
@@ -118,6 +129,10 @@ def windows_disks() -> list[bytes]:
     return [bytes(out), bitlocker.volume([])[:512]]
 
 
+def bridge_requests() -> list[bytes]:
+    return [b'{"do": "ensure", "kinds": ["block", "tpm"], "handle": 5, "wait_s": 1.5}']
+
+
 def bzimages() -> list[bytes]:
     return [bzimage_file()]
 
@@ -134,7 +149,9 @@ def challenges() -> list[bytes]:
 
 def challenge_requests() -> list[bytes]:
     who = protocol.Identity(b"ek", (b"certificate",), b"ak")
-    return [protocol.ChallengeRequest(who, ("sha256", "sha384")).encode()]
+    short = protocol.ChallengeRequest(who, ("sha256", "sha384"))
+    rsa = Machine(kind="rsa2048").challenge_request()
+    return [each.encode() for each in (short, _machine().challenge_request(), rsa)]
 
 
 def device_paths() -> list[bytes]:
@@ -189,7 +206,10 @@ def dhcp6_messages() -> list[bytes]:
 
 
 def event_logs() -> list[bytes]:
-    return [AGILE_LOG, SHA1_LOG, (_LOGS / "ovmf-2022.11.bin").read_bytes()]
+    names = ("ovmf-2022.11.bin", "tss-nuc.bin")
+    tables = agile_entry(1, NUMBERS["EV_EFI_HANDOFF_TABLES"], struct.pack("<Q24x", 1))
+    made = [AGILE_LOG + tables, SHA1_LOG, _machine().evidence(NONCE).event_log]
+    return [*made, *((_LOGS / name).read_bytes() for name in names)]
 
 
 def pieces_of_evidence() -> list[bytes]:
@@ -204,7 +224,9 @@ def disks() -> list[bytes]:
     gpt.write_gpt(memoryview(disk), gpt.Table(guid, (partition,), False))
     luks = b"LUKS\xba\xbe\0\2" + bytes(16) + b"label".ljust(144, b"\0") + b"uuid".ljust(344, b"\0")
     ext = bytes(1080) + b"\x53\xef" + bytes(2000)
-    ntfs = b"\xeb\x52\x90NTFS    \0\2\x08" + bytes(34) + b"\4" + bytes(460) + b"\x55\xaa"
+    ntfs = b"\xeb\x52\x90NTFS    \0\2\1" + bytes(34) + b"\4" + bytes(15) + b"\xf6"
+    name = b"FILE" + bytes(16) + b"\x18\0\0\0" + struct.pack("<II8xIH2xH", 0x60, 64, 2, 24, 65)
+    ntfs = ntfs.ljust(510, b"\0") + b"\x55\xaa" + bytes(4 * 512 + 3 * 1024 - 512) + name
     iso = bytes(32768) + b"\1CD001\1" + bytes(2041)
     return [bytes(disk), luks, ext, ntfs, iso]
 
@@ -219,13 +241,63 @@ def http_answers() -> list[bytes]:
     ]
 
 
+def problems() -> list[bytes]:
+    """Answers that are refusals (RFC 9457)."""
+    kind, words = b"Content-Type: application/problem+json\r\n", b'{"detail":"why"}'
+    size = b"Content-Length: %d\r\n\r\n" % len(words)
+    return [
+        b"HTTP/1.1 429 Later\r\nRetry-After: 2\r\n" + kind + size + words,
+        b"HTTP/1.1 404 Not Found\r\n" + kind + size + words,
+    ]
+
+
 def images() -> list[bytes]:
-    return [*pe_files(), *bzimages()]
+    return [*pe_files(), *bzimages(), *signed_images(), unified_image(), handoff()]
+
+
+@cache
+def unified_image() -> bytes:
+    """With what a stub would measure, and say of itself."""
+    contents = {
+        ".cmdline": b"quiet",
+        ".uname": b"6.1.0",
+        ".osrel": b"ID=pykexec\nVERSION_ID=1\nPRETTY_NAME=image\n",
+        ".linux": bzimages()[0],
+        ".initrd": b"initrd",
+    }
+    contents[measure.DESCRIPTION] = measure.describe(contents)
+    sections = (
+        SectionInput(name, 0x3000 + 0x1000 * number, data)
+        for number, (name, data) in enumerate(contents.items())
+    )
+    return pe_bytes([image_inputs.TEXT, image_inputs.SBAT, *sections], image_size=0x10000)
+
+
+def kernels() -> list[bytes]:
+    """With a configuration inside, packed by gzip, by xz and not at all."""
+    config = b"IKCFG_ST" + gzip.compress(b"CONFIG_TUN=y\nCONFIG_DEV_DAX=m\n") + b"IKCFG_ED"
+    made = []
+    for payload in (gzip.compress(config), lzma.compress(config), config):
+        file = bytearray(bzimage_file())
+        struct.pack_into("<II", file, 0x248, len(file) - SETUP_SIZE, len(payload))
+        made.append(bytes(file) + payload)
+    return made
+
+
+def reference_values() -> list[bytes]:
+    return [unified_image(), encode_reference(reference.reference_values(unified_image(), "x"))]
 
 
 def tokens() -> list[bytes]:
     header = {"alg": "dir", "enc": "A256GCM"}
     return [jwe.encrypt_compact(header, b"secret", OctKey.import_key(KEY)).encode()]
+
+
+def tokens_to_key() -> list[bytes]:
+    """As the server seals them."""
+    x, y = (int.from_bytes(each) for each in (recipient().x, recipient().y))
+    key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    return [seal_to_key(b"secret", key).encode()]
 
 
 def load_options() -> list[bytes]:
@@ -294,6 +366,7 @@ def tpm_responses() -> list[bytes]:
         answer(0, b"\0" + struct.pack(">III", 1, 1, 0x81010001)),
         answer(1, b"\0" + struct.pack(">II", 5, 1) + b"\0\x0b\3\xff\xff\xff"),
         answer(2, b"\0" + struct.pack(">IIII", 6, 1, 0x12C, 1024)),
+        answer(3, struct.pack(">IIHB3sI", 1, 1, 11, 3, b"\7\0\0", 3) + (b"\0\x20" + bytes(32)) * 3),
         answer(5, len(area).to_bytes(2) + area + name * 2),
     ]
 

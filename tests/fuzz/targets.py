@@ -13,15 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.attest import decode
+from pykexec.bridge.clients import parse_request
 from pykexec.disk import bek
 from pykexec.efi import variables
-from pykexec.errors import FormatError, NetworkError, TpmError, UsageError
+from pykexec.errors import (
+    DeniedError,
+    FirmwareError,
+    FormatError,
+    NetworkError,
+    TpmError,
+    UsageError,
+)
 from pykexec.image import bzimage
 from pykexec.image.inspection import inspect
+from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
 from pykexec.tpm import nv, public, seal
-from pykexec.verify import quote, signatures
-from tests.fuzz import exercises, samples
+from pykexec.verify import quote
+from tests.fuzz import exercises, firmware_side, samples, server_side
 
 # Inputs that broke something once, by target; see its README.
 FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
@@ -29,11 +38,14 @@ FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """parse is given any bytes and raises refusals alone; of seeds it refuses none."""
+    """parse is given any bytes and raises refusals alone; of seeds it refuses none, of refused
+    each.
+    """
 
     parse: Callable[[bytes], object]
     seeds: Callable[[], Sequence[bytes]]
     refusals: tuple[type[Exception], ...] = (FormatError,)
+    refused: Callable[[], Sequence[bytes]] = tuple
 
     def __call__(self, data: bytes) -> None:
         """Give it these."""
@@ -42,11 +54,20 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
+    "admin-answer": Target(
+        server_side.admin_answer,
+        server_side.admin_answers,
+        (DeniedError, FormatError, NetworkError, UsageError),
+        samples.problems,
+    ),
+    "admin-request": Target(server_side.admin_request, server_side.admin_requests, ()),
     "agent-toml": Target(exercises.agent_toml, samples.agent_tomls),
     "attestation": Target(decode.parse_attest_request, samples.attestations),
+    "audit-entry": Target(server_side.audit_entry, server_side.audit_entries, ()),
     "authenticode": Target(exercises.authenticode, samples.signed_images),
     "bek": Target(lambda data: bek.read(memoryview(data), "x"), samples.beks),
     "bitlocker": Target(exercises.bitlocker, samples.bitlocker_metadata),
+    "bridge-request": Target(parse_request, samples.bridge_requests, (ValueError,)),
     "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
     "certificates": Target(exercises.certificates, samples.certificates),
     "challenge": Target(decode.parse_challenge, samples.challenges),
@@ -58,23 +79,34 @@ TARGETS: dict[str, Target] = {
     "event-log": Target(exercises.event_log, samples.event_logs),
     "evidence": Target(exercises.evidence, samples.pieces_of_evidence),
     "file-system": Target(exercises.file_system, samples.disks),
+    "firmware-answer": Target(
+        firmware_side.answers,
+        firmware_side.answer_seeds,
+        (FirmwareError, FormatError, TpmError),
+    ),
     "hive": Target(exercises.hive, samples.hives),
-    "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,)),
+    "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,), samples.problems),
     "image": Target(lambda data: inspect(data, "x"), samples.images),
     "jwe": Target(exercises.jwe, samples.tokens),
+    "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
+    "kernel": Target(exercises.kernel, samples.kernels),
     "load-option": Target(variables.parse_load_option, samples.load_options),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
+    "partition": Target(firmware_side.partition, samples.disks),
     "pe": Target(exercises.pe, samples.pe_files),
     "policy": Target(lambda data: parse_policy(data, "x"), samples.policies),
     "quote": Target(quote.parse_quote, samples.quotes, (FormatError, TpmError)),
+    "reference-values": Target(lambda data: parse_reference(data, "x"), samples.reference_values),
     "reply": Target(decode.parse_attest_reply, samples.replies),
     "sealed": Target(seal.parse_sealed, samples.sealeds, (TpmError,)),
-    "signatures": Target(signatures.parse_signatures, samples.signature_lists),
+    "server-request": Target(server_side.request, server_side.requests, ()),
+    "signatures": Target(exercises.signature_lists, samples.signature_lists),
     "statement": Target(decode.parse_statement, samples.statements),
     "tftp": Target(exercises.tftp_packets, samples.tftp_conversations, (NetworkError,)),
     "tpm-public": Target(public.parse_public, samples.publics, (TpmError,)),
     "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),
     "url": Target(exercises.url, samples.urls, (UsageError,)),
+    "variable": Target(firmware_side.variable, firmware_side.variable_seeds, ()),
     "windows-disk": Target(exercises.windows_disk, samples.windows_disks, ()),
 }
 
@@ -82,7 +114,8 @@ TARGETS: dict[str, Target] = {
 def seeds_of(name: str) -> list[bytes]:
     """Where a run begins: valid inputs, and those that once broke something."""
     found = sorted((FOUND / name).glob("*")) if (FOUND / name).is_dir() else []
-    return [*target_of(name).seeds(), *(path.read_bytes() for path in found)]
+    target = target_of(name)
+    return [*target.seeds(), *target.refused(), *(path.read_bytes() for path in found)]
 
 
 def target_of(name: str) -> Target:

@@ -59,6 +59,13 @@ def test_no_seed_is_refused(name: str) -> None:
         TARGETS[name].parse(seed)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_to_be_refused_is(name: str) -> None:
+    for data in TARGETS[name].refused():
+        with pytest.raises(TARGETS[name].refusals):
+            TARGETS[name].parse(data)
+
+
 def test_the_fuzzer_finds_a_planted_fault(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="AddressSanitizer: heap-buffer-overflow"):
         fuzz(build(PLANTED, archive), 20, tmp_path / "corpus")

@@ -102,11 +102,10 @@ def _template() -> tuple[bytes, dict[str, str], dict[str, str]]:
         return path.with_suffix(".copy").read_bytes(), tokens, sessions
 
 
-@contextmanager
-def world(
-    directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7"
-) -> Generator[World, None, None]:
-    """Start it; with the default options nobody is slowed down."""
+def build(directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7") -> World:
+    """One that answers, and does nothing by itself; with the default options nobody is slowed
+    down.
+    """
     data, tokens, sessions = _template()
     path = directory / "store.db"
     path.write_bytes(data)
@@ -118,5 +117,14 @@ def world(
         options,
     )
     application = Application(web)
-    with Client(application, peer) as client:
-        yield World(web, application, client, tokens, sessions, path)
+    return World(web, application, Client(application, peer), tokens, sessions, path)
+
+
+@contextmanager
+def world(
+    directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7"
+) -> Generator[World, None, None]:
+    """Start it."""
+    made = build(directory, options, peer)
+    with made.client:
+        yield made

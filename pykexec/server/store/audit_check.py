@@ -54,12 +54,29 @@ class Walk:
             self._fault(f"entries {self.seq + 1} to {row.seq - 1} are missing")
         elif row.previous != self.last:
             self._fault(f"entry {row.seq} does not follow entry {self.seq}")
-        if (fault := _fault(row)) is not None:
+        if (fault := self._look_at(row)) is not None:
             self._fault(f"entry {row.seq} {fault}")
-        else:
-            self._state.take(row)
         self._anchored = self._anchored or self._anchor == (row.seq, row.hash)
         self.seq, self.last = row.seq, row.hash
+
+    def _look_at(self, row: Row[Any]) -> str | None:
+        """Anybody who writes to the database can make an entry's hash right; its head's, nobody."""
+        try:
+            detail = json.loads(row.detail)
+            rewritten = canonical(detail) != row.detail
+        except (ValueError, RecursionError):
+            return "has a detail that is no JSON"
+        if rewritten or not isinstance(detail, dict):
+            return "has a detail that was rewritten"
+        time_ms = to_ms(row.time)
+        content = (row.seq, time_ms, row.actor, row.action, row.subject, detail, row.previous)
+        if audit.hash_of(*content) != row.hash:
+            return "was changed"
+        try:
+            self._state.take(row.subject, row.action, detail)
+        except (IndexError, KeyError, TypeError, ValueError):
+            return f"has a detail that {row.action} does not have"
+        return None
 
     def _fault(self, text: str) -> None:
         if len(self.faults) < _FAULTS_MAX:
@@ -92,15 +109,3 @@ def _head_faults(keys: Keys, head: Row[Any], seq: int, last: str) -> Iterator[st
         yield f"entries {seq + 1} to {head.seq} are missing at the end"
     elif (head.seq, head.hash) != (seq, last):
         yield f"the chain ends with entry {seq}, its head says {head.seq}"
-
-
-def _fault(row: Row[Any]) -> str | None:
-    try:
-        detail = json.loads(row.detail)
-    except ValueError:
-        return "has a detail that is no JSON"
-    if canonical(detail) != row.detail:
-        return "has a detail that was rewritten"
-    time_ms = to_ms(row.time)
-    content = (row.seq, time_ms, row.actor, row.action, row.subject, detail, row.previous)
-    return None if audit.hash_of(*content) == row.hash else "was changed"

@@ -6,12 +6,11 @@ they were, carry good seals; the chain alone knows that they are not the last on
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from pykexec.server.store import tables
 from pykexec.server.store.view import View
@@ -45,13 +44,13 @@ class ChainState:
         self._policies: dict[str, tuple[int, str]] = {}
         self._tokens: set[str] = set()
 
-    def take(self, row: Row[Any]) -> None:
-        """The next entry."""
-        subject, action = str(row.subject), str(row.action)
+    def take(self, subject: str, action: str, detail: Mapping[str, Any]) -> None:
+        """The next entry; IndexError, KeyError, TypeError or ValueError for a detail that the
+        action does not have.
+        """
         if subject.startswith(_MACHINE):
-            self._take_machine(subject.removeprefix(_MACHINE), action, row.detail)
+            self._take_machine(subject.removeprefix(_MACHINE), action, detail)
         elif action == "policy.put":
-            detail = json.loads(row.detail)
             name = subject.removeprefix(_POLICY)
             self._policies[name] = (int(detail["version"]), str(detail["sha256"]))
         elif action == "token.create":
@@ -59,16 +58,16 @@ class ChainState:
         elif action == "token.revoke":
             self._tokens.discard(subject.removeprefix(_TOKEN))
 
-    def _take_machine(self, fingerprint: str, action: str, text: str) -> None:
+    def _take_machine(self, fingerprint: str, action: str, detail: Mapping[str, Any]) -> None:
         machine = self._machines.setdefault(fingerprint, _Machine())
         if action == "machine.evict":
             machine.state = _GONE
         elif action == "machine.forget-boots":
             machine.nr_releases, machine.releases, machine.newest = 0, 0, None
         elif action.startswith("machine."):
-            state = json.loads(text).get("state")
+            state = detail.get("state")
             machine.state = state if isinstance(state, str) else machine.state
-        elif action in _BOOT and (found := json.loads(text).get("boot")):
+        elif action in _BOOT and (found := detail.get("boot")):
             boot = (int(found[0]), int(found[1]))
             machine.newest = max(machine.newest or boot, boot)
             if action == "attestation.released":

@@ -62,6 +62,20 @@ def test_bad_application_is_refused_by_name_and_fault(fault: str) -> None:
         pe.check_application(BAD[fault], "some.efi")
 
 
+LARGE = {
+    "1025 sections, at most 1024 are taken": patched(GOOD, PE_OFFSET + 6, b"\x01\x04"),
+    "its sections have 2147483072 bytes that are not in the file": patched(
+        GOOD, SECTION_TABLE + 8, b"\xc0\xff\xff\x7f"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", LARGE)
+def test_a_small_file_asks_for_little_time_and_memory(fault: str) -> None:
+    with pytest.raises(FormatError, match=re.escape(f"some.efi: {fault}")):
+        pe.parse(LARGE[fault], "some.efi")
+
+
 @pytest.mark.parametrize("fault", BAD)
 def test_stub_refuses_the_same_files(fault: str) -> None:
     data = BAD[fault]
