@@ -35,6 +35,7 @@ from pykexec.config.attest import check_server
 from pykexec.config.url import Url, parse_url
 from pykexec.errors import DeniedError, TpmError
 from pykexec.log import printable
+from pykexec.net.connection import Kept
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
 
@@ -192,7 +193,7 @@ class _Asked:
 class _Attester:
     """What stays the same over all attempts.
 
-    A context manager: at its end what was asked in vain is wiped.
+    A context manager: at its end what was asked in vain is wiped, the connection closed.
     """
 
     def __init__(
@@ -211,6 +212,8 @@ class _Attester:
         self._ak = tpm.ak()
         self._identity = Identity(self._ek.public, self._ek.certificates, self._ak.public)
         self._asked: _Asked | None = None
+        # Both round trips by one: a handshake of TLS is most of what the network costs us.
+        self._kept = Kept()
 
     def __enter__(self) -> _Attester:
         return self
@@ -222,6 +225,7 @@ class _Attester:
         traceback: TracebackType | None,
     ) -> None:
         self._forget()
+        self._kept.__exit__(kind, error, traceback)
 
     def attempt(self) -> Answer:
         """Both round trips, or the second one again; Transient if another attempt may be better.
@@ -291,7 +295,8 @@ class _Attester:
         return AttestRequest(challenge.token, proof, evidence)
 
     def _post(self, path: str, body: bytes) -> bytes:
-        return post(_below(self._server.address, path), body, self._limits, self._deadline)
+        url = _below(self._server.address, path)
+        return post(url, body, self._limits, self._deadline, self._kept)
 
 
 def _banks(tpm: Tpm, wanted: str) -> tuple[str, ...]:

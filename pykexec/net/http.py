@@ -5,21 +5,15 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from pykexec.about import version
 from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
 from pykexec.log import printable
-from pykexec.net.transfer import Deadline, Limits, Sink, Transient, resolve
-
-if TYPE_CHECKING:
-    import ssl
+from pykexec.net.connection import Connection, Kept
+from pykexec.net.transfer import Deadline, Limits, Sink, Transient
 
 CHUNK_SIZE = 1 << 18
 MAX_REDIRECTS = 5
@@ -30,8 +24,6 @@ _TOO_MANY = 429
 _RETRY_AFTER_MAX_S = 3600.0
 _WORDS_MAX = 512  # characters that a server may add to an error
 _LOCATION_MAX = 2048
-# verify_code of SSLCertVerificationError, X509_V_ERR_* of openssl: the clock decides about these.
-_BY_THE_CLOCK = (9, 10)
 
 
 def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
@@ -56,8 +48,11 @@ def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
     raise NetworkError(f"{url}: more than {MAX_REDIRECTS} redirects")
 
 
-def post(url: Url, body: bytes, limits: Limits, deadline: Deadline) -> bytes:
-    """Send body, which is JSON, and give what comes back.
+def post(
+    url: Url, body: bytes, limits: Limits, deadline: Deadline, kept: Kept | None = None
+) -> bytes:
+    """Send body, which is JSON, and give what comes back; by kept's connection, if it has one, and
+    by one that kept has then.
 
     Transient, NotOnServerError or NetworkError say what went wrong, with the server's own words
     where it sent some (RFC 9457). No redirect is followed: what is sent is for this server alone.
@@ -65,7 +60,7 @@ def post(url: Url, body: bytes, limits: Limits, deadline: Deadline) -> bytes:
     fd = os.memfd_create("reply", os.MFD_CLOEXEC)
     try:
         sink = Sink(fd, url, limits.size)
-        with _request(url, "POST", body, sink, limits, deadline) as response:
+        with _request(url, "POST", body, sink, limits, deadline, kept) as response:
             if response.status in _REDIRECTS:
                 raise NetworkError(f"{url}: redirects to {_location(url, response)}, refused")
             _check_status(url, response)
@@ -87,17 +82,24 @@ def _get_once(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> str |
 
 @contextmanager
 def _request(
-    url: Url, method: str, body: bytes | None, sink: Sink, limits: Limits, deadline: Deadline
+    url: Url,
+    method: str,
+    body: bytes | None,
+    sink: Sink,
+    limits: Limits,
+    deadline: Deadline,
+    kept: Kept | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer, whose body is yet to be read; faults of reading it are put into words, too."""
     answered = False
-    with _connection(url, limits, deadline) as connection:
+    with _connection(url, limits, deadline, kept) as connection:
         try:
             connection.putrequest(method, url.path, skip_host=True, skip_accept_encoding=True)
             connection.putheader("Host", _host(url))
             connection.putheader("User-Agent", f"pykexec/{version()}")
             connection.putheader("Accept-Encoding", "identity")
-            connection.putheader("Connection", "close")
+            if kept is None:
+                connection.putheader("Connection", "close")
             if body is not None:
                 connection.putheader("Content-Type", "application/json")
                 connection.putheader("Content-Length", str(len(body)))
@@ -105,6 +107,7 @@ def _request(
             response = connection.getresponse()
             answered = True
             yield response
+            response.close()  # That it is at its end read1() does not tell the connection.
         except TimeoutError:
             raise Transient(f"{url}: no answer within {limits.timeout_s:g} s") from None
         except http.client.IncompleteRead:
@@ -224,90 +227,17 @@ def _cut_off(url: Url, size: int) -> str:
 
 @contextmanager
 def _connection(
-    url: Url, limits: Limits, deadline: Deadline
+    url: Url, limits: Limits, deadline: Deadline, kept: Kept | None
 ) -> Iterator[http.client.HTTPConnection]:
-    """A connection that does not outlive the deadline, whatever it is doing then."""
-    connection = http.client.HTTPConnection("")
-    plain = _connect(url, deadline)
-    # The time limit of a socket is for one call; a server that sends byte by byte has many.
-    watch = threading.Timer(deadline.left_s, _cut, (plain,))
-    watch.daemon = True
-    watch.start()
+    """Kept if all has gone well."""
+    connection = kept.take(url, deadline) if kept else None
+    connection = connection or Connection(url, limits, deadline)
     try:
-        connection.sock = _tls(url, plain, limits, deadline) if url.scheme == "https" else plain
-        yield connection
-    finally:
-        watch.cancel()
-        watch.join()
+        yield connection.http
+    except BaseException:
         connection.close()
-        plain.close()
-
-
-def _cut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # It has ended by itself.
-
-
-def _connect(url: Url, deadline: Deadline) -> socket.socket:
-    fault = ""
-    for family, address in resolve(url, socket.SOCK_STREAM):
-        try:
-            connection = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # A kernel without IPv6, whatever the name's addresses are.
-            fault = error.strerror or str(error)
-            continue
-        try:
-            connection.settimeout(deadline.silence_s(url))
-            connection.connect(address)
-            return connection
-        except TimeoutError:
-            fault = "no answer"
-        except OSError as error:
-            fault = error.strerror or str(error)
+        raise
+    if kept:
+        kept.give(url, connection)
+    else:
         connection.close()
-    raise Transient(f"{url}: cannot connect: {fault}")
-
-
-def _tls(url: Url, plain: socket.socket, limits: Limits, deadline: Deadline) -> socket.socket:
-    """plain with TLS on it, once the server has proven its name to the authorities."""
-    import ssl
-
-    if not limits.authorities:
-        raise NetworkError(f"{url}: no certificate authority is configured, nobody is trusted")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cadata=limits.authorities)
-    except (ssl.SSLError, ValueError) as error:
-        raise NetworkError(f"{url}: the configured certificate authority: {error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Who is named as an authority is trusted, be it an intermediate one or the server itself.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    # An end that TLS does not know of is no end of a body: this, and below, Python would take it.
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    plain.settimeout(deadline.silence_s(url))
-    try:
-        # Its detach would take plain from the watch: a copy of the descriptor goes to TLS.
-        return context.wrap_socket(
-            plain.dup(), server_hostname=url.host.encode(), suppress_ragged_eofs=False
-        )
-    except ssl.SSLCertVerificationError as error:
-        raise NetworkError(f"{url}: certificate refused: {_why_refused(error)}") from None
-    except TimeoutError:
-        raise Transient(f"{url}: no TLS within {limits.timeout_s:g} s") from None
-    except ssl.SSLError as error:
-        raise NetworkError(f"{url}: no TLS: {error.reason or error}") from None
-    except OSError as error:
-        deadline.silence_s(url)
-        raise Transient(f"{url}: no TLS: {error.strerror or error}") from None
-
-
-def _why_refused(error: ssl.SSLCertVerificationError) -> str:
-    """A clock that runs from its battery's end makes every certificate one of the future."""
-    words: str = error.verify_message
-    if error.verify_code in _BY_THE_CLOCK:
-        words += (
-            f"; the clock of this machine says {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}"
-        )
-    return words

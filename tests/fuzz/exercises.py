@@ -28,7 +28,7 @@ from pykexec.efi.signature_list import X509, SignatureList, without_authenticati
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import kernel_config
 from pykexec.kexec.request import _check_application
-from pykexec.net import boot_server, dhcp6_message, dhcp_packet, http, record, tftp
+from pykexec.net import boot_server, connection, dhcp6_message, dhcp_packet, http, record, tftp
 from pykexec.net.firmware import lease_from_path
 from pykexec.net.lease import Lease
 from pykexec.net.transfer import Deadline, Limits, Sink
@@ -254,7 +254,7 @@ def http_answer(data: bytes) -> None:
     limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5, attempts=1)
     theirs.settimeout(5)
     url = parse_url("http://server/dir/file")
-    with ours, theirs, _sink() as sink, mock.patch.object(http, "_connect", lambda *to: ours):
+    with ours, theirs, _sink() as sink, mock.patch.object(connection, "_connect", lambda *to: ours):
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(data) + 4096)
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)

@@ -41,7 +41,7 @@ class Judge:
         known = {protocol.CHALLENGES_PATH: self._challenge, protocol.ATTESTATIONS_PATH: self._judge}
         if path not in known:
             return Answer(404)
-        answer = Answer(200, known[path](body))
+        answer = Answer(200, known[path](body), keeps=True)
         faults = self.faults.get(path, [])
         fault = faults.pop(0) if faults else None
         return fault(answer) if fault else answer

@@ -16,12 +16,15 @@ from tests.support.samples_tls import Certified
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body, further headers; cut sends so many bytes of the body alone, then hangs up."""
+    """Status, body, further headers; cut sends so many bytes of the body alone, then hangs up. Who
+    keeps waits for the next request.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
+    keeps: bool = False
 
 
 HANG_UP = None
@@ -32,10 +35,14 @@ Reply: TypeAlias = Callable[[str, bytes], Answer | None]
 
 @dataclass(slots=True)
 class HttpsServer:
-    """Where it listens, and the requests that came: path and body."""
+    """Where it listens, the requests that came, path and body, by how many connections, and the
+    ends of connections.
+    """
 
     address: str
     requests: list[tuple[str, bytes]] = field(default_factory=list)
+    nr_connections: int = 0
+    ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
 @contextmanager
@@ -51,7 +58,7 @@ def https_server(certified: Certified, reply: Reply) -> Iterator[HttpsServer]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.requests.append((self.path, body))
             answer = reply(self.path, body)
-            self.close_connection = True
+            self.close_connection = answer is None or not answer.keeps
             if answer is None:
                 return
             self.send_response(answer.status)
@@ -73,8 +80,10 @@ def https_server(certified: Certified, reply: Reply) -> Iterator[HttpsServer]:
                 secured = context.wrap_socket(request, server_side=True)  # type: ignore[arg-type]
             except OSError:
                 return
+            found.nr_connections += 1
             super().finish_request(secured, client_address)
             secured.close()
+            found.ended.release()
 
         def handle_error(self, request: object, client_address: object) -> None:
             pass

@@ -58,6 +58,15 @@ def test_what_is_released_is_opened(booted: Booted, tpm: Tpm, whom: Server, ek: 
     assert not any(map(any, views))
 
 
+def test_both_requests_go_by_one_connection(
+    booted: Booted, tpm: Tpm, whom: Server, server: HttpsServer
+) -> None:
+    with attest(whom, tpm, booted.facts):
+        assert server.ended.acquire(timeout=5)
+    assert [path for path, _ in server.requests] == [CHALLENGES_PATH, ATTESTATIONS_PATH]
+    assert server.nr_connections == 1
+
+
 @pytest.mark.parametrize("bank", BANKS)
 def test_the_configured_bank_is_quoted(
     booted: Booted, tpm: Tpm, whom: Server, judge: Judge, bank: str

@@ -16,7 +16,7 @@ import pytest
 
 from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
-from pykexec.net import http
+from pykexec.net import connection as connections
 from pykexec.net.fetch import Fetched, fetch, fetch_bytes
 from pykexec.net.transfer import Limits
 from tests.support.samples_tls import Certified, certified
@@ -229,9 +229,9 @@ def test_a_family_that_linux_does_not_have_is_passed_over(
     port = serve(WHOLE)
     unknown: tuple[int, tuple[object, ...]] = (255, ("::1", port))
     there = (socket.AF_INET, ("127.0.0.1", port))
-    monkeypatch.setattr(http, "resolve", lambda url, kind: [unknown, there])
+    monkeypatch.setattr(connections, "resolve", lambda url, kind: [unknown, there])
     assert get(f"http://server:{port}/")[1] == DATA
-    monkeypatch.setattr(http, "resolve", lambda url, kind: [unknown])
+    monkeypatch.setattr(connections, "resolve", lambda url, kind: [unknown])
     with pytest.raises(NetworkError, match="cannot connect: Address family not supported"):
         get(f"http://server:{port}/")
 

@@ -11,6 +11,7 @@ import pytest
 
 from pykexec.config.url import parse_url
 from pykexec.errors import NetworkError, NotOnServerError
+from pykexec.net.connection import Kept
 from pykexec.net.http import post
 from pykexec.net.transfer import Deadline, Limits, Transient
 from tests.support.https_server import HANG_UP, Answer, https_server
@@ -115,3 +116,53 @@ def test_silence_ends(tls: Certified) -> None:
         pytest.raises(Transient, match=r"no answer within 0\.3 s"),
     ):
         post(parse_url(server.address + "/"), BODY, allowed, Deadline(allowed))
+
+
+def send_twice(tls: Certified, *answers: Answer) -> tuple[list[bytes], int]:
+    """What comes back of both, and how many connections that took."""
+    allowed = Limits(authorities=tls.authority.read_text(), timeout_s=2, total_s=8)
+    waiting = list(answers)
+    with https_server(tls, lambda path, body: waiting.pop(0)) as server, Kept() as kept:
+        found = []
+        for answer in answers:
+            found.append(
+                post(parse_url(server.address + "/"), b"{}", allowed, Deadline(allowed), kept)
+            )
+            if not answer.keeps:
+                assert server.ended.acquire(timeout=5)
+    return found, server.nr_connections
+
+
+def test_a_connection_is_kept_for_the_next_request(tls: Certified) -> None:
+    answers = Answer(200, b"first", keeps=True), Answer(200, b"second", keeps=True)
+    assert send_twice(tls, *answers) == ([b"first", b"second"], 1)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["unsaid", "said"])
+def test_one_that_the_server_has_ended_costs_no_attempt(
+    tls: Certified, headers: dict[str, str]
+) -> None:
+    answers = Answer(200, b"first", headers), Answer(200, b"second", keeps=True)
+    assert send_twice(tls, *answers) == ([b"first", b"second"], 2)
+
+
+def test_after_a_refusal_nothing_is_kept(tls: Certified) -> None:
+    allowed = Limits(authorities=tls.authority.read_text(), timeout_s=2, total_s=8)
+    with https_server(tls, lambda path, body: Answer(429, keeps=True)) as server, Kept() as kept:
+        for _ in range(2):
+            with pytest.raises(Transient, match="429"):
+                post(parse_url(server.address + "/"), b"{}", allowed, Deadline(allowed), kept)
+        assert server.nr_connections == 2
+
+
+def test_another_server_gets_a_connection_of_its_own(tls: Certified) -> None:
+    allowed = Limits(authorities=tls.authority.read_text(), timeout_s=2, total_s=8)
+    answer = Answer(200, b"{}", keeps=True)
+    with (
+        https_server(tls, lambda path, body: answer) as first,
+        https_server(tls, lambda path, body: answer) as second,
+        Kept() as kept,
+    ):
+        for server in (first, second):
+            post(parse_url(server.address + "/"), b"{}", allowed, Deadline(allowed), kept)
+        assert (first.nr_connections, second.nr_connections) == (1, 1)
