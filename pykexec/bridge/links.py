@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from pykexec.disk import Reader, reader
 from pykexec.disk.gpt import Table
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.device_path_node import HARD_DRIVE, HARD_DRIVE_FORMAT, Node, hard_drive_node
@@ -21,8 +22,6 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _MBR_FORMAT, _MBR_SIGNATURE_TYPE = 1, 1
 _MBR_SIGNATURE = slice(440, 444)
 _NAME_MAX = 255  # bytes
-_OFFSET_MAX = 2**63 - 1  # off_t
-_READ_MAX = 1 << 24
 
 
 def escape(text: str) -> str:
@@ -172,9 +171,9 @@ class Links:
         from pykexec.disk.gpt import read_gpt
 
         try:
-            with _Device(os.path.join(self.dev, disk.node)) as device:
-                mbr = device.read(0, SECTOR)
-                table = read_gpt(device.read, self.block_size, disk.size // self.block_size)
+            with _device(os.path.join(self.dev, disk.node)) as read:
+                mbr = read(0, SECTOR)
+                table = read_gpt(read, self.block_size, disk.size // self.block_size)
                 return mbr, table
         except (OSError, FormatError):
             return b"", None
@@ -183,8 +182,8 @@ class Links:
         from pykexec.disk.probe import probe
 
         try:
-            with _Device(os.path.join(self.dev, volume.node)) as device:
-                found = probe(device.read)
+            with _device(os.path.join(self.dev, volume.node)) as read:
+                found = probe(read)
         except OSError:
             return []
         names = {"by-uuid": found.uuid, "by-label": found.label} if found else {}
@@ -199,20 +198,10 @@ def _fits(link: str) -> bool:
     return len(os.fsencode(_base(link))) <= _NAME_MAX
 
 
-class _Device:
-    """A block device, read at offsets."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __enter__(self) -> _Device:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """size bytes, fewer at the end; none where no disk can have any, or more than it has."""
-        if not 0 <= offset <= _OFFSET_MAX or not 0 <= size <= _READ_MAX:
-            return b""
-        return os.pread(self._fd, size, offset)
+@contextmanager
+def _device(path: str) -> Iterator[Reader]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield reader(fd)
+    finally:
+        os.close(fd)

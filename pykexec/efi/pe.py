@@ -65,6 +65,10 @@ class Section:
         """First offset behind the section's bytes in the file."""
         return self.file_offset + self.file_size if self.file_offset and self.file_size else 0
 
+    def size_in(self, file_size: int) -> int:
+        """How many bytes of it, in memory, a file of file_size bytes has."""
+        return max(0, min(self.virtual_size, self.file_size, file_size - self.file_offset))
+
     def overlaps(self, other: Section) -> bool:
         """Whether two sections claim the same memory.
 
@@ -164,7 +168,7 @@ def parse(data: bytes, source: str) -> Image:
     sections = tuple(
         _section(data, table + SECTION_HEADER_SIZE * index) for index in range(nr_sections)
     )
-    zeros = sum(max(0, section.virtual_size - section.file_size) for section in sections)
+    zeros = sum(section.virtual_size - section.size_in(len(data)) for section in sections)
     if zeros > _ZEROS_MAX:
         raise fail(f"its sections have {zeros} bytes that are not in the file")
     return Image(
@@ -255,7 +259,7 @@ def check_sections(data: bytes, image: Image, source: str) -> None:
 
 def section_data(data: bytes, section: Section) -> bytes:
     """The section as the firmware lays it out: VirtualSize bytes, zeros where the file has none."""
-    size = min(section.virtual_size, section.file_size)
+    size = section.size_in(len(data))
     content = data[section.file_offset : section.file_offset + size]
     return content.ljust(section.virtual_size, b"\0")
 

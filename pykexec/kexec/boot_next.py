@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import os
-import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.abi import Limit
+from pykexec.disk import reader
+from pykexec.disk.gpt import Partition, read_gpt
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.device_path_node import file_node, hard_drive_node
 from pykexec.efi.efivarfs import EFIVARFS, StrPath
-from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
 from pykexec.errors import FormatError, UsageError
@@ -21,16 +20,6 @@ from pykexec.kexec.request import linux_chunks
 
 DESCRIPTION = "pykexec payload"
 _FIRMWARE_FILE_SYSTEMS = ("vfat", "msdos")
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """A GPT partition, in logical blocks."""
-
-    number: int
-    guid: Guid
-    start_lba: int
-    nr_lbas: int
 
 
 def boot_next(path: str, options: str = "", root: StrPath = EFIVARFS) -> int:
@@ -52,7 +41,7 @@ def _load_option(path: str, options: str) -> LoadOption:
     partition = _partition(path, Path("/sys/dev/block") / mount.device)
     file = efi_path(real, mount)
     drive = hard_drive_node(
-        partition.number, partition.start_lba, partition.nr_lbas, partition.guid
+        partition.number, partition.first_lba, partition.nr_blocks, partition.guid
     )
     return LoadOption(
         LOAD_OPTION_ACTIVE,
@@ -79,18 +68,17 @@ def _partition(path: str, device: Path) -> Partition:
 
 
 def gpt_partition(disk: Path, block_size: int, number: int) -> Partition:
-    """Entry number of the disk's GPT (UEFI 2.10, 5.3); FormatError if it has none."""
-    with open(disk, "rb") as file:
-        file.seek(block_size)
-        header = file.read(92)
-        if header[:8] != b"EFI PART":
-            raise FormatError(f"{disk}: no GPT")
-        first_lba, nr_entries, entry_size = struct.unpack_from("<QII", header, 72)
-        if not 1 <= number <= nr_entries:
-            raise FormatError(f"{disk}: GPT has no entry {number}")
-        file.seek(first_lba * block_size + (number - 1) * entry_size)
-        entry = file.read(48)
-    if len(entry) < 48 or not any(entry[:GUID_SIZE]):
-        raise FormatError(f"{disk}: GPT entry {number} is empty")
-    guid, first, last = struct.unpack_from("<16sQQ", entry, GUID_SIZE)
-    return Partition(number, Guid(guid), first, last - first + 1)
+    """Entry number of the disk's GPT; FormatError if it has none."""
+    fd = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        table = read_gpt(reader(fd), block_size, os.lseek(fd, 0, os.SEEK_END) // block_size)
+    except FormatError as error:
+        raise FormatError(f"{disk}: {error}") from None
+    finally:
+        os.close(fd)
+    if table is None:
+        raise FormatError(f"{disk}: no GPT")
+    for partition in table.partitions:
+        if partition.number == number:
+            return partition
+    raise FormatError(f"{disk}: GPT has no entry {number}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pykexec.disk import Reader
+from pykexec.disk import Reader, reader
 from pykexec.disk.gpt import read_gpt
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError, UsageError
@@ -54,7 +54,7 @@ def open_disk(path: str) -> Iterator[Disk]:
         elif not stat.S_ISREG(mode):
             raise UsageError(f"{path}: neither a disk nor an image of one")
         size = os.lseek(fd, 0, os.SEEK_END)
-        yield Disk(path, lambda offset, size: os.pread(fd, size, offset), size, block_size)
+        yield Disk(path, reader(fd), size, block_size)
     finally:
         os.close(fd)
 
@@ -67,8 +67,8 @@ def firmware_disks(mailbox: Mailbox) -> tuple[Disk, ...]:
             continue
         info = read_block_info(mailbox, handle.number)
         if info.present and not info.logical_partition:
-            reader = _firmware_reader(mailbox, handle.number, info.media_id, info.block_size)
-            found.append(Disk(f"disk {handle}", reader, info.size, info.block_size))
+            read = _firmware_reader(mailbox, handle.number, info.media_id, info.block_size)
+            found.append(Disk(f"disk {handle}", read, info.size, info.block_size))
     return tuple(found)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
 from pykexec.crypto import EcdhKey, ecdh_generate
-from pykexec.disk import gpt, probe
+from pykexec.disk import gpt, probe, reader
 from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
@@ -237,15 +238,15 @@ def _evidence() -> Evidence:
 
 
 def file_system(data: bytes) -> None:
-    """As a disk with partitions, and as a volume."""
-
-    def read(offset: int, size: int) -> bytes:
-        assert size < 1 << 30
-        return data[offset : offset + size] if offset >= 0 else b""
-
-    found = probe.probe(read)
-    assert found is None or found.type
-    gpt.read_gpt(read, 512, len(data) // 512)
+    """As a disk with partitions, and as a volume, read as files are."""
+    fd = os.memfd_create("fuzz")
+    try:
+        os.write(fd, data)
+        found = probe.probe(reader(fd))
+        assert found is None or found.type
+        gpt.read_gpt(reader(fd), 512, len(data) // 512)
+    finally:
+        os.close(fd)
 
 
 def http_answer(data: bytes) -> None:
@@ -310,8 +311,6 @@ def _printable_errors() -> Iterator[None]:
 
 @contextmanager
 def _sink() -> Iterator[Sink]:
-    import os
-
     fd = os.memfd_create("fuzz")
     try:
         yield Sink(fd, parse_url("http://server/f"), _SIZE_MAX)

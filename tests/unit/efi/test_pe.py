@@ -67,6 +67,9 @@ LARGE = {
     "its sections have 2147483072 bytes that are not in the file": patched(
         GOOD, SECTION_TABLE + 8, b"\xc0\xff\xff\x7f"
     ),
+    "its sections have 268434432 bytes that are not in the file": patched(
+        patched(GOOD, SECTION_TABLE + 8, b"\0\0\0\x10"), SECTION_TABLE + 16, b"\0\0\0\x10"
+    ),
 }
 
 

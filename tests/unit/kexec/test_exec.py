@@ -197,8 +197,8 @@ def test_a_partition_is_read_from_the_gpt_that_sgdisk_writes(tmp_path: Path) -> 
     command = ["sgdisk", "-n", "2:2048:4095", "-u", f"2:{ESP}", str(disk)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     found = gpt_partition(disk, 512, 2)
-    assert (found.guid, found.start_lba, found.nr_lbas) == (Guid.parse(ESP), 2048, 2048)
-    with pytest.raises(FormatError, match="GPT entry 1 is empty"):
+    assert (found.guid, found.first_lba, found.nr_blocks) == (Guid.parse(ESP), 2048, 2048)
+    with pytest.raises(FormatError, match="GPT has no entry 1"):
         gpt_partition(disk, 512, 1)
     with pytest.raises(FormatError, match="GPT has no entry 129"):
         gpt_partition(disk, 512, 129)
