@@ -38,18 +38,26 @@ class Lock(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A line of the table; smallest is the bytes of a body that its handler may rely on."""
+    """A line of the table; smallest is the bytes of a body that its handler may rely on. The data
+    of a descriptor that are only_read are in no answer.
+    """
 
     op: Op
     carriers: Carrier
     timers: Timers
     lock: Lock
     smallest: int
+    only_read: bool
 
 
 OPERATIONS: Final = tuple(
     Operation(
-        Op(line.number), Carrier(line.carriers), Timers(line.timers), Lock(line.lock), line.smallest
+        Op(line.number),
+        Carrier(line.carriers),
+        Timers(line.timers),
+        Lock(line.lock),
+        line.smallest,
+        bool(line.only_read),
     )
     for line in (lib.pk_operations[index] for index in range(lib.pk_nr_operations))
 )

@@ -8,6 +8,9 @@ enum {
 	NATIVE		= PK_CARRIER_NATIVE,
 	REQUEST		= PK_CARRIER_MAILBOX | PK_CARRIER_NATIVE,
 	DESCRIPTOR	= PK_CARRIER_WINDOW | PK_CARRIER_NATIVE | PK_CARRIER_TRANSFER,
+	/* No carrier has this bit. */
+	ONLY_READ	= 0x8000,
+	INPUT		= DESCRIPTOR | ONLY_READ,
 };
 
 /* GNU C: of size 0. */
@@ -17,7 +20,8 @@ struct pk_nothing {
 const struct pk_operation pk_operations[] = {
 #define OP(number, name, body, handler, timers, carriers, lock) FORM(name, body, handler, timers, carriers, lock)
 #define FORM(name, body, handler, timers, carriers, lock) \
-	{ PK_OP_##name, carriers, PK_TIMERS_##timers, PK_LOCK_##lock, sizeof(struct pk_##body) },
+	{ PK_OP_##name, (carriers) & ~ONLY_READ, PK_TIMERS_##timers, PK_LOCK_##lock, sizeof(struct pk_##body), \
+	  ((carriers) & ONLY_READ) != 0 },
 #include <pykexec/operations.def>
 };
 

@@ -34,6 +34,7 @@ struct pk_operation {
 	u16 timers;	/* enum pk_timers */
 	u16 lock;	/* enum pk_lock */
 	u32 smallest;	/* bytes of a body */
+	u32 only_read;	/* the data of its descriptor are: no answer has them */
 };
 
 extern const struct pk_operation pk_operations[];

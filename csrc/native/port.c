@@ -316,8 +316,8 @@ static int read_answer(struct pk_port *port, u64 size, struct pk_descriptor *des
 	data_size = size - sizeof(served);
 	if (data_size > room_of(descriptor))
 		data_size = room_of(descriptor);
-	if (descriptor->op != PK_OP_BLOCK_WRITE)
-		memcpy(port->data + descriptor->offset, answer + sizeof(served), data_size);
+	/* None for what is only read there. */
+	memcpy(port->data + descriptor->offset, answer + sizeof(served), data_size);
 	descriptor->status = served.status;
 	descriptor->result = served.result;
 	return 0;

@@ -86,6 +86,13 @@ bool pk_descriptor_needs_timers(enum pk_carrier carrier, const struct pk_descrip
 	return operation->timers == PK_TIMERS_ALWAYS || pk_handle_needs_timers(descriptor->handle);
 }
 
+static bool answers_data(u16 number)
+{
+	const struct pk_operation *operation = pk_operation_find(number, PK_CARRIER_TRANSFER);
+
+	return operation && !operation->only_read;
+}
+
 efi_status_t pk_transfer(struct pk_call *call)
 {
 	struct pk_descriptor descriptor = *(const struct pk_descriptor *)call->body;
@@ -98,6 +105,6 @@ efi_status_t pk_transfer(struct pk_call *call)
 	memcpy(data, (const u8 *)call->body + sizeof(descriptor), given);
 	pk_descriptor_serve(PK_CARRIER_TRANSFER, &descriptor, data);
 	memcpy(call->answer, &descriptor, sizeof(descriptor));
-	call->answered = sizeof(descriptor) + (descriptor.op == PK_OP_BLOCK_WRITE ? 0 : room);
+	call->answered = sizeof(descriptor) + (answers_data(descriptor.op) ? room : 0);
 	return EFI_SUCCESS;
 }

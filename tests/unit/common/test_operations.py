@@ -105,6 +105,11 @@ def test_descriptors_are_whole_and_come_by_all_three_ways() -> None:
             assert (line.carriers, line.smallest) == (ways, sizeof("struct pk_descriptor"))
 
 
+def test_only_what_is_written_comes_back_in_no_answer() -> None:
+    (line,) = (line for line in OPERATIONS if line.only_read)
+    assert line.op is Op.BLOCK_WRITE and Carrier.TRANSFER in line.carriers
+
+
 def test_what_depends_on_a_handle_names_one() -> None:
     named = {sizeof("struct pk_handle_request"), sizeof("struct pk_descriptor")}
     assert {line.smallest for line in OPERATIONS if line.timers is Timers.HANDLE} == named
