@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pykexec.crypto import EcdhKey
     from pykexec.secret import Secret
     from pykexec.tpm.client import Tpm
+    from pykexec.tpm.transport import FirmwareLog
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Facts:
 
     machine: Mapping[str, str]
     payload: Mapping[str, str]
-    event_log: Callable[[], bytes]
+    event_log: Callable[[], FirmwareLog]
 
 
 class Answer:
@@ -288,8 +289,16 @@ class _Attester:
             self._ak, protocol.qualifying_data(said), challenge.bank, challenge.pcrs
         )
         values = self._tpm.read_pcrs(challenge.bank, challenge.pcrs)
+        event_log = facts.event_log()
         evidence = Evidence(
-            self._identity, said, quote, signature, challenge.bank, values, facts.event_log()
+            identity=self._identity,
+            statement=said,
+            quote=quote,
+            signature=signature,
+            bank=challenge.bank,
+            pcrs=values,
+            event_log=event_log.data,
+            log_full=event_log.truncated,
         )
         proof = protocol.proof_of(credential.view, challenge.nonce, said, quote)
         return AttestRequest(challenge.token, proof, evidence)

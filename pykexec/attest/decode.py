@@ -155,6 +155,7 @@ def _evidence(fields: Fields) -> Evidence:
         bank=_bank(fields),
         pcrs=_values(fields),
         event_log=fields.data("event_log", EVENT_LOG_MAX),
+        log_full=fields.has("event_log_full") and fields.flag("event_log_full"),
     )
     fields.end()
     return evidence

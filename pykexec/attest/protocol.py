@@ -144,7 +144,8 @@ class Evidence:
     """All that the verifier judges.
 
     statement is JSON (see Statement), quote a TPMS_ATTEST, signature a TPMT_SIGNATURE by the AK,
-    pcrs the values by number of the bank, event_log the firmware's as it is.
+    pcrs the values by number of the bank, event_log the firmware's as it is; log_full: the firmware
+    says that it had no room for all.
     """
 
     identity: Identity
@@ -154,9 +155,10 @@ class Evidence:
     bank: str
     pcrs: Mapping[int, bytes]
     event_log: bytes
+    log_full: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """As a message has it."""
+        """As a message has it; of a log that is whole nothing is said, as ever."""
         return {
             "identity": self.identity.to_json(),
             "statement": base64url(self.statement),
@@ -165,6 +167,7 @@ class Evidence:
             "bank": self.bank,
             "pcrs": {str(number): base64url(value) for number, value in self.pcrs.items()},
             "event_log": base64url(self.event_log),
+            **({"event_log_full": True} if self.log_full else {}),
         }
 
 
@@ -202,6 +205,7 @@ class AttestRequest:
             evidence.bank.encode(),
             pcrs,
             evidence.event_log,
+            *([b"full"] if evidence.log_full else []),
         )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pykexec.config.agent import AgentConfig
     from pykexec.firmware.mailbox import Mailbox
     from pykexec.tpm.client import Tpm
+    from pykexec.tpm.transport import FirmwareLog
 
 HELP = "have a server judge this boot: evidence, verdict; no secret is opened or shown"
 EPILOG = """\
@@ -98,7 +99,7 @@ def _machine(config: AgentConfig) -> Iterator[tuple[Tpm, Facts]]:
     with mailbox, _firmware_tpm(mailbox, config) as tpm:
         from pykexec.tpm.transport import read_event_log
 
-        yield tpm, Facts(machine_identity(), {}, lambda: read_event_log(mailbox).data)
+        yield tpm, Facts(machine_identity(), {}, lambda: read_event_log(mailbox))
 
 
 @contextmanager
@@ -113,9 +114,12 @@ def _firmware_tpm(mailbox: Mailbox, config: AgentConfig) -> Iterator[Tpm]:
         yield tpm
 
 
-def _linux_event_log() -> bytes:
+def _linux_event_log() -> FirmwareLog:
+    """Linux does not tell whether the firmware had room for all."""
+    from pykexec.tpm.transport import FirmwareLog
+
     with open(_EVENT_LOG, "rb") as file:
-        return file.read()
+        return FirmwareLog(file.read(), truncated=False)
 
 
 def _print_json(answer: Answer, tpm: Tpm) -> None:

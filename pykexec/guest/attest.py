@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pykexec.kexec.ramdisk import Ramdisk
     from pykexec.kexec.request import ExecRequest
     from pykexec.tpm.client import Tpm
+    from pykexec.tpm.transport import FirmwareLog
 
 REMEMBERED = "/run/pykexec/attests"
 """Is there once a configuration in force wants attestation: a crash does not undo that."""
@@ -188,14 +189,14 @@ class Attestation:
             print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
 
 
-def _event_log(mailbox: Mailbox) -> bytes:
+def _event_log(mailbox: Mailbox) -> FirmwareLog:
     from pykexec.firmware.measure import LOG_FULL
     from pykexec.tpm.transport import read_event_log
 
     found = read_event_log(mailbox)
     if found.truncated:
         print(f"attestation: {LOG_FULL}; the server cannot explain the registers", flush=True)
-    return found.data
+    return found
 
 
 def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:

@@ -109,6 +109,9 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
     # Only what was asked for is looked at, or a log of anything would be proven by anything.
     wanted = {n: value for n, value in evidence.pcrs.items() if n in expected.pcrs}
     log = check_log(evidence.event_log, expected.bank, wanted, report)
+    if evidence.log_full:
+        # Nobody vouches for that, and it excuses nothing: registers need their events all the same.
+        report.note("log.full", "the firmware's log was full, says the machine: it lacks events")
     counters = None if quote is None else _check_counters(quote, expected.last, report)
     claims: dict[str, object] = {
         "ek": ek_claims,

@@ -85,7 +85,8 @@ def attestations() -> list[bytes]:
     who = protocol.Identity(b"ek", (b"certificate", b"issuer"), b"ak")
     registers = {0: bytes(32), 15: b"\1" * 32}
     evidence = protocol.Evidence(who, b"{}", b"quote", b"signature", "sha256", registers, b"log")
-    return [protocol.AttestRequest("token", bytes(32), evidence).encode()]
+    both = evidence, replace(evidence, log_full=True)
+    return [protocol.AttestRequest("token", bytes(32), each).encode() for each in both]
 
 
 def beks() -> list[bytes]:

@@ -12,6 +12,7 @@ from pykexec.attest.client import Facts
 from pykexec.attest.protocol import RELEASE_EVENT, RELEASE_PCR
 from pykexec.attest.spend import spend
 from pykexec.tpm.client import Tpm
+from pykexec.tpm.transport import FirmwareLog
 from tests.support.attest_log import IPL, Boot, Measured, boot_events, encode_log
 from tests.support.software_tpm import SoftwareTpm, software_tpm
 
@@ -29,7 +30,7 @@ class Booted:
 
     @property
     def facts(self) -> Facts:
-        return Facts(MACHINE, PAYLOAD, lambda: encode_log(BANKS, self.events))
+        return Facts(MACHINE, PAYLOAD, lambda: FirmwareLog(encode_log(BANKS, self.events), False))
 
     def spend(self, tpm: Tpm) -> None:
         """As the agent does it; here the log is ours to write."""

@@ -50,7 +50,8 @@ ATTEST_REQUEST = Record(
                 "bank": BANK,
                 "pcrs": MapOf(Text(2, pattern="[0-9]|1[0-9]|2[0-3]"), data(64), 24),
                 "event_log": data(protocol.EVENT_LOG_MAX),
-            }
+            },
+            {"event_log_full": Flag()},
         ),
     }
 )

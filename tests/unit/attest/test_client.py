@@ -25,6 +25,7 @@ from pykexec.attest.spend import spend
 from pykexec.attest.verdict import Finding
 from pykexec.errors import DeniedError, FormatError, NetworkError, TpmError, UsageError
 from pykexec.tpm.client import Tpm
+from pykexec.tpm.transport import FirmwareLog
 from tests.support.attest_judge import Judge, body, edited, hang_up, status
 from tests.support.attest_log import encode_log
 from tests.support.booted_tpm import BANKS, MACHINE, PAYLOAD, Booted
@@ -140,9 +141,23 @@ def test_a_refusal_has_every_reason(booted: Booted, tpm: Tpm, whom: Server, judg
 
 
 def test_a_log_of_another_boot_is_refused(booted: Booted, tpm: Tpm, whom: Server) -> None:
-    other = Facts(MACHINE, PAYLOAD, lambda: encode_log(BANKS, booted.events[:-3]))
+    other = Facts(MACHINE, PAYLOAD, lambda: log_of(booted, truncated=False))
     with attest(whom, tpm, other) as answer, pytest.raises(DeniedError, match=r"log\."):
         answer.check()
+
+
+def log_of(booted: Booted, truncated: bool) -> FirmwareLog:
+    """Without the last events."""
+    return FirmwareLog(encode_log(BANKS, booted.events[:-3]), truncated)
+
+
+def test_a_log_that_had_no_room_is_refused_with_the_reason_why(
+    booted: Booted, tpm: Tpm, whom: Server
+) -> None:
+    full = Facts(MACHINE, PAYLOAD, lambda: log_of(booted, truncated=True))
+    with attest(whom, tpm, full) as answer, pytest.raises(DeniedError, match=r"log\.replay"):
+        answer.check()
+    assert "log.full" in [finding.code for finding in answer.reply.verdict.findings]
 
 
 def test_the_server_says_when_to_come_again(

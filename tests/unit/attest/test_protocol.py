@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,9 @@ def test_every_message_comes_back_as_it_was() -> None:
     assert decode.parse_challenge_request(request.encode()) == request
     assert decode.parse_challenge(CHALLENGE.encode()) == CHALLENGE
     assert decode.parse_attest_request(ATTEST.encode()) == ATTEST
+    full = replace(ATTEST, evidence=replace(EVIDENCE, log_full=True))
+    assert decode.parse_attest_request(full.encode()) == full
+    assert b"event_log_full" not in ATTEST.encode() and full.digest != ATTEST.digest
     assert decode.parse_statement(STATEMENT.encode()) == STATEMENT
     assert decode.parse_release(protocol.encode_release((SECRET,))) == (SECRET,)
     for reply in (protocol.AttestReply(REFUSED), protocol.AttestReply(Verdict(), "a.b.c.d.e")):

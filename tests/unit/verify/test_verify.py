@@ -17,7 +17,7 @@ from pykexec.verify.explain import explain
 from pykexec.verify.verify import Counters, verify
 from tests.support import attest_tpm
 from tests.support.attest_expected import EXPECTED, NONCE, claims_of, codes
-from tests.support.attest_log import FIRMWARE_BLOB, encode_log
+from tests.support.attest_log import FIRMWARE_BLOB, boot_events, encode_log
 from tests.support.attest_machine import PAYLOAD, Boot, Machine
 from tests.support.attest_tpm import Attest
 
@@ -181,6 +181,17 @@ def test_what_is_no_quote_is_refused_though_it_is_signed(change: Callable[[bytes
     assert quote != evidence.quote
     signed = replace(evidence, quote=quote, signature=attest_tpm.sign(machine.ak, quote))
     assert codes(signed) == ["quote.format"]
+
+
+def test_a_full_log_is_told_and_excuses_nothing() -> None:
+    whole = Machine().evidence()
+    short = replace(whole, event_log=encode_log(["sha256"], boot_events(Boot())[:-1]))
+    for evidence, refused in ((whole, False), (short, True)):
+        assert bool(codes(evidence)) == refused
+        found = verify(replace(evidence, log_full=True), EXPECTED).verdict
+        assert found.accepted != refused
+        assert "log.full" in [finding.code for finding in found.findings]
+    assert "log.full" not in [finding.code for finding in verify(short, EXPECTED).verdict.findings]
 
 
 def test_values_that_were_not_quoted_are_refused_though_their_log_fits() -> None:
