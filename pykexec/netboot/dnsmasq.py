@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,10 @@ LEASE_TIME = "1h"
 # Its own directory: a name that has a line's end in it writes no configuration, and whoever may not
 # look into the directories above can serve what is in this one.
 _ROOT = "/proc/self/cwd"
+# What it keeps is memory, for which no name is left when somebody is killed. It closes what it
+# inherits but for these three; with --no-daemon it says all that it says by the third.
+_LEASES = "/proc/self/fd/1"
+_FROM_STDIN = "-"
 # Processor architectures of RFC 4578, as IANA lists them: x86-64 firmware, by PXE and by HTTP.
 _PXE_X64 = (7, 9)
 _HTTP_X64 = 16
@@ -32,8 +38,8 @@ _SMALLEST_NETWORK = 8  # addresses; with fewer there is nothing to give away
 _INTEL = 343
 
 
-def configuration(settings: Settings, addresses: Addresses, http_port: int, state: Path) -> str:
-    """The configuration file; state is a directory for what dnsmasq keeps."""
+def configuration(settings: Settings, addresses: Addresses, http_port: int) -> str:
+    """The configuration file."""
     lines = [
         "# written by pykexec netboot serve",
         "port=0",
@@ -41,7 +47,7 @@ def configuration(settings: Settings, addresses: Addresses, http_port: int, stat
         "except-interface=lo",
         "bind-interfaces",
         "log-dhcp",
-        f"dhcp-leasefile={state / 'leases'}",
+        f"dhcp-leasefile={_LEASES}",
         "enable-tftp",
         f"tftp-root={_ROOT}",
         *_classes(),
@@ -102,14 +108,13 @@ def _for_ipxe(settings: Settings) -> str:
 class Dnsmasq:
     """The running program, which serves directory; report gets each line that it says."""
 
-    def __init__(
-        self, configuration_file: Path, directory: Path, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, told: str, directory: Path, report: Callable[[str], None]) -> None:
+        """told is its configuration file's text."""
         # It stays who it is: it could not find out who a user without a name is.
         words = [
             *without_root(directory),
             PROGRAM,
-            f"--conf-file={configuration_file}",
+            f"--conf-file={_FROM_STDIN}",
             "--log-facility=-",
             "--no-daemon",
         ]
@@ -119,18 +124,24 @@ class Dnsmasq:
         log.debug("start: %s", shlex.join(words))
         self._words = words
         self._said: list[str] = []
+        leases = os.memfd_create("leases", os.MFD_CLOEXEC)
         try:
-            self._process = subprocess.Popen(
-                words,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+            with tempfile.TemporaryFile() as file:
+                file.write(told.encode())
+                file.seek(0)
+                self._process = subprocess.Popen(
+                    words,
+                    cwd=directory,
+                    stdin=file,
+                    stdout=leases,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                )
         except FileNotFoundError as error:
             raise ToolError(f"{error.filename}: not installed") from None
+        finally:
+            os.close(leases)
         self._started = threading.Event()
         self._listens = False
         self._thread = threading.Thread(target=self._read, args=(report,), daemon=True)
@@ -167,8 +178,8 @@ class Dnsmasq:
         self._thread.join(5)
 
     def _read(self, report: Callable[[str], None]) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
+        assert self._process.stderr
+        for line in self._process.stderr:
             self._said = [*self._said[-9:], line.strip()]
             if "TFTP root" in line:  # The last that it says of its start.
                 self._listens = True

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pykexec.log import printable
 from pykexec.netboot.dnsmasq import Dnsmasq, configuration
-from pykexec.netboot.rights import rights_for
 from pykexec.netboot.settings import Addresses, Settings, read_addresses
 from pykexec.netboot.web import Web
 
@@ -71,15 +68,8 @@ def serve(settings: Settings, report: Callable[[str], None]) -> Iterator[Server]
                 https_port = _start_web(stack, web)
         dnsmasq = None
         if addresses:
-            state = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="pykexec-netboot-"))
-            )
-            file = state / "dnsmasq.conf"
-            file.write_text(configuration(settings, addresses, http_port, state))
-            if rights := rights_for(settings.directory):
-                os.chown(state, rights.user, rights.group)
-                os.chown(file, rights.user, rights.group)
-            dnsmasq = Dnsmasq(file, settings.directory, say)
+            told = configuration(settings, addresses, http_port)
+            dnsmasq = Dnsmasq(told, settings.directory, say)
             stack.callback(dnsmasq.stop)
             dnsmasq.await_start()
         yield Server(settings, addresses, http_port, https_port, dnsmasq)

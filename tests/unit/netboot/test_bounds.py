@@ -301,6 +301,17 @@ def test_it_listens_where_the_interface_is_alone(
     assert all("Connection refused" in found[address] for address in outside)
 
 
+def test_nothing_is_left_in_a_directory_when_it_is_killed(
+    bench: Lan, text_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("TMPDIR", str(own))
+    with bench.serve(text_directory, tmp_path / "log"):
+        assert "image" in ask(bench, text_directory, "tftp://10.77.0.1/pykexec.efi").values()
+        assert list(own.iterdir()) == []
+
+
 def rights_of(user: int) -> list[str]:
     """HTTP with no capability, DHCP and TFTP with three."""
     capabilities = [

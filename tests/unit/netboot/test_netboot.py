@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_dnsmasq_is_told_who_gets_what(directory: Path) -> None:
-    lines = configuration(Settings(directory, "tap0"), ADDRESSES, 8080, directory).splitlines()
+    lines = configuration(Settings(directory, "tap0"), ADDRESSES, 8080).splitlines()
     assert "dhcp-range=10.77.0.128,10.77.0.254,255.255.255.0,1h" in lines
     assert "dhcp-boot=tag:pxe,tag:!ipxe,pykexec.efi,,10.77.0.1" in lines
     assert "dhcp-boot=tag:http,http://10.77.0.1:8080/pykexec.efi,,10.77.0.1" in lines
@@ -56,12 +55,12 @@ def test_dnsmasq_is_told_who_gets_what(directory: Path) -> None:
 
 def test_ipxe_gets_its_script_if_there_is_one(directory: Path) -> None:
     (directory / "boot.ipxe").write_text("#!ipxe\n")
-    text = configuration(Settings(directory, "tap0"), ADDRESSES, 8080, directory)
+    text = configuration(Settings(directory, "tap0"), ADDRESSES, 8080)
     assert "dhcp-boot=tag:ipxe,http://10.77.0.1:8080/boot.ipxe,,10.77.0.1\n" in text
 
 
 def test_a_proxy_gives_no_addresses(directory: Path) -> None:
-    text = configuration(Settings(directory, "tap0", proxy=True), ADDRESSES, 8080, directory)
+    text = configuration(Settings(directory, "tap0", proxy=True), ADDRESSES, 8080)
     assert "dhcp-range=10.77.0.0,proxy,255.255.255.0\n" in text
     assert text.count("dhcp-range=") == 1
     assert "dhcp-authoritative" not in text
@@ -71,14 +70,14 @@ def test_a_proxy_gives_no_addresses(directory: Path) -> None:
 @pytest.mark.parametrize("proxy", [False, True])
 def test_dnsmasq_itself_accepts_the_configuration(proxy: bool, directory: Path) -> None:
     file = directory / "dnsmasq.conf"
-    file.write_text(configuration(Settings(directory, "lo", proxy=proxy), ADDRESSES, 80, directory))
+    file.write_text(configuration(Settings(directory, "lo", proxy=proxy), ADDRESSES, 80))
     run(["dnsmasq", "--test", f"--conf-file={file}"])
 
 
 def test_no_name_of_a_directory_writes_configuration(tmp_path: Path) -> None:
     odd = tmp_path / "a\ndhcp-script=/tmp/x"
     odd.mkdir(parents=True)
-    text = configuration(Settings(odd, "tap0"), ADDRESSES, 8080, Path("/run"))
+    text = configuration(Settings(odd, "tap0"), ADDRESSES, 8080)
     assert "tmp" not in text
 
 
@@ -87,7 +86,7 @@ def test_networks_without_room_are_refused(directory: Path) -> None:
 
     tiny = Addresses(ipaddress.IPv4Interface("10.0.0.1/30"), None)
     with pytest.raises(UsageError, match=r"10\.0\.0\.0/30: too small"):
-        configuration(Settings(directory, "tap0"), tiny, 80, directory)
+        configuration(Settings(directory, "tap0"), tiny, 80)
 
 
 @pytest.mark.parametrize(
@@ -241,12 +240,8 @@ def test_a_taken_port_and_a_bad_key_are_said(directory: Path, port: int) -> None
 
 
 def test_dnsmasq_that_does_not_start_says_why(directory: Path) -> None:
-    with tempfile.TemporaryDirectory() as state:
-        os.chmod(state, 0o755)
-        file = Path(state) / "dnsmasq.conf"
-        file.write_text("port=0\nno-such-option\n")
-        with pytest.raises(ToolError, match=r"did not start: .*bad option"):
-            Dnsmasq(file, directory, lambda line: None).await_start()
+    with pytest.raises(ToolError, match=r"did not start: .*bad option"):
+        Dnsmasq("port=0\nno-such-option\n", directory, lambda line: None).await_start()
 
 
 FETCH = """
