@@ -21,6 +21,8 @@ STALLED_S = 20.0
 """For 48 KiB of an answer to be taken by who reads it."""
 CONNECTIONS_MAX = 4096
 """Of a worker, those in their handshake too."""
+PEERS_KNOWN = CONNECTIONS_MAX
+"""Addresses whose text is not read anew: each request of a connection is of the same one."""
 CONNECTIONS_PER_PEER = 256
 """Of a worker; a trusted proxy, which stands for many, may have all of them."""
 

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pykexec.server import quotas
+
 _ENTRY = struct.Struct("<Qdd")  # key, tokens left, when that was (CLOCK_MONOTONIC, seconds)
 _WAYS = 8
 _SETS = 8192
-_KNOWN = 4096  # addresses: each request of a connection is of the same one
 _IPV6_PREFIX = 64  # What one customer of a provider is given at least.
 
 
@@ -75,7 +76,7 @@ class Limiter:
         return oldest
 
 
-@lru_cache(_KNOWN)
+@lru_cache(quotas.PEERS_KNOWN)
 def peer_key(address: str) -> str:
     """What a peer is counted as: its IPv4 address, or the /64 that its IPv6 address is of."""
     try:

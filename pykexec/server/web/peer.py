@@ -10,8 +10,8 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from pykexec.errors import UsageError
+from pykexec.server import quotas
 
-_KNOWN = 4096  # addresses: each request of a connection is of the same one
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -61,7 +61,7 @@ def is_among(address: str, networks: tuple[Network, ...]) -> bool:
     return any(parsed in network for network in networks)
 
 
-@lru_cache(_KNOWN)
+@lru_cache(quotas.PEERS_KNOWN)
 def _plain(address: str) -> str:
     """::ffff:192.0.2.1 is 192.0.2.1."""
     try:
