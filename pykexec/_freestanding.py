@@ -120,8 +120,12 @@ def build_ramdisk(csrc: Path, output: Path) -> None:
     """Build ramdisk.efi, the driver for firmware that has no RAM disks."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "ramdisk.elf"
-        shared = [csrc / "stub" / "lib" / "mem.c", csrc / "common" / "guids.c"]
-        sources = [*sorted((csrc / "ramdisk").glob("*.c")), *shared]
+        common = [csrc / "common" / name for name in ("guids.c", "memory_block.c")]
+        sources = [
+            *sorted((csrc / "ramdisk").glob("*.c")),
+            csrc / "stub" / "lib" / "mem.c",
+            *common,
+        ]
         _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, EFI_BOOT_SERVICE_DRIVER)
 

@@ -66,6 +66,8 @@ class RamdiskFlag(IntFlag):
 
     PERSIST = lib.PK_RAMDISK_PERSIST
     REGISTERED = lib.PK_RAMDISK_REGISTERED
+    BLOCK = lib.PK_RAMDISK_BLOCK
+    REMOVABLE = lib.PK_RAMDISK_REMOVABLE
 
 
 class TpmEventConstant(IntEnum):

@@ -9,8 +9,6 @@
 #include <efi/guids.h>
 #include <efi/protocols.h>
 
-enum { EFI_NATIVE_INTERFACE = 0 };
-
 static struct efi_boot_services *bs;
 
 static bool begins(const u16 *options, const char *word)

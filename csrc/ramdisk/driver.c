@@ -2,7 +2,10 @@
 /* The driver: EFI_RAM_DISK_PROTOCOL on a handle of its own, a handle with Block I/O for each disk. */
 #include "ramdisk.h"
 
-enum { EFI_NATIVE_INTERFACE = 0 };
+enum {
+	DISK_BLOCK_SIZE	= 512,
+	CD_BLOCK_SIZE	= 2048,
+};
 
 struct efi_system_table *st;
 struct efi_boot_services *bs;
@@ -76,7 +79,8 @@ static efi_status_t install(struct disk *disk)
 	status = bs->install_protocol_interface(&disk->handle, &efi_guid_device_path, EFI_NATIVE_INTERFACE, disk->path);
 	if (EFI_ERROR(status))
 		return status;
-	status = bs->install_protocol_interface(&disk->handle, &efi_guid_block_io, EFI_NATIVE_INTERFACE, &disk->io);
+	status = bs->install_protocol_interface(&disk->handle, &efi_guid_block_io, EFI_NATIVE_INTERFACE,
+						&disk->block.io);
 	if (EFI_ERROR(status))
 		goto err_path;
 	status = nfit_publish(disk);
@@ -85,10 +89,19 @@ static efi_status_t install(struct disk *disk)
 	return EFI_SUCCESS;
 
 err_block:
-	bs->uninstall_protocol_interface(disk->handle, &efi_guid_block_io, &disk->io);
+	bs->uninstall_protocol_interface(disk->handle, &efi_guid_block_io, &disk->block.io);
 err_path:
 	bs->uninstall_protocol_interface(disk->handle, &efi_guid_device_path, disk->path);
 	return status;
+}
+
+/* Block I/O on the disk's memory; false for a size that is no whole number of blocks. */
+static bool block_init(struct disk *disk)
+{
+	bool cd = !memcmp(&disk->type, &efi_guid_virtual_cd, sizeof(disk->type)) ||
+		  !memcmp(&disk->type, &efi_guid_persistent_virtual_cd, sizeof(disk->type));
+
+	return pk_memory_block_init(&disk->block, disk->start, disk->size, cd ? CD_BLOCK_SIZE : DISK_BLOCK_SIZE, cd);
 }
 
 static efi_status_t EFIAPI register_disk(u64 start, u64 size, const efi_guid_t *type, struct efi_device_path *parent,
@@ -144,12 +157,13 @@ static efi_status_t EFIAPI unregister(struct efi_device_path *path)
 		return status;
 	disk = *link;
 	/* The firmware stops the drivers on it, and refuses when one will not. */
-	status = bs->uninstall_protocol_interface(disk->handle, &efi_guid_block_io, &disk->io);
+	status = bs->uninstall_protocol_interface(disk->handle, &efi_guid_block_io, &disk->block.io);
 	if (EFI_ERROR(status))
 		return status;
 	status = bs->uninstall_protocol_interface(disk->handle, &efi_guid_device_path, disk->path);
 	if (EFI_ERROR(status)) {
-		bs->install_protocol_interface(&disk->handle, &efi_guid_block_io, EFI_NATIVE_INTERFACE, &disk->io);
+		bs->install_protocol_interface(&disk->handle, &efi_guid_block_io, EFI_NATIVE_INTERFACE,
+					       &disk->block.io);
 		return status;
 	}
 	*link = disk->next;

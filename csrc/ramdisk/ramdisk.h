@@ -3,6 +3,7 @@
 #ifndef PK_RAMDISK_H
 #define PK_RAMDISK_H
 
+#include <common/memory_block.h>
 #include <efi/guids.h>
 #include <efi/protocols.h>
 
@@ -23,8 +24,7 @@ struct disk {
 	u64 size;
 	efi_guid_t type;
 	bool published;		/* in the NFIT */
-	struct efi_block_io io;
-	struct efi_block_io_media media;
+	struct pk_memory_block block;
 	u64 path_size;
 	u8 path[] __attribute__((aligned(8)));
 };
@@ -33,10 +33,6 @@ extern struct efi_system_table *st;
 extern struct efi_boot_services *bs;
 /* Every disk that is registered. */
 extern struct disk *disks;
-
-/* ---- block.c ---- */
-/* Block I/O on the disk's memory; false for a size that is no whole number of blocks. */
-bool block_init(struct disk *disk);
 
 /* ---- nfit.c ---- */
 /* Tell the operating system about a disk in reserved memory; nothing is to be told about any other. */

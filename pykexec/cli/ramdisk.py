@@ -21,6 +21,7 @@ is removed, and when the image returns to the firmware for good.
 EXAMPLES = """\
 pykexec ramdisk add rescue.img
 pykexec ramdisk add installer.iso --type virtual-cd --persist-to-os
+pykexec ramdisk add keys.img --shape block
 pykexec ramdisk list
 pykexec ramdisk remove 1
 """
@@ -45,6 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="virtual-disk",
         metavar="TYPE",
         help="virtual-disk (default), virtual-cd, persistent-virtual-disk, persistent-virtual-cd",
+    )
+    adding.add_argument(
+        "--shape",
+        default="ram-disk",
+        metavar="SHAPE",
+        help="ram-disk (default), as the firmware makes them, or block: a disk of our own, "
+        "read-only, that looks like one on an ATA bus, as Windows' boot manager reads wimboot's",
+    )
+    adding.add_argument(
+        "--removable", action="store_true", help="a block disk on a medium that can be taken out"
     )
     adding.add_argument(
         "--persist-to-os",
@@ -80,7 +91,14 @@ def _add(mailbox: Mailbox, args: argparse.Namespace) -> int:
     else:
         opened = open_image(args.image)
     with opened as image:
-        disk = add(mailbox, image, args.type, persist=args.persist_to_os)
+        disk = add(
+            mailbox,
+            image,
+            args.type,
+            persist=args.persist_to_os,
+            shape=args.shape,
+            removable=args.removable,
+        )
     print(f"{image.source}: RAM disk {disk.number}, handle {disk.handle}")
     return 0
 
@@ -99,8 +117,8 @@ def _list(mailbox: Mailbox, args: argparse.Namespace) -> int:
                 str(disk.number),
                 f"handle {disk.handle}" if disk.handle else "not registered",
                 format_size(disk.size),
-                disk.type,
-                "persists" if disk.persist else "",
+                disk.type if disk.shape == "ram-disk" else disk.shape,
+                "persists" if disk.persist else "removable" if disk.removable else "",
             )
             for disk in disks
         )

@@ -10,6 +10,9 @@ from pykexec.efi.device_path_names import (
     ACPI_ADR,
     ACPI_DEVICE,
     ACPI_NAMES,
+    ATA,
+    ATA_CHANNELS,
+    ATA_DRIVES,
     BBS,
     BBS_TYPES,
     DNS,
@@ -150,6 +153,12 @@ def _read_adr(arguments: list[str]) -> Node:
     return Node(*ACPI_ADR, b"".join(struct.pack("<I", _number(adr)) for adr in arguments))
 
 
+def _read_ata(arguments: list[str]) -> Node:
+    channel, drive, unit = arguments
+    fields = (ATA_CHANNELS.index(channel), ATA_DRIVES.index(drive), _number(unit))
+    return Node(*ATA, struct.pack("<BBH", *fields))
+
+
 def _read_mac(arguments: list[str]) -> Node:
     address, interface = arguments
     return Node(*MAC, struct.pack("<32sB", bytes.fromhex(address), _number(interface)))
@@ -239,6 +248,7 @@ _READERS: dict[str, Callable[[list[str]], Node]] = {
     "Path": _read_generic,
     "Acpi": _read_acpi,
     "AcpiAdr": _read_adr,
+    "Ata": _read_ata,
     "MAC": _read_mac,
     "IPv4": _read_ipv4,
     "IPv6": _read_ipv6,

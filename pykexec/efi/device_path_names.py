@@ -32,6 +32,7 @@ GUIDS = {
 }
 ACPI_DEVICE = (2, 1)
 ACPI_ADR = (2, 3)
+ATA = (3, 1)
 MAC = (3, 11)
 IPV4 = (3, 12)
 IPV6 = (3, 13)
@@ -56,6 +57,8 @@ BBS_TYPES = {1: "Floppy", 2: "HD", 3: "CDROM", 4: "PCMCIA", 5: "USB", 6: "Networ
 PROTOCOLS = {6: "TCP", 17: "UDP"}
 IPV4_ORIGINS = ("DHCP", "Static")
 IPV6_ORIGINS = ("Static", "StatelessAutoConfigure", "StatefulAutoConfigure")
+ATA_CHANNELS = ("Primary", "Secondary")
+ATA_DRIVES = ("Master", "Slave")
 PARITIES = "DNEOMS"
 STOP_BITS = ("D", "1", "1.5", "2")
 # 10.3.5.9: EFI_VIRTUAL_DISK_GUID and its three relatives.

@@ -16,6 +16,9 @@ from pykexec.efi.device_path_names import (
     ACPI_ADR,
     ACPI_DEVICE,
     ACPI_NAMES,
+    ATA,
+    ATA_CHANNELS,
+    ATA_DRIVES,
     BBS,
     BBS_TYPES,
     DNS,
@@ -103,6 +106,11 @@ def _format_adr(data: bytes) -> str:
     return _call("AcpiAdr", *(f"{adr:#x}" for (adr,) in struct.iter_unpack("<I", data)))
 
 
+def _format_ata(data: bytes) -> str:
+    channel, drive, unit = struct.unpack("<BBH", data)
+    return _call("Ata", ATA_CHANNELS[channel], ATA_DRIVES[drive], f"{unit:#x}")
+
+
 def _format_mac(data: bytes) -> str:
     address, interface = struct.unpack("<32sB", data)
     size = 6 if interface in (0, 1) else 32
@@ -183,6 +191,7 @@ def _format_ram_disk(data: bytes) -> str:
 _FORMATTERS: dict[tuple[int, int], Callable[[bytes], str]] = {
     ACPI_DEVICE: _format_acpi,
     ACPI_ADR: _format_adr,
+    ATA: _format_ata,
     MAC: _format_mac,
     IPV4: _format_ipv4,
     IPV6: _format_ipv6,

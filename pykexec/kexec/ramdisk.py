@@ -23,6 +23,10 @@ from pykexec.memory import format_size
 
 TYPES = ("virtual-disk", "virtual-cd", "persistent-virtual-disk", "persistent-virtual-cd")
 """The types of UEFI 2.10, 10.3.5.9, as people write them."""
+SHAPES = ("ram-disk", "block")
+"""How the firmware shows a disk: as its own RAM disks (13.17), or in the shape of wimboot's, which
+Windows' boot manager is known to read: fixed, read only, with a path that ends in a messaging node.
+"""
 DRIVER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "ramdisk.efi")
 
 _BLOCK_SIZES = {"disk": 512, "cd": 2048}
@@ -38,6 +42,8 @@ class Ramdisk:
     size: int
     type: str
     persist: bool
+    shape: str
+    removable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +126,26 @@ def padded_size(size: int, kind: str) -> int:
 
 
 def add(
-    mailbox: Mailbox, image: Image, kind: str = "virtual-disk", *, persist: bool = False
+    mailbox: Mailbox,
+    image: Image,
+    kind: str = "virtual-disk",
+    *,
+    persist: bool = False,
+    shape: str = "ram-disk",
+    removable: bool = False,
 ) -> Ramdisk:
     """Make a RAM disk with the bytes of image, padded with zeros to whole blocks.
 
-    kind is one of TYPES. With persist its memory is reserved, so that an operating system which
-    is started later finds it (NFIT); otherwise it is gone when that leaves boot services. Where
-    the firmware has no EFI_RAM_DISK_PROTOCOL, our own driver is loaded. FirmwareError (ENOMEM)
-    when the firmware has no memory for it; nothing is left behind then.
+    kind is one of TYPES, shape one of SHAPES; a block is a virtual disk, and removable if so
+    wished. With persist its memory is reserved, so that an operating system which is started
+    later finds it (NFIT); otherwise it is gone when that leaves boot services. Where the firmware
+    has no EFI_RAM_DISK_PROTOCOL, our own driver is loaded. FirmwareError (ENOMEM) when the
+    firmware has no memory for it; nothing is left behind then.
     """
-    if kind not in TYPES:
-        raise UsageError(f"RAM disk type {kind!r}: not one of {', '.join(TYPES)}")
+    flags = _flags(kind, persist, shape, removable)
     if not image.size:
         raise FormatError(f"{image.source}: is empty")
-    disk = _create(mailbox, image, kind, persist)
+    disk = _create(mailbox, image, kind, flags)
     try:
         _fill(mailbox, disk.number, image)
         return _register(mailbox, disk)
@@ -142,13 +154,28 @@ def add(
         raise
 
 
-def _create(mailbox: Mailbox, image: Image, kind: str, persist: bool) -> Ramdisk:
+def _flags(kind: str, persist: bool, shape: str, removable: bool) -> RamdiskFlag:
+    """What is asked of the stub; UsageError for what no disk is."""
+    if kind not in TYPES:
+        raise UsageError(f"RAM disk type {kind!r}: not one of {', '.join(TYPES)}")
+    if shape not in SHAPES:
+        raise UsageError(f"RAM disk shape {shape!r}: not one of {', '.join(SHAPES)}")
+    if shape == "ram-disk":
+        if removable:
+            raise UsageError("a RAM disk of the firmware's shape is never removable")
+        return RamdiskFlag.PERSIST if persist else RamdiskFlag(0)
+    if persist or kind != "virtual-disk":
+        raise UsageError("a disk of block shape is a virtual disk that does not persist")
+    return RamdiskFlag.BLOCK | (RamdiskFlag.REMOVABLE if removable else RamdiskFlag(0))
+
+
+def _create(mailbox: Mailbox, image: Image, kind: str, flags: RamdiskFlag) -> Ramdisk:
     size = padded_size(image.size, kind)
     body = abi.pack(
         "struct pk_ramdisk_request",
         size=size,
         type=named_guids()[kind.replace("-", "_")].data,
-        flags=RamdiskFlag.PERSIST if persist else 0,
+        flags=int(flags),
     )
     try:
         return _decode(mailbox.ask(Request(Op.RAMDISK_CREATE, image.source, body)), 0)
@@ -181,7 +208,7 @@ def _register(mailbox: Mailbox, disk: Ramdisk) -> Ramdisk:
     try:
         return _served(mailbox, request)
     except FirmwareError as error:
-        if error.errno != errno.EOPNOTSUPP:
+        if error.errno != errno.EOPNOTSUPP or disk.shape != "ram-disk":
             raise
     load_driver(mailbox)
     try:
@@ -248,4 +275,13 @@ def _decode(body: bytes, offset: int) -> Ramdisk:
     raw = unpack("pk_ramdisk_entry", body, offset, "RAM disk")
     names = {guid.data: name for name, guid in named_guids().items()}
     name = names.get(raw.type, raw.type.hex()).replace("_", "-")
-    return Ramdisk(raw.ramdisk, raw.handle, raw.size, name, bool(raw.flags & RamdiskFlag.PERSIST))
+    flags = RamdiskFlag(raw.flags)
+    return Ramdisk(
+        raw.ramdisk,
+        raw.handle,
+        raw.size,
+        name,
+        persist=RamdiskFlag.PERSIST in flags,
+        shape="block" if RamdiskFlag.BLOCK in flags else "ram-disk",
+        removable=RamdiskFlag.REMOVABLE in flags,
+    )

@@ -103,7 +103,10 @@ static u64 fill_body(u16 op, u8 *body, u32 *ret_number)
 	*ret_number = 0;
 	switch (op) {
 	case PK_OP_RAMDISK_CREATE:
-		*ramdisk = (struct pk_ramdisk_request){ .size = 8192 };
+		*ramdisk = (struct pk_ramdisk_request){
+			.size = 8192,
+			.flags = fuzz_take(&input, 1) & 1 ? PK_RAMDISK_BLOCK : 0,
+		};
 		memcpy(ramdisk->type, &efi_guid_virtual_disk, sizeof(ramdisk->type));
 		return sizeof(*ramdisk);
 	case PK_OP_RAMDISK_REGISTER:

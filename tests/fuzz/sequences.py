@@ -19,7 +19,7 @@ SEQUENCES = {
     "a disk is read and removed in one message, and then read by the window": bytes(
         [
             *_OPEN,
-            *(_MESSAGE, 1, _CREATE, _REGISTER, 1),  # The first that is known is the RAM disk.
+            *(_MESSAGE, 1, _CREATE, 0, _REGISTER, 1),  # The first that is known is the RAM disk.
             *(_MESSAGE, 0, _INFO, 0),
             *(_MESSAGE, 1, _READ, 0, 1, _REMOVE, 1),
             *(_POST, 0, 0, 0, 1, _BELL),
@@ -45,14 +45,28 @@ SEQUENCES = {
     ),
     "a driver does not let go of a RAM disk": bytes(
         [
-            *(_MESSAGE, 2, _CREATE, _DATA, 1, _REGISTER, 1),
+            *(_MESSAGE, 2, _CREATE, 0, _DATA, 1, _REGISTER, 1),
             *(_PLAN, 0, _STICK, 7, _VARIABLE),  # Behind the disks and NICs that there are.
         ]
     ),
 }
 """What the driver must survive, and a stub without the protection does not."""
 
+_OWN = (_MESSAGE, 2, _CREATE, 1, _DATA, 1, _REGISTER, 1)
+
 LIVES = [
+    # A disk that the stub serves itself is read, and removed in the same message.
+    bytes(
+        [
+            *_OPEN,
+            *_OWN,
+            *(_MESSAGE, 0, _INFO, 0),
+            *(_MESSAGE, 2, _READ, 0, 0, _REMOVE, 1, _READ, 0, 0),
+            *(_POST, 0, 0, 0, 0, _BELL),
+        ]
+    ),
+    # One that a driver holds outlives the stub's Linux, empty.
+    bytes([*_OWN, _PLAN, 0, _STICK, 7, _VARIABLE, _NEXT_LINUX]),
     # Another medium while the drive is read, and its partition with it.
     bytes(
         [

@@ -25,6 +25,7 @@ STUB_SOURCES = (
     "lib/string.c",
     "lib/stub.c",
     "services/block.c",
+    "services/block_disk.c",
     "services/handles.c",
     "services/identity.c",
     "services/net.c",

@@ -25,6 +25,9 @@ ATTACKS = {
         ("empty", "half a block", "unknown type", "unknown flag", "registered by flag"),
         "INVALID_PARAMETER",
     ),
+    **dict.fromkeys(
+        ("removable RAM disk", "block that persists", "block as a CD"), "INVALID_PARAMETER"
+    ),
     **dict.fromkeys(("all of memory", "larger than memory", "one too many"), "OUT_OF_RESOURCES"),
     **dict.fromkeys(("cut off", "header alone"), "INVALID_PARAMETER"),
     **dict.fromkeys(("beyond the end", "far beyond", "around the end"), "INVALID_PARAMETER"),

@@ -83,6 +83,9 @@ struct efi_runtime_services {
 	efi_status_t (EFIAPI *query_variable_info)(u32 attributes, u64 *max, u64 *remaining, u64 *max_size);
 };
 
+/* 7.3.2: EFI_INTERFACE_TYPE */
+enum { EFI_NATIVE_INTERFACE = 0 };
+
 struct efi_boot_services {
 	struct efi_table_header hdr;
 	efi_tpl_t (EFIAPI *raise_tpl)(efi_tpl_t);

@@ -103,6 +103,8 @@ enum efi_device_path_type {
 
 enum efi_device_path_subtype {
 	EFI_DP_HARDWARE_MEMORY	= 0x03,
+	EFI_DP_HARDWARE_VENDOR	= 0x04,
+	EFI_DP_MESSAGING_ATAPI	= 0x01,
 	EFI_DP_MESSAGING_IPV4	= 0x0c,
 	EFI_DP_MESSAGING_IPV6	= 0x0d,
 	EFI_DP_MESSAGING_URI	= 0x18,

@@ -149,6 +149,9 @@ PK_ABI_ASSERT(pk_tpm_event, 8)
 enum pk_ramdisk_flags {
 	PK_RAMDISK_PERSIST	= 1,	/* reserved memory: the payload's OS sees it (NFIT) */
 	PK_RAMDISK_REGISTERED	= 2,
+	/* Not by EFI_RAM_DISK_PROTOCOL: a virtual disk by the stub's own Block I/O, read only, never PERSIST. */
+	PK_RAMDISK_BLOCK	= 4,
+	PK_RAMDISK_REMOVABLE	= 8,	/* of a BLOCK: on a medium that can be taken out */
 };
 
 struct pk_ramdisk_request {

@@ -117,11 +117,13 @@
 #define pk_test_ramdisk_wipe(statement) (statement)
 #endif
 
-/* Likewise: one that nobody holds keeps them when boot services end. */
-#ifdef PK_TEST_NO_EXIT_WIPE
-#define pk_test_exit_wipe(statement) ((void)sizeof(statement))
+/* Likewise: one of a shape, the firmware's RAM disk or a disk of our own, keeps them when boot services end. */
+#if defined(PK_TEST_NO_EXIT_WIPE)
+#define pk_test_exit_wipe(is_block, statement) ((is_block) ? (statement) : false)
+#elif defined(PK_TEST_NO_EXIT_WIPE_OF_BLOCK)
+#define pk_test_exit_wipe(is_block, statement) ((is_block) ? false : (statement))
 #else
-#define pk_test_exit_wipe(statement) (statement)
+#define pk_test_exit_wipe(is_block, statement) (statement)
 #endif
 
 /* Likewise: a boot service is still ours when the payload is started, and the table's checksum is right. */

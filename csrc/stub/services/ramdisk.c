@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/* RAM disks that Linux fills and the firmware serves, through EFI_RAM_DISK_PROTOCOL (UEFI 2.10, 13.17). */
+/*
+ * RAM disks that Linux fills and the firmware shows to payloads, in one of two shapes: through
+ * EFI_RAM_DISK_PROTOCOL (UEFI 2.10, 13.17), or on a handle of our own.
+ */
 #include <common/device_path.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/lib/test.h>
+#include <stub/services/block_disk.h>
 #include <stub/services/identity.h>
 #include <stub/services/nfit.h>
 #include <stub/services/ramdisk.h>
 
 enum {
 	RAMDISKS_MAX	= 16,
-	BLOCK_SIZE	= 512,
+	BLOCK_SIZE	= PK_BLOCK_DISK_BLOCK_SIZE,
 	PATH_SIZE	= 64,		/* one RAM disk node (10.3.5.9) and an end node take 42 */
 	/* The firmware must go on without what a disk took, and load a payload. */
 	RESERVE_PAGES	= 32 * 1024 * 1024 / PK_PAGE_SIZE,
@@ -25,6 +29,7 @@ struct ramdisk {
 	u64 size;
 	efi_guid_t type;
 	u8 path[PATH_SIZE] __attribute__((aligned(8)));
+	struct pk_block_disk block;	/* of a PK_RAMDISK_BLOCK */
 };
 
 static struct ramdisk ramdisks[RAMDISKS_MAX];
@@ -49,7 +54,7 @@ static void EFIAPI wipe_at_exit(efi_event_t event, void *context)
 	(void)context;
 	for (u32 i = 0; i < RAMDISKS_MAX; i++)
 		if (ramdisks[i].number && !(ramdisks[i].flags & PK_RAMDISK_PERSIST))
-			pk_test_exit_wipe(wipe(&ramdisks[i]));
+			pk_test_exit_wipe(ramdisks[i].flags & PK_RAMDISK_BLOCK, wipe(&ramdisks[i]));
 }
 
 static struct ramdisk *find(u32 number)
@@ -118,6 +123,16 @@ static bool type_known(const void *type)
 	       pk_guid_equal(type, &efi_guid_persistent_virtual_cd);
 }
 
+/* Is it one of the disks that we can make? */
+static bool is_sound(const struct pk_ramdisk_request *request)
+{
+	u32 known = request->flags & PK_RAMDISK_BLOCK ? PK_RAMDISK_BLOCK | PK_RAMDISK_REMOVABLE : PK_RAMDISK_PERSIST;
+
+	return request->size && request->size % BLOCK_SIZE == 0 && !(request->flags & ~known) &&
+	       type_known(request->type) &&
+	       (!(request->flags & PK_RAMDISK_BLOCK) || pk_guid_equal(request->type, &efi_guid_virtual_disk));
+}
+
 static efi_status_t allocate(u32 memory_type, u64 pages, u64 *ret)
 {
 	u64 start, reserve;
@@ -143,8 +158,7 @@ efi_status_t pk_ramdisk_create(struct pk_call *call)
 	struct ramdisk candidate;
 	efi_status_t status;
 
-	if (!request->size || request->size % BLOCK_SIZE || request->flags & ~(u32)PK_RAMDISK_PERSIST ||
-	    !type_known(request->type))
+	if (!is_sound(request))
 		return EFI_INVALID_PARAMETER;
 	if (!disk || request->size > SIZE_MAX_BYTES)
 		return EFI_OUT_OF_RESOURCES;
@@ -189,20 +203,24 @@ efi_status_t pk_ramdisk_data(struct pk_call *call)
 	return EFI_SUCCESS;
 }
 
-efi_status_t pk_ramdisk_register(struct pk_call *call)
+static efi_status_t register_block(struct ramdisk *disk)
 {
-	struct ramdisk *disk = find_named(call);
+	efi_status_t status;
+
+	status = pk_block_disk_install(&disk->block, disk->start, disk->size, disk->number,
+				       disk->flags & PK_RAMDISK_REMOVABLE);
+	if (!EFI_ERROR(status))
+		memcpy(disk->path, &disk->block.path, sizeof(disk->block.path));
+	return status;
+}
+
+static efi_status_t register_ramdisk(struct ramdisk *disk)
+{
 	struct efi_device_path *path = NULL;
 	struct efi_ram_disk *protocol;
 	efi_status_t status;
 	u64 path_size;
 
-	if (!disk)
-		return EFI_NOT_FOUND;
-	if (disk->flags & PK_RAMDISK_REGISTERED)
-		return EFI_ALREADY_STARTED;
-	if (call->capacity < sizeof(struct pk_ramdisk_entry))
-		return EFI_BUFFER_TOO_SMALL;
 	if (EFI_ERROR(pk_bs->locate_protocol(&efi_guid_ram_disk, NULL, (void **)&protocol)))
 		return EFI_UNSUPPORTED;
 	status = protocol->register_disk(disk->start, disk->size, &disk->type, NULL, &path);
@@ -218,6 +236,23 @@ efi_status_t pk_ramdisk_register(struct pk_call *call)
 		return status;
 	}
 	memcpy(disk->path, path, path_size);
+	return EFI_SUCCESS;
+}
+
+efi_status_t pk_ramdisk_register(struct pk_call *call)
+{
+	struct ramdisk *disk = find_named(call);
+	efi_status_t status;
+
+	if (!disk)
+		return EFI_NOT_FOUND;
+	if (disk->flags & PK_RAMDISK_REGISTERED)
+		return EFI_ALREADY_STARTED;
+	if (call->capacity < sizeof(struct pk_ramdisk_entry))
+		return EFI_BUFFER_TOO_SMALL;
+	status = disk->flags & PK_RAMDISK_BLOCK ? register_block(disk) : register_ramdisk(disk);
+	if (EFI_ERROR(status))
+		return status;
 	disk->flags |= PK_RAMDISK_REGISTERED;
 	return answer(call, disk);
 }
@@ -265,7 +300,10 @@ static efi_status_t withdraw(struct ramdisk *disk)
 		return EFI_SUCCESS;
 	pk_bs->disconnect_controller(handle, NULL, NULL);
 	handle = handle_of(disk);
-	status = handle && is_driven(handle) ? EFI_ACCESS_DENIED : unregister(disk);
+	if (handle && is_driven(handle))
+		status = EFI_ACCESS_DENIED;
+	else
+		status = disk->flags & PK_RAMDISK_BLOCK ? pk_block_disk_uninstall(&disk->block) : unregister(disk);
 	if (!EFI_ERROR(status) && handle_of(disk))
 		status = EFI_DEVICE_ERROR;
 	handle = handle_of(disk);
@@ -308,13 +346,20 @@ efi_status_t pk_ramdisk_list(struct pk_call *call)
 	return EFI_SUCCESS;
 }
 
-void pk_ramdisk_release(void)
+efi_status_t pk_ramdisk_release(void)
 {
+	efi_status_t status = EFI_SUCCESS;
+
 	/* What a driver does not let go of stays a disk, whose contents nobody is left to wipe later. */
-	for (u32 i = 0; i < RAMDISKS_MAX; i++)
-		if (ramdisks[i].number && EFI_ERROR(remove(&ramdisks[i])))
-			pk_test_ramdisk_wipe(wipe(&ramdisks[i]));
+	for (u32 i = 0; i < RAMDISKS_MAX; i++) {
+		if (!ramdisks[i].number || !EFI_ERROR(remove(&ramdisks[i])))
+			continue;
+		pk_test_ramdisk_wipe(wipe(&ramdisks[i]));
+		if (ramdisks[i].flags & PK_RAMDISK_BLOCK)
+			status = EFI_ACCESS_DENIED;
+	}
 	if (exit_event)
 		pk_bs->close_event(exit_event);
 	exit_event = NULL;
+	return status;
 }

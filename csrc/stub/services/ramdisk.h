@@ -11,7 +11,10 @@ efi_status_t pk_ramdisk_register(struct pk_call *call);
 efi_status_t pk_ramdisk_remove(struct pk_call *call);
 efi_status_t pk_ramdisk_list(struct pk_call *call);
 
-/* The firmware gets the machine back: what the disks held must not stay behind. */
-void pk_ramdisk_release(void);
+/*
+ * The firmware gets the machine back: what the disks held must not stay behind. EFI_ACCESS_DENIED:
+ * a driver goes on calling a disk of our own, so that the stub must not be freed.
+ */
+efi_status_t pk_ramdisk_release(void);
 
 #endif

@@ -165,7 +165,10 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 		status = action == PK_ACTION_FIRMWARE ? EFI_SUCCESS : EFI_ABORTED;
 	}
 	pk_stage(PK_STAGE_ACTION, action);
-	pk_ramdisk_release();
+	if (EFI_ERROR(pk_ramdisk_release())) {
+		pk_print("pykexec: a driver does not let go of a disk of ours: reset\n");
+		action = PK_ACTION_RESET;
+	}
 	if (action == PK_ACTION_RESET)
 		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
 	pk_handles_unwatch();

@@ -285,6 +285,9 @@ struct device *devices_plug(enum world_kind kind, u32 port, u64 start, u64 size)
 		bring_up(&devices[i], kind, size ? size : NR_BLOCKS * BLOCK_SIZE);
 		devices[i].start = start;
 		devices[i].size = size;
+		/* The stub brings its own, one by one. */
+		if (kind == WORLD_OWN_DISK)
+			return &devices[i];
 		put_path(&devices[i], port, start);
 		announce(&devices[i]);
 		if (kind == WORLD_CDROM)
@@ -326,7 +329,7 @@ void devices_swap(struct device *device)
 	enum world_kind kind = device->kind;
 	u8 path[PATH_MAX_SIZE];
 
-	if (kind == WORLD_RAM_DISK || kind == WORLD_PARTITION)
+	if (kind >= WORLD_PLUGGED)
 		return;
 	memcpy(path, device->path, sizeof(path));
 	devices_drop_partitions(device);
@@ -357,6 +360,11 @@ struct device *devices_valid(efi_handle_t handle)
 void *devices_interface(struct device *device, const efi_guid_t *protocol)
 {
 	FUZZ_CHECK(device->signature == SIGNATURE);
+	if (device->kind == WORLD_OWN_DISK) {
+		if (!memcmp(protocol, &efi_guid_device_path, sizeof(*protocol)))
+			return device->own_path;
+		return memcmp(protocol, &efi_guid_block_io, sizeof(*protocol)) ? NULL : device->own_block;
+	}
 	if (!memcmp(protocol, &efi_guid_device_path, sizeof(*protocol)))
 		return device->path;
 	if (!memcmp(protocol, &efi_guid_block_io, sizeof(*protocol)))

@@ -19,6 +19,9 @@ struct device {
 	bool written;
 	bool stuck;		/* a driver above does not let go */
 	u64 start, size;	/* of a RAM disk */
+	/* Of the stub's own disks; NULL until they are installed. */
+	void *own_path;
+	struct efi_block_io *own_block;
 	struct device *parent;
 	struct efi_pci_io pci;
 	struct efi_block_io block;

@@ -86,13 +86,15 @@ static efi_status_t EFIAPI locate_device_path(const efi_guid_t *protocol, struct
 	u64 size = path_size((const u8 *)*path);
 
 	world_returns();
-	for (u32 i = 0; (device = devices_at(i)); i++)
-		if (devices_interface(device, protocol) && path_size(device->path) == size &&
-		    !memcmp(device->path, *path, size)) {
+	for (u32 i = 0; (device = devices_at(i)); i++) {
+		const u8 *own = devices_interface(device, &efi_guid_device_path);
+
+		if (devices_interface(device, protocol) && own && path_size(own) == size && !memcmp(own, *path, size)) {
 			*path = (void *)((u8 *)*path + size);
 			*handle = device;
 			return EFI_SUCCESS;
 		}
+	}
 	return EFI_NOT_FOUND;
 }
 
@@ -110,6 +112,43 @@ static efi_status_t EFIAPI reinstall(efi_handle_t handle, const efi_guid_t *prot
 	devices_installed(device, protocol);
 	if (device->kind == WORLD_CDROM)
 		devices_find_partitions(device);
+	world_returns();
+	return EFI_SUCCESS;
+}
+
+/* The stub installs no more than a path and Block I/O on a handle of its own. */
+static efi_status_t EFIAPI install(efi_handle_t *handle, const efi_guid_t *protocol, u32 type, void *interface)
+{
+	struct device *device = *handle ? devices_valid(*handle) : devices_plug(WORLD_OWN_DISK, 0, 0, 0);
+	bool is_path = !memcmp(protocol, &efi_guid_device_path, sizeof(*protocol));
+
+	FUZZ_CHECK(type == EFI_NATIVE_INTERFACE && interface);
+	if (!device)
+		return EFI_OUT_OF_RESOURCES;
+	FUZZ_CHECK(device->kind == WORLD_OWN_DISK && !devices_interface(device, protocol));
+	if (is_path)
+		device->own_path = interface;
+	else
+		device->own_block = interface;
+	*handle = device;
+	devices_installed(device, protocol);
+	world_returns();
+	return EFI_SUCCESS;
+}
+
+static efi_status_t EFIAPI uninstall(efi_handle_t handle, const efi_guid_t *protocol, void *interface)
+{
+	struct device *device = devices_valid(handle);
+
+	FUZZ_CHECK(device && device->kind == WORLD_OWN_DISK && devices_interface(device, protocol) == interface);
+	if (device->stuck)
+		return EFI_ACCESS_DENIED;
+	if (interface == device->own_path)
+		device->own_path = NULL;
+	else
+		device->own_block = NULL;
+	if (!device->own_path && !device->own_block)
+		devices_unplug(device);
 	world_returns();
 	return EFI_SUCCESS;
 }
@@ -241,7 +280,9 @@ static struct efi_boot_services boot = {
 	.protocols_per_handle = protocols_per_handle,
 	.locate_handle_buffer = locate_handle_buffer,
 	.locate_protocol = locate_protocol,
+	.install_protocol_interface = install,
 	.reinstall_protocol_interface = reinstall,
+	.uninstall_protocol_interface = uninstall,
 };
 
 static efi_status_t EFIAPI get_variable(efi_char16_t *name, efi_guid_t *vendor, u32 *attributes, u64 *size,
@@ -302,15 +343,49 @@ static struct efi_system_table system_table = {
 	.runtime = &runtime,
 };
 
+static bool is_zero(const u8 *bytes, u64 size)
+{
+	for (u64 i = 0; i < size; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+/* As its driver would read it. */
+static bool own_disk_is_empty(struct efi_block_io *block)
+{
+	u8 buffer[512];
+
+	for (u64 lba = 0; lba <= block->media->last_block; lba++) {
+		FUZZ_CHECK(block->read_blocks(block, block->media->media_id, lba, sizeof(buffer), buffer) ==
+			   EFI_SUCCESS);
+		if (!is_zero(buffer, sizeof(buffer)))
+			return false;
+	}
+	return true;
+}
+
 bool world_disks_are_empty(void)
 {
 	struct device *device;
 
-	for (u32 n = 0; (device = devices_at(n)); n++)
-		for (u64 i = 0; device->kind == WORLD_RAM_DISK && i < device->size; i++)
-			if (((const u8 *)device->start)[i])
-				return false;
+	for (u32 n = 0; (device = devices_at(n)); n++) {
+		if (device->kind == WORLD_RAM_DISK && !is_zero((const u8 *)device->start, device->size))
+			return false;
+		if (device->kind == WORLD_OWN_DISK && !own_disk_is_empty(device->own_block))
+			return false;
+	}
 	return true;
+}
+
+bool world_has_own_disks(void)
+{
+	struct device *device;
+
+	for (u32 n = 0; (device = devices_at(n)); n++)
+		if (device->kind == WORLD_OWN_DISK)
+			return true;
+	return false;
 }
 
 struct efi_system_table *world_reset(void)

@@ -288,7 +288,8 @@ void stub_end(void)
 {
 	stub_next_linux();
 	world_enter(true);
-	pk_ramdisk_release();
+	/* Only then may the stub be freed. */
+	FUZZ_CHECK(EFI_ERROR(pk_ramdisk_release()) == world_has_own_disks());
 	FUZZ_CHECK(world_disks_are_empty());
 	pk_handles_unwatch();
 	pk_window_release();

@@ -59,7 +59,7 @@ static void act(enum world_action action, u32 which)
 		devices_plug(which % WORLD_PLUGGED, which / WORLD_PLUGGED, 0, 0);
 		break;
 	case WORLD_UNPLUG:
-		if (device && !device->parent && device->kind != WORLD_RAM_DISK)
+		if (device && !device->parent && device->kind < WORLD_RAM_DISK)
 			devices_unplug(device);
 		break;
 	case WORLD_SWAP:

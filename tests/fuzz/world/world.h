@@ -19,6 +19,7 @@ enum world_kind {
 	WORLD_PLUGGED,		/* so many kinds can be plugged in */
 	WORLD_PARTITION = WORLD_PLUGGED,
 	WORLD_RAM_DISK,
+	WORLD_OWN_DISK,		/* that the stub serves itself */
 };
 
 enum world_action {
@@ -41,8 +42,10 @@ bool world_plan(u32 delay, enum world_action action, u32 which);
 void world_enter(bool timers_run);
 void world_leave(void);
 
-/* Is there nothing left on RAM disks? */
+/* Is there nothing left on RAM disks, the stub's own among them? */
 bool world_disks_are_empty(void);
+/* Does a driver still have one that the stub serves? */
+bool world_has_own_disks(void);
 
 /* Who is behind a number, for what a driver has just answered: serials are never used twice. */
 enum { WORLD_SERIAL_SIZE = 4 };

@@ -39,6 +39,7 @@ TEXTS = [
     "VirtualDisk(0x7f000000,0x7f0fffff,0)/CDROM(0x1,0x2d,0x1680)/Offset(0x0,0xfff)",
     f"RamDisk(0x1000,0x1fff,3,{PARTITION})",
     "VenMedia(5568e427-68fc-4f3d-ac74-ca555231cc68)",
+    "VenHw(f9b94ae2-8ba6-409b-9d56-b9b417f53cb3)/Ata(Primary,Slave,0x0)",
     "UFS(0x0,0x1)/SD(0x0)/eMMC(0x1)/Vlan(0x5)/Unit(0x1)/Fibre(0x1,0x2)/PcCard(0x0)",
     "PciRoot(0x0)/Pci(0x2,0x0),VenHw(d3987d4b-971a-435f-8caf-4967eb627241)",
     "Path(5,1,ff00)",
@@ -59,6 +60,7 @@ def test_text_survives_bytes(text: str) -> None:
         ("PciRoot(0x0)", "02010c00d041030a00000000"),
         ("Pci(0x1f,0x2)", "01010600021f"),
         ("Sata(0x1,0xffff,0x0)", "03120a000100ffff0000"),
+        ("Ata(Secondary,Master,0x2)", "0301080001000200"),
         ("MemoryMapped(0xb,0x1000,0x1fff)", "010318000b0000000010000000000000ff1f000000000000"),
         ("NVMe(0x1,00-25-38-01-02-03-04-05)", "03171000010000000504030201382500"),
         ("\\a", "04040a005c0061000000"),
@@ -75,6 +77,7 @@ def test_text_gives_the_bytes_of_the_specification(text: str, data: str) -> None
     "node",
     [
         Node(1, 1, b"\0"),  # Pci, too short
+        Node(3, 1, b"\2\0\0\0"),  # Ata with a third channel
         Node(3, 11, b"\1" * 33),  # MAC with more than six bytes set
         Node(3, 12, bytes(8) + b"\x50" + bytes(14)),  # IPv4 with a port
         Node(3, 24, b"\xff"),  # Uri, not ASCII

@@ -5,6 +5,7 @@ import json
 
 from pykexec import abi
 from pykexec.abi import Op
+from pykexec.abi_devices import RamdiskFlag
 from pykexec.efi.guid import named_guids
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.status import status_name
@@ -13,6 +14,8 @@ from pykexec.kexec.ramdisk import list_ramdisks
 
 SIZE = 65536
 DISK = named_guids()["virtual_disk"].data
+CD = named_guids()["virtual_cd"].data
+PERSIST, BLOCK, REMOVABLE = RamdiskFlag.PERSIST, RamdiskFlag.BLOCK, RamdiskFlag.REMOVABLE
 UNKNOWN = 0xFFFFFFFF
 
 mailbox = Mailbox()
@@ -55,7 +58,10 @@ def attempt(name: str, op: Op, body: bytes) -> None:
 attempt("empty", Op.RAMDISK_CREATE, creation(0))
 attempt("half a block", Op.RAMDISK_CREATE, creation(SIZE + 256))
 attempt("unknown type", Op.RAMDISK_CREATE, creation(SIZE, bytes(16)))
-attempt("unknown flag", Op.RAMDISK_CREATE, creation(SIZE, flags=4))
+attempt("unknown flag", Op.RAMDISK_CREATE, creation(SIZE, flags=16))
+attempt("removable RAM disk", Op.RAMDISK_CREATE, creation(SIZE, flags=REMOVABLE))
+attempt("block that persists", Op.RAMDISK_CREATE, creation(SIZE, flags=BLOCK | PERSIST))
+attempt("block as a CD", Op.RAMDISK_CREATE, creation(SIZE, CD, BLOCK))
 attempt("registered by flag", Op.RAMDISK_CREATE, creation(SIZE, flags=2))
 attempt("all of memory", Op.RAMDISK_CREATE, creation((1 << 64) - 512))
 attempt("larger than memory", Op.RAMDISK_CREATE, creation(1 << 40))
