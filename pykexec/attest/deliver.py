@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Released secrets as files on a RAM disk of the firmware, where the payload looks for them."""
+"""Released secrets as files on disks in the firmware's memory, where the payload looks for them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from pykexec.attest.opened import OpenedSecret
 from pykexec.disk import bek
-from pykexec.disk.key_disk import make_key_disk
+from pykexec.disk.key_disk import BITLOCKER, PLAIN, Form, make_key_disk
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 from pykexec.firmware.mailbox import Mailbox
@@ -18,36 +20,83 @@ from pykexec.kexec.ramdisk import Image, Ramdisk
 from pykexec.secret import Secret
 
 _PIECE = 64 << 10
+_STARTUP_KEY = "bitlocker-external-key"
 _FILES = {"luks-key": ".key", "luks-passphrase": ".pass"}
 
 
 def deliver(
-    mailbox: Mailbox, secrets: Sequence[OpenedSecret], *, persist: bool = False
+    mailbox: Mailbox,
+    secrets: Sequence[OpenedSecret],
+    *,
+    persist: bool = False,
+    key_disks: str = "both",
 ) -> list[Ramdisk]:
-    """Put all secrets on one new RAM disk; none is made where there are no secrets.
+    """Put all secrets on new disks of the firmware; none is made where there are no secrets.
 
-    It lies in boot-services memory and is wiped when the payload's operating system ends boot
-    services; with persist that finds it (NFIT) and has to wipe it itself. The secrets stay the
-    caller's to wipe. FormatError names a secret that is not what its kind has to be.
+    They lie in boot-services memory and are wiped when the payload's operating system ends boot
+    services. BitLocker's startup keys have disks of their own, as key_disks of agent.toml says;
+    all else shares a RAM disk, which with persist that system finds (NFIT), and has to wipe itself.
+    The secrets stay the caller's to wipe. FormatError names a secret that is not what its kind has
+    to be. Whatever goes wrong leaves no disk behind.
     """
-    if not secrets:
-        return []
-    with key_disk(secrets) as disk:
-        image = Image("released secrets", len(disk), lambda: _pieces(disk.view))
-        return [ramdisk.add(mailbox, image, persist=persist)]
+    made: list[Ramdisk] = []
+    with ExitStack() as undo:
+        for plan in plans(secrets, persist=persist, key_disks=key_disks):
+            with key_disk(plan) as disk:
+                image = Image(plan.what, len(disk), partial(_pieces, disk.view))
+                for shape in plan.shapes:
+                    made.append(ramdisk.add(mailbox, image, persist=plan.persist, shape=shape))
+                    undo.callback(ramdisk.remove, mailbox, made[-1].number)
+        undo.pop_all()
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDisk:
+    """One disk's bytes to be made, and the shapes in which the firmware gets them. which tells
+    disks of the same files apart.
+    """
+
+    secrets: tuple[OpenedSecret, ...]
+    form: Form
+    shapes: tuple[str, ...]
+    which: str = ""
+    persist: bool = False
+
+    @property
+    def what(self) -> str:
+        """What errors call it."""
+        return "released startup keys" if self.form is BITLOCKER else "released secrets"
+
+
+def plans(
+    secrets: Sequence[OpenedSecret], *, persist: bool = False, key_disks: str = "both"
+) -> tuple[KeyDisk, ...]:
+    """The disks that these secrets are put on, in the order in which they are made; arguments as
+    of deliver().
+    """
+    startup = tuple(each for each in secrets if each.kind == _STARTUP_KEY)
+    others = tuple(each for each in secrets if each.kind != _STARTUP_KEY)
+    found = [KeyDisk(others, PLAIN, ("ram-disk",), persist=persist)] if others else []
+    if startup and key_disks == "same":
+        found.append(KeyDisk(startup, BITLOCKER, ramdisk.SHAPES))
+    elif startup:
+        shapes = ramdisk.SHAPES if key_disks == "both" else (key_disks,)
+        found += [KeyDisk(startup, BITLOCKER, (shape,), shape) for shape in shapes]
+    return tuple(found)
 
 
 @contextmanager
-def key_disk(secrets: Sequence[OpenedSecret]) -> Iterator[Secret]:
+def key_disk(plan: KeyDisk) -> Iterator[Secret]:
     """The disk's bytes, wiped at the end of the with statement."""
     with ExitStack() as stack:
         files: dict[str, memoryview] = {}
-        for secret in secrets:
+        for secret in plan.secrets:
             path, data = _file(stack, secret)
             if path in files:
                 raise FormatError(f"secret {secret.name}: there are two for the file {path}")
             files[path] = data
-        yield stack.enter_context(make_key_disk(files))
+        yield stack.enter_context(make_key_disk(files, plan.form, plan.which))
 
 
 def _pieces(view: memoryview) -> Iterator[memoryview]:
@@ -58,7 +107,7 @@ def _pieces(view: memoryview) -> Iterator[memoryview]:
 def _file(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
     """Path and contents of the file that a secret becomes."""
     view, parameters, what = secret.value.view, secret.parameters, f"secret {secret.name}"
-    if secret.kind == "bitlocker-external-key":
+    if secret.kind == _STARTUP_KEY:
         return startup_key_file(stack, secret)
     if secret.kind == "bitlocker-recovery-password":
         bek.check_recovery_password(view, what)

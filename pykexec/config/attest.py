@@ -17,7 +17,8 @@ class AttestConfig:
     server is an https:// address, to which the protocol's paths are added. required: without an
     accepted attestation the payload is not started. timeout_s is for all attempts together. bank ""
     leaves the choice to the server. persist: released secrets outlive boot services, so that the
-    payload's operating system finds them (NFIT); it has to wipe them itself.
+    payload's operating system finds them (NFIT); it has to wipe them itself. key_disks says which
+    disks BitLocker's startup keys are put on.
     """
 
     server: str
@@ -26,6 +27,7 @@ class AttestConfig:
     bank: str = keys.BANK.default
     ek: str = keys.EK.default
     persist: bool = keys.PERSIST.default
+    key_disks: str = keys.KEY_DISKS.default
 
 
 def parse_attest(table: Table) -> AttestConfig:
@@ -47,6 +49,7 @@ def parse_attest(table: Table) -> AttestConfig:
         bank=table.take(keys.BANK),
         ek=table.take(keys.EK),
         persist=table.take(keys.PERSIST),
+        key_disks=table.take(keys.KEY_DISKS),
     )
 
 

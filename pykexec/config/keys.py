@@ -134,13 +134,25 @@ PERSIST = Key(
     "persist",
     FLAG,
     False,
-    "released secrets outlive boot services, for the payload's Linux, which has to wipe them",
+    "released secrets outlive boot services, for the payload's Linux, which has to wipe them; "
+    "BitLocker's startup keys never do",
+)
+KEY_DISKS_CHOICES = ("both", "same", "ram-disk", "block")
+"""Disks that BitLocker's startup keys may be put on."""
+KEY_DISKS = Key(
+    "key_disks",
+    TEXT,
+    "both",
+    "what BitLocker's startup keys are put on: `both` a RAM disk of the firmware's and a disk of "
+    "our own, each with GUIDs of its own; `same`, both with the same bytes; `ram-disk` or `block`, "
+    "one alone",
+    choices=KEY_DISKS_CHOICES,
 )
 ATTEST = Section(
     "attest",
     "Who judges the machine before its payload is started. The embedded configuration's is neither "
     "replaced nor dropped by another one, and needs `network.ca`.",
-    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, BANK, EK, PERSIST),
+    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, BANK, EK, PERSIST, KEY_DISKS),
 )
 
 MISMATCHES = ("fail", "start")

@@ -31,6 +31,7 @@ _LAST_LONG = 0x40
 _LONG_NAME_MAX = 255
 _LONG_PIECE = 13
 _SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$%'-_@~`!(){}^#&")
+_LABEL_CHARACTERS = _SHORT_CHARACTERS | {" "}
 _BAD_CHARACTERS = frozenset('"*/:<>?\\|')
 _RESERVED_NAMES = frozenset(
     ("CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10)))
@@ -79,11 +80,13 @@ class Volume:
     _root_entries: int
     _nr_clusters: int
 
-    def write(self, out: memoryview, hidden_sectors: int = 0) -> None:
-        """Fill out, size bytes of zeros; hidden_sectors is where it begins on its disk."""
+    def write(self, out: memoryview, hidden_sectors: int = 0, which: str = "") -> None:
+        """Fill out, size bytes of zeros; hidden_sectors is where it begins on its disk. which gives
+        volumes of the same files serial numbers of their own.
+        """
         if len(out) != self.size:
             raise FormatError(f"volume: {len(out)} bytes of room, not {self.size}")
-        self._write_boot_sector(out, hidden_sectors)
+        self._write_boot_sector(out, hidden_sectors, which)
         fat = self._fat()
         for number in range(_NR_FATS):
             start = (_RESERVED_SECTORS + number * self._fat_sectors) * SECTOR_SIZE
@@ -115,9 +118,9 @@ class Volume:
     def _data_start(self) -> int:
         return self._root_start + self._root_entries * _ENTRY_SIZE
 
-    def _write_boot_sector(self, out: memoryview, hidden_sectors: int) -> None:
+    def _write_boot_sector(self, out: memoryview, hidden_sectors: int, which: str) -> None:
         nr_sectors = self.size // SECTOR_SIZE
-        names = "\n".join(sorted(node.name for node in self._nodes))
+        names = "\n".join((*sorted(node.name for node in self._nodes), *([which] if which else [])))
         struct.pack_into(
             "<3s8sHBHBHHBHHHIIBBBI11s8s", out, 0, b"\xeb\x3c\x90", b"pykexec ", SECTOR_SIZE,
             self._cluster_sectors, _RESERVED_SECTORS, _NR_FATS, self._root_entries,
@@ -146,8 +149,8 @@ def plan(files: Mapping[str, memoryview], label: str = "PYKEXEC") -> Volume:
 
     FormatError names a path that FAT cannot have, two that are one to it, or too many bytes.
     """
-    if not label or len(label) > 11 or not set(label.upper()) <= _SHORT_CHARACTERS:
-        raise FormatError(f"label {label!r}: at most 11 letters and digits")
+    if not 0 < len(label) <= 11 or label[0] == " " or not set(label.upper()) <= _LABEL_CHARACTERS:
+        raise FormatError(f"label {label!r}: at most 11 letters, digits and spaces")
     root = _Node("")
     for path in sorted(files):
         _insert(root, path, files[path])

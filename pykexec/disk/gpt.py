@@ -25,6 +25,10 @@ _NR_ENTRIES = 128
 _TABLE_BLOCKS = _NR_ENTRIES * _ENTRY.size // _BLOCK_SIZE
 _REVISION = 1 << 16
 
+ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+"""EFI system partition (5.3.3)."""
+BASIC_DATA_TYPE = Guid.parse("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
+"""What Windows and Linux look for files on, and no firmware looks for boot loaders."""
 OVERHEAD_BLOCKS = 2 + _TABLE_BLOCKS + _TABLE_BLOCKS + 1
 """Of 512 bytes, beside the partitions: MBR, header and entries, entries and header at the end."""
 FIRST_USABLE_LBA = 2 + _TABLE_BLOCKS

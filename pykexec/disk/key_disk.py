@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pykexec.disk import fat, gpt
 from pykexec.efi.guid import Guid
@@ -12,28 +13,44 @@ from pykexec.secret import Secret
 
 _ALIGNMENT = 64  # blocks
 _BLOCK_SIZE = fat.SECTOR_SIZE
-PARTITION_TYPE = Guid.parse("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
-"""Basic data: what Windows and Linux look for files on, and no firmware looks for boot loaders."""
 
 
-def make_key_disk(files: Mapping[str, memoryview], label: str = "PYKEXEC") -> Secret:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the volume is called, and what its partition says that it is for."""
+
+    label: str
+    partition_type: Guid
+
+
+PLAIN = Form("PYKEXEC", gpt.BASIC_DATA_TYPE)
+"""For everybody but Windows."""
+BITLOCKER = Form("BEK VOLUME", gpt.ESP_TYPE)
+"""As disks are from which Windows is known to take startup keys: Azure's are called so, and a tool
+for USB sticks has the partition an ESP without attributes. Neither says that it has to be so.
+"""
+
+
+def make_key_disk(files: Mapping[str, memoryview], form: Form = PLAIN, which: str = "") -> Secret:
     """The disk as one secret; FormatError for names or sizes that FAT cannot have.
 
-    GUIDs are made of the names alone: of the contents nothing must be told.
+    GUIDs and serial number are made of the names alone: of the contents nothing must be told.
+    which tells disks of the same files apart.
     """
-    volume = fat.plan(files, label)
+    volume = fat.plan(files, form.label)
     nr_blocks = volume.size // _BLOCK_SIZE
     first = -(-gpt.FIRST_USABLE_LBA // _ALIGNMENT) * _ALIGNMENT
     size = (first + nr_blocks + gpt.OVERHEAD_BLOCKS - gpt.FIRST_USABLE_LBA) * _BLOCK_SIZE
-    names = "\n".join((label, *sorted(files)))
+    # No file is called so.
+    names = "\n".join((form.label, *sorted(files), *([f"/{which}"] if which else [])))
     partition = gpt.Partition(
-        1, PARTITION_TYPE, _guid("partition", names), first, nr_blocks, 0, label
+        1, form.partition_type, _guid("partition", names), first, nr_blocks, 0, form.label
     )
     disk = Secret(size)
     try:
         gpt.write_gpt(disk.view, gpt.Table(_guid("disk", names), (partition,), False))
         start = first * _BLOCK_SIZE
-        volume.write(disk.view[start : start + volume.size], first)
+        volume.write(disk.view[start : start + volume.size], first, which)
     except BaseException:
         disk.wipe()
         raise

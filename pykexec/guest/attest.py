@@ -164,7 +164,12 @@ class Attestation:
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
                     if self._look:
                         self._look(release.secrets)
-                    self._disks += deliver(mailbox, release.secrets, persist=self._attest.persist)
+                    self._disks += deliver(
+                        mailbox,
+                        release.secrets,
+                        persist=self._attest.persist,
+                        key_disks=self._attest.key_disks,
+                    )
         print_marker("attest", "released")
 
     def _print(self, answer: Answer, tpm: Tpm) -> None:

@@ -19,9 +19,7 @@ from pykexec.run import run
 
 MIB = 1 << 20
 SECTOR = 512
-_ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 _LINUX_TYPE = Guid.parse("0fc63daf-8483-4772-8e79-3d69d8477de4")
-_BASIC_DATA_TYPE = Guid.parse("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 _TIMEOUT_S = 120.0
 # Users other than root may not have the directories of these tools in their PATH.
 _ENV = {"PATH": f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"}
@@ -127,7 +125,7 @@ def read_file(disk: DiskLayout, name: str, number: int = 1) -> bytes:
 
 
 def _partition(layout: PartitionLayout, part: Partition) -> gpt.Partition:
-    type_ = {Esp: _ESP_TYPE, Ext4: _LINUX_TYPE, Raw: _BASIC_DATA_TYPE}[type(part)]
+    type_ = {Esp: gpt.ESP_TYPE, Ext4: _LINUX_TYPE, Raw: gpt.BASIC_DATA_TYPE}[type(part)]
     guid = Guid(part.guid.bytes_le)
     return gpt.Partition(layout.number, type_, guid, layout.start, layout.size, 0, part.label)
 

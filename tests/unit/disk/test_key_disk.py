@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.disk import fat, gpt
-from pykexec.disk.key_disk import PARTITION_TYPE, make_key_disk
+from pykexec.disk.key_disk import BITLOCKER, PLAIN, Form, make_key_disk
 from pykexec.errors import FormatError
 from pykexec.run import run
 
@@ -29,9 +29,9 @@ def views(files: dict[str, bytes]) -> dict[str, memoryview]:
     return {name: memoryview(data) for name, data in files.items()}
 
 
-def on_disk(directory: Path, files: dict[str, bytes], label: str = "PYKEXEC") -> Path:
+def on_disk(directory: Path, files: dict[str, bytes], form: Form = PLAIN) -> Path:
     path = directory / "keys.img"
-    with make_key_disk(views(files), label) as disk:
+    with make_key_disk(views(files), form) as disk:
         path.write_bytes(disk.view)
     return path
 
@@ -46,10 +46,31 @@ def partition_of(disk: Path) -> Path:
     return path
 
 
-def test_sgdisk_finds_no_fault(tmp_path: Path) -> None:
-    disk = on_disk(tmp_path, FILES)
+@pytest.mark.parametrize(
+    ("form", "kind", "label"),
+    [
+        (PLAIN, "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", "PYKEXEC"),
+        (BITLOCKER, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "BEK VOLUME"),
+    ],
+)
+def test_sgdisk_finds_no_fault(tmp_path: Path, form: Form, kind: str, label: str) -> None:
+    disk = on_disk(tmp_path, FILES, form)
     assert "No problems found" in run(["sgdisk", "--verify", str(disk)]).decode()
-    assert str(PARTITION_TYPE).upper() in run(["sgdisk", "--info=1", str(disk)]).decode()
+    told = run(["sgdisk", "--info=1", str(disk)]).decode()
+    assert f"GUID code: {kind}" in told and "flags: 0000000000000000" in told
+    assert f"name: '{label}'" in told
+
+
+def test_a_label_may_have_a_space(tmp_path: Path) -> None:
+    volume = partition_of(on_disk(tmp_path, FILES, BITLOCKER))
+    run(["fsck.fat", "-n", str(volume)])
+    assert "Volume label is BEK VOLUME" in run(["mlabel", "-s", "-i", str(volume)]).decode()
+
+
+@pytest.mark.parametrize("label", ["", " BEK", "a.b", "twelve chars"])
+def test_a_label_that_fat_cannot_have_is_refused(label: str) -> None:
+    with pytest.raises(FormatError, match="label"):
+        fat.plan(views(FILES), label)
 
 
 def test_fsck_finds_no_fault(tmp_path: Path) -> None:
