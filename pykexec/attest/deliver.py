@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from pykexec.attest.opened import OpenedSecret
 from pykexec.disk import bek
 from pykexec.disk.key_disk import BITLOCKER, PLAIN, Form, make_key_disk
 from pykexec.efi.guid import Guid
-from pykexec.errors import FormatError
+from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.kexec import ramdisk
 from pykexec.kexec.ramdisk import Image, Ramdisk
@@ -45,8 +46,11 @@ def deliver(
             with key_disk(plan) as disk:
                 image = Image(plan.what, len(disk), partial(_pieces, disk.view))
                 for shape in plan.shapes:
-                    made.append(ramdisk.add(mailbox, image, persist=plan.persist, shape=shape))
-                    undo.callback(ramdisk.remove, mailbox, made[-1].number)
+                    added = _add(mailbox, image, plan, shape)
+                    if added is None:
+                        continue
+                    made.append(added)
+                    undo.callback(ramdisk.remove, mailbox, added.number)
         undo.pop_all()
     return made
 
@@ -54,7 +58,7 @@ def deliver(
 @dataclass(frozen=True, slots=True)
 class KeyDisk:
     """One disk's bytes to be made, and the shapes in which the firmware gets them. which tells
-    disks of the same files apart.
+    disks of the same files apart. dispensable: there is a disk of another shape with these files.
     """
 
     secrets: tuple[OpenedSecret, ...]
@@ -62,6 +66,7 @@ class KeyDisk:
     shapes: tuple[str, ...]
     which: str = ""
     persist: bool = False
+    dispensable: bool = False
 
     @property
     def what(self) -> str:
@@ -79,11 +84,28 @@ def plans(
     others = tuple(each for each in secrets if each.kind != _STARTUP_KEY)
     found = [KeyDisk(others, PLAIN, ("ram-disk",), persist=persist)] if others else []
     if startup and key_disks == "same":
-        found.append(KeyDisk(startup, BITLOCKER, ramdisk.SHAPES))
+        found.append(KeyDisk(startup, BITLOCKER, ramdisk.SHAPES, dispensable=True))
     elif startup:
-        shapes = ramdisk.SHAPES if key_disks == "both" else (key_disks,)
-        found += [KeyDisk(startup, BITLOCKER, (shape,), shape) for shape in shapes]
+        both = key_disks == "both"
+        shapes = ramdisk.SHAPES if both else (key_disks,)
+        found += [KeyDisk(startup, BITLOCKER, (each,), each, dispensable=both) for each in shapes]
     return tuple(found)
+
+
+def _add(mailbox: Mailbox, image: Image, plan: KeyDisk, shape: str) -> Ramdisk | None:
+    """None for a RAM disk that is dispensable, where the firmware makes none by itself.
+
+    Our driver would be measured into PCR 2, to which BitLocker's TPM protectors are sealed: they
+    would not open in the boots in which a key is delivered, or in those in which none is.
+    """
+    try:
+        return ramdisk.add(
+            mailbox, image, persist=plan.persist, shape=shape, driver=not plan.dispensable
+        )
+    except FirmwareError as error:
+        if not plan.dispensable or shape != "ram-disk" or error.errno != errno.EOPNOTSUPP:
+            raise
+    return None
 
 
 @contextmanager

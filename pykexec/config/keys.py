@@ -143,9 +143,9 @@ KEY_DISKS = Key(
     "key_disks",
     TEXT,
     "both",
-    "what BitLocker's startup keys are put on: `both` a RAM disk of the firmware's and a disk of "
-    "our own, each with GUIDs of its own; `same`, both with the same bytes; `ram-disk` or `block`, "
-    "one alone",
+    "what BitLocker's startup keys are put on: `both` a RAM disk, where the firmware makes them "
+    "without a driver of ours, and a disk of our own, each with GUIDs of its own; `same`, both "
+    "with the same bytes; `ram-disk` or `block`, one alone",
     choices=KEY_DISKS_CHOICES,
 )
 ATTEST = Section(

@@ -170,6 +170,9 @@ class Attestation:
                         persist=self._attest.persist,
                         key_disks=self._attest.key_disks,
                     )
+        if self._disks:
+            places = ", ".join(f"{disk.shape} {disk.number}" for disk in self._disks)
+            print(f"released secrets: on {places}", flush=True)
         print_marker("attest", "released")
 
     def _print(self, answer: Answer, tpm: Tpm) -> None:

@@ -133,14 +133,16 @@ def add(
     persist: bool = False,
     shape: str = "ram-disk",
     removable: bool = False,
+    driver: bool = True,
 ) -> Ramdisk:
     """Make a RAM disk with the bytes of image, padded with zeros to whole blocks.
 
     kind is one of TYPES, shape one of SHAPES; a block is a virtual disk, and removable if so
     wished. With persist its memory is reserved, so that an operating system which is started
     later finds it (NFIT); otherwise it is gone when that leaves boot services. Where the firmware
-    has no EFI_RAM_DISK_PROTOCOL, our own driver is loaded. FirmwareError (ENOMEM) when the
-    firmware has no memory for it; nothing is left behind then.
+    has no EFI_RAM_DISK_PROTOCOL, our own driver is loaded; without driver that is a FirmwareError
+    (EOPNOTSUPP). FirmwareError (ENOMEM) when the firmware has no memory for it; nothing is left
+    behind then.
     """
     flags = _flags(kind, persist, shape, removable)
     if not image.size:
@@ -148,7 +150,7 @@ def add(
     disk = _create(mailbox, image, kind, flags)
     try:
         _fill(mailbox, disk.number, image)
-        return _register(mailbox, disk)
+        return _register(mailbox, disk, driver)
     except BaseException:
         remove(mailbox, disk.number)
         raise
@@ -202,13 +204,13 @@ def _fill(mailbox: Mailbox, number: int, image: Image) -> None:
         raise FormatError(f"{image.source}: ended at {offset} of {image.size} bytes")
 
 
-def _register(mailbox: Mailbox, disk: Ramdisk) -> Ramdisk:
+def _register(mailbox: Mailbox, disk: Ramdisk, driver: bool) -> Ramdisk:
     body = pack("pk_ramdisk_number", ramdisk=disk.number)
     request = Request(Op.RAMDISK_REGISTER, f"register {_what(disk.number)}", body)
     try:
         return _served(mailbox, request)
     except FirmwareError as error:
-        if error.errno != errno.EOPNOTSUPP or disk.shape != "ram-disk":
+        if error.errno != errno.EOPNOTSUPP or disk.shape != "ram-disk" or not driver:
             raise
     load_driver(mailbox)
     try:

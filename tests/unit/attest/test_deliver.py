@@ -129,13 +129,14 @@ def test_the_disk_is_wiped_in_the_end() -> None:
 
 
 class Firmware(Mailbox):
-    """A firmware that has memory for so many disks."""
+    """A firmware that has memory for so many disks, and EFI_RAM_DISK_PROTOCOL or not."""
 
-    def __init__(self, root: Path, room: int = 9) -> None:
+    def __init__(self, root: Path, room: int = 9, ram_disks: bool = True) -> None:
         (root / f"PykexecMailbox-{named_guids()['pykexec_mailbox']}").touch()
         super().__init__(root)
-        self.room, self.last = room, 0
+        self.room, self.last, self.ram_disks = room, 0, ram_disks
         self.disks: dict[int, tuple[RamdiskFlag, bytearray]] = {}
+        self.asked: set[int] = set()
 
     def call(self, requests: Sequence[Request]) -> list[Reply]:
         return [self.answer(request.op, request.body) for request in requests]
@@ -144,6 +145,7 @@ class Firmware(Mailbox):
         return self.answer(request.op, request.body + bytes(data)).body
 
     def answer(self, op: int, body: bytes) -> Reply:
+        self.asked.add(op)
         if op == Op.RAMDISK_LIST:
             return Reply(op, 0, b"".join(self.entry(number) for number in self.disks))
         if op == Op.RAMDISK_CREATE:
@@ -160,6 +162,10 @@ class Firmware(Mailbox):
         if op == Op.RAMDISK_REMOVE:
             del self.disks[number]
             return Reply(op, 0, b"")
+        if op == Op.RAMDISK_REGISTER and not self.ram_disks and not self.disks[number][0] & BLOCK:
+            return Reply(op, lib.EFI_UNSUPPORTED, b"")
+        if op not in (Op.RAMDISK_DATA, Op.RAMDISK_REGISTER):
+            return Reply(op, lib.EFI_NOT_READY, b"")
         return Reply(op, 0, self.entry(number))
 
     def entry(self, number: int) -> bytes:
@@ -233,6 +239,27 @@ def test_all_startup_keys_are_on_each_of_their_disks_and_nothing_else_is(tmp_pat
     names = [set(files_of(tmp_path, bytes(data))) for _, data in firmware.disks.values()]
     keys = {f"{number:08X}-C4F8-4DE0-BB61-FC33A831BDA5.BEK" for number in (1, 2, 3)}
     assert names == [{"luks.key"}, keys, keys]
+
+
+@pytest.mark.parametrize("key_disks", ["both", "same"])
+def test_no_driver_is_measured_for_a_second_disk_of_startup_keys(
+    tmp_path: Path, key_disks: str
+) -> None:
+    firmware = Firmware(tmp_path, ram_disks=False)
+    (made,) = deliver(firmware, [startup_key(1)], key_disks=key_disks)
+    assert {number: flags for number, (flags, _) in firmware.disks.items()} == {made.number: BLOCK}
+    assert Op.HANDOFF not in firmware.asked
+
+
+@pytest.mark.parametrize("secrets", [[LUKS], [startup_key(1)]])
+def test_a_driver_is_loaded_where_nothing_else_was_asked_for(
+    tmp_path: Path, secrets: list[OpenedSecret]
+) -> None:
+    firmware = Firmware(tmp_path, ram_disks=False)
+    # Which begins with a question that this firmware does not answer.
+    with pytest.raises(FirmwareError, match="handoff"):
+        deliver(firmware, secrets, key_disks="ram-disk")
+    assert firmware.disks == {}
 
 
 @pytest.mark.parametrize("room", [0, 1, 2])
