@@ -14,6 +14,8 @@ _OPEN = (_CLAIM, 0)
 _LIST = (_MESSAGE, 0, _HANDLES)
 _READ_FIRST = (_MESSAGE, 0, _READ, 0, 1)
 _POST_FIRST = (_POST, 0, 0, 0, 1)
+_OWN = (_MESSAGE, 2, _CREATE, 1, _DATA, 1, _REGISTER, 1)
+"""A disk that the stub itself serves, with something on it."""
 
 SEQUENCES = {
     "a disk is read and removed in one message, and then read by the window": bytes(
@@ -43,6 +45,9 @@ SEQUENCES = {
     "a RAID controller is read, which is on PCI as virtio is": bytes(
         [*_OPEN, *_LIST, _POST, 0, 0, 4, 1, _BELL]
     ),
+    "a driver does not let go of a disk that the stub serves": bytes(
+        [*_OWN, _PLAN, 0, _STICK, 7, _VARIABLE, _NEXT_LINUX]
+    ),
     "a driver does not let go of a RAM disk": bytes(
         [
             *(_MESSAGE, 2, _CREATE, 0, _DATA, 1, _REGISTER, 1),
@@ -51,8 +56,6 @@ SEQUENCES = {
     ),
 }
 """What the driver must survive, and a stub without the protection does not."""
-
-_OWN = (_MESSAGE, 2, _CREATE, 1, _DATA, 1, _REGISTER, 1)
 
 LIVES = [
     # A disk that the stub serves itself is read, and removed in the same message.
@@ -65,8 +68,6 @@ LIVES = [
             *(_POST, 0, 0, 0, 0, _BELL),
         ]
     ),
-    # One that a driver holds outlives the stub's Linux, empty.
-    bytes([*_OWN, _PLAN, 0, _STICK, 7, _VARIABLE, _NEXT_LINUX]),
     # Another medium while the drive is read, and its partition with it.
     bytes(
         [

@@ -356,7 +356,7 @@ efi_status_t pk_ramdisk_release(void)
 			continue;
 		pk_test_ramdisk_wipe(wipe(&ramdisks[i]));
 		if (ramdisks[i].flags & PK_RAMDISK_BLOCK)
-			status = EFI_ACCESS_DENIED;
+			status = pk_test_held(EFI_ACCESS_DENIED);
 	}
 	if (exit_event)
 		pk_bs->close_event(exit_event);
