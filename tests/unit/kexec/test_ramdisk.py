@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,23 @@ def test_an_empty_image_and_an_unknown_type_never_reach_the_firmware(mailbox: Ma
         add(mailbox, image)
     with pytest.raises(UsageError, match="'floppy': not one of virtual-disk, virtual-cd"):
         add(mailbox, image, "floppy")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wishes", "fault"),
+    [
+        ("virtual-disk", {"shape": "usb"}, "'usb': not one of ram-disk, block"),
+        ("virtual-disk", {"removable": True}, "never removable"),
+        ("virtual-disk", {"shape": "block", "persist": True}, "that does not persist"),
+        ("virtual-cd", {"shape": "block"}, "is a virtual disk"),
+    ],
+)
+def test_what_is_no_disk_never_reaches_the_firmware(
+    mailbox: Mailbox, kind: str, wishes: dict[str, Any], fault: str
+) -> None:
+    image = Image("disk.img", 512, lambda: iter((bytes(512),)))
+    with pytest.raises(UsageError, match=fault):
+        add(mailbox, image, kind, **wishes)
 
 
 @pytest.mark.parametrize("subsystem", [10, 11, 12])
