@@ -42,7 +42,7 @@ def deliver(
     """
     made: list[Ramdisk] = []
     with ExitStack() as undo:
-        for plan in plans(secrets, persist=persist, key_disks=key_disks):
+        for plan in _plans(secrets, persist=persist, key_disks=key_disks):
             with key_disk(plan) as disk:
                 image = Image(plan.what, len(disk), partial(_pieces, disk.view))
                 for shape in plan.shapes:
@@ -74,12 +74,10 @@ class KeyDisk:
         return "released startup keys" if self.form is BITLOCKER else "released secrets"
 
 
-def plans(
-    secrets: Sequence[OpenedSecret], *, persist: bool = False, key_disks: str = "both"
+def _plans(
+    secrets: Sequence[OpenedSecret], *, persist: bool, key_disks: str
 ) -> tuple[KeyDisk, ...]:
-    """The disks that these secrets are put on, in the order in which they are made; arguments as
-    of deliver().
-    """
+    """In the order in which they are made; arguments as of deliver()."""
     startup = tuple(each for each in secrets if each.kind == _STARTUP_KEY)
     others = tuple(each for each in secrets if each.kind != _STARTUP_KEY)
     found = [KeyDisk(others, PLAIN, ("ram-disk",), persist=persist)] if others else []
