@@ -14,11 +14,13 @@ from pykexec.vm.ovmf import Firmware
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.equipment import GREETING, LABEL, LINUX, RAMDISK, volume
-from tests.vm.guest import Guest, machine_with
+from tests.vm.guest import HELLO_PATH, Guest, machine_with
 from tests.vm.images import image
 from tests.vm.snapshots import AgentReady
 
 MEMORY_MIB = 640
+BELOW_MIB, LARGE_MIB = 640, 700
+"""RAM below 4 GiB, and a disk that is larger."""
 PATTERN = b"nobody must ever read this again."
 ATTACKS = {
     **dict.fromkeys(
@@ -109,15 +111,39 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     assert guest.firmware_is_the_same()
 
 
+@pytest.mark.parametrize("shape", [pytest.param("ram-disk", marks=pytest.mark.matrix), "block"])
 def test_an_efi_shell_runs_the_script_on_a_ram_disk(
-    agent_ready: AgentReady, firmware: Firmware
+    shape: str, agent_ready: AgentReady, firmware: Firmware
 ) -> None:
     guest = agent_ready(image("6.12-cloud"), firmware)
-    guest.ok(f"pykexec ramdisk add '{RAMDISK}'")
+    add = f"pykexec ramdisk add '{RAMDISK}' --shape {shape}"
+    # The firmware's own drivers let go of it.
+    guest.ok(f"{add}; pykexec ramdisk remove 1")
+    assert f"'{LABEL}'" not in guest.ok("pykexec devices")
+    assert guest.firmware_is_the_same()
+    guest.ok(add)
+    (disk,) = guest.json("pykexec ramdisk list --json")
+    assert (disk["number"], disk["shape"], disk["removable"]) == (2, shape, False)
     guest.send(rf"pykexec exec '\shellx64.efi' --volume {LABEL}")
     guest.vm.expect("PK:shell:start:0", within=60)
     guest.vm.expect(GREETING.decode().strip())
     assert guest.vm.wait_exit(60) == "guest-shutdown"
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("version", ["2022.11", "2025.02", ovmf.NEWEST])
+def test_a_disk_that_does_not_fit_below_4_gib_lies_above(
+    version: str, boot: Boot, tmp_path: Path
+) -> None:
+    below = ("-machine", f"max-ram-below-4g={BELOW_MIB}M")
+    firmware = ovmf.firmware(version)
+    machine = machine_with(tmp_path, firmware, image(), memory_mib=LARGE_MIB + 1024, extra=below)
+    guest = Guest(boot(machine)).ready()
+    found = guest.script("large_disk", LARGE_MIB, within=120)
+    assert (found["size"], found["ends"]) == (LARGE_MIB << 20, ["first", "last"])
+    assert min(found["places"]) >= 4 << 30
+    guest.send(f"pykexec exec '{HELLO_PATH}' --options 'after a large disk'")
+    guest.payload_ran("after a large disk")
 
 
 @pytest.mark.parametrize(

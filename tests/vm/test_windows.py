@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.kexec.ramdisk import SHAPES
 from pykexec.vm.bootvars import boot_entry, write_boot_entries
 from pykexec.vm.disk import DiskLayout
 from pykexec.vm.machine import Disk, Machine, Nic
@@ -19,19 +20,20 @@ from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.guest import IMAGE_PATH, Guest
 from tests.vm.windows import (
-    KEY_IMAGE,
+    KEY_IMAGES,
     PATH,
     Transcript,
     bootmgr,
     expect_failure,
     expect_steps,
     options,
+    transcript,
     windows_disk,
 )
 
 # What need not be the same: a task register that was loaded once cannot be emptied; who starts it
-# is measured; where the key was.
-NAMED = ("00:task", "05:ram", "07:pcr0[45]", "08:found")
+# is measured; on which disks the key was.
+NAMED = ("00:task", "05:ram", "07:pcr0[45]", "08:found", "08:places")
 ABORTED, NOT_FOUND = 1 << 63 | 21, 1 << 63 | 14
 CLEAN = {11: bytes(32)}
 
@@ -79,32 +81,47 @@ def start(guest: Guest, *more: str, path: str = PATH) -> None:
     guest.send(f"pykexec exec '{path}' --options '{options(*more, f'arena={arena[1]}')}'")
 
 
+def add_keys(guest: Guest, *shapes: str) -> None:
+    """Give the firmware key disks as the agent does."""
+    for shape in shapes:
+        guest.ok(f"pykexec ramdisk add '{KEY_IMAGES[shape]}' --shape {shape}")
+
+
 def through(boot: Boot, directory: Path, version: str, image: Path, *more: str) -> Transcript:
-    """Started by us, with the key on a RAM disk."""
+    """Started by us, with the key on disks of both shapes."""
     guest = agent(boot, directory, version, image)
-    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    add_keys(guest, *SHAPES)
     start(guest, *more)
     found = expect_steps(guest.vm)
     assert guest.vm.wait_exit(60) == "guest-shutdown"
-    # Where nobody finds it, nobody looks whether it is wiped.
-    assert found.values("08:found") == ["0:1"]
+    # Where nobody finds them, nobody looks whether they are wiped.
+    assert found.values("08:places") == ["1:1"]
     return found
 
 
+# How the disk is classified that the key is taken from: "removable:is a RAM disk".
 CASES = [
-    pytest.param("2025.02", "6.1-cloud"),
-    pytest.param("2022.11", "6.12-cloud", marks=pytest.mark.matrix),
-    pytest.param(NEWEST, "sid-cloud", marks=pytest.mark.matrix),
+    pytest.param("2025.02", "6.1-cloud", "strict", "0:0"),
+    pytest.param("2025.02", "6.1-cloud", "lenient", "0:1", marks=pytest.mark.matrix),
+    pytest.param("2022.11", "6.12-cloud", "lenient", "0:1", marks=pytest.mark.matrix),
+    pytest.param(NEWEST, "sid-cloud", "strict", "0:0", marks=pytest.mark.matrix),
 ]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("version", "kernel"), CASES)
-def test_windows_finds_the_same(version: str, kernel: str, boot: Boot, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "kernel", "class_", "key"), CASES)
+def test_windows_finds_the_same(
+    version: str, kernel: str, class_: str, key: str, boot: Boot, tmp_path: Path
+) -> None:
     image = images.image(kernel)
     before = direct(boot, tmp_path / "direct", version, image)
-    after = through(boot, tmp_path / "through", version, image)
+    after = through(boot, tmp_path / "through", version, image, f"class={class_}")
+    assert after.values("08:found") == [key]
     assert after.without(*NAMED) == before.without(*NAMED)
+    # Removable, read-only, logical: the RAM disk and its partition; the other, as if on a bus.
+    places = ["0:0:0", "0:0:1", "0:1:0", "0:1:1"]
+    shown = [line.split(":")[2:5] for line in after.values("05:ram") if line.count(":") == 8]
+    assert sorted(":".join(each) for each in shown) == places
 
 
 @pytest.mark.matrix
@@ -118,20 +135,31 @@ def test_without_a_key_it_asks_for_one_and_comes_back(boot: Boot, tmp_path: Path
 
 
 @pytest.mark.matrix
+def test_a_strict_one_takes_no_key_from_a_ram_disk(boot: Boot, tmp_path: Path) -> None:
+    guest = agent(boot, tmp_path / "through", "2025.02", images.image())
+    add_keys(guest, "ram-disk")
+    start(guest, "class=strict")
+    expect_failure(guest.vm, "09", NOT_FOUND)
+
+
+@pytest.mark.matrix
 @pytest.mark.parametrize(
-    ("define", "step", "assertion"),
+    ("define", "step", "assertion", "kept"),
     [
-        ("PK_TEST_HOOKED_SERVICE", "00", "leads_into(&wbm.bs->hdr"),
-        ("PK_TEST_NO_EXIT_WIPE", "10", "is_zero(wbm.key_place, wbm.key_size)"),
+        ("PK_TEST_HOOKED_SERVICE", "00", "leads_into(&wbm.bs->hdr", []),
+        ("PK_TEST_NO_EXIT_WIPE", "10", "wbm_key_places_are_zero()", ["1"]),
+        ("PK_TEST_NO_EXIT_WIPE_OF_BLOCK", "10", "wbm_key_places_are_zero()", ["0"]),
     ],
 )
 def test_a_fault_of_ours_fails_its_step(
-    define: str, step: str, assertion: str, boot: Boot, tmp_path: Path
+    define: str, step: str, assertion: str, kept: list[str], boot: Boot, tmp_path: Path
 ) -> None:
     guest = agent(boot, tmp_path / "through", "2025.02", images.image(defines=(define,)))
-    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    add_keys(guest, *SHAPES)
     start(guest)
     assert assertion in expect_failure(guest.vm, step, ABORTED)
+    # Of which disk: a RAM disk or the other.
+    assert transcript(guest.vm).values("10:kept") == kept
 
 
 @pytest.mark.matrix
@@ -178,7 +206,7 @@ def test_out_of_memory_of_linux_it_has_no_file_name(boot: Boot, tmp_path: Path) 
 @pytest.mark.timeout(900)
 def test_a_disk_that_persists_is_in_the_way_of_hibernation(boot: Boot, tmp_path: Path) -> None:
     guest = agent(boot, tmp_path / "through", "2025.02", images.image())
-    guest.ok(f"pykexec ramdisk add '{KEY_IMAGE}'")
+    add_keys(guest, *SHAPES)
     # EDK II keeps 512 KiB for what is reserved: a smaller one would be among it.
     guest.ok("truncate -s 2M /tmp/large; pykexec ramdisk add /tmp/large --persist-to-os")
     start(guest)

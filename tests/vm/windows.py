@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from pykexec import _freestanding
-from pykexec.disk.key_disk import make_key_disk
+from pykexec.disk.key_disk import BITLOCKER, make_key_disk
+from pykexec.kexec.ramdisk import SHAPES
 from pykexec.vm import packages
 from pykexec.vm.disk import DISK_GUID, DiskLayout, Esp, Raw, make_disk
 from pykexec.vm.vm import Vm
@@ -20,7 +21,8 @@ from tests.vm.guest import IMAGE_PATH
 
 PATH = r"\EFI\Microsoft\Boot\bootmgfw.efi"
 STEPS = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "13", "10", "11", "12")
-KEY_IMAGE = r"\key.img"
+KEY_IMAGES = {shape: rf"\{shape}.img" for shape in SHAPES}
+"""On the ESP: the disks that the agent would make of the startup key."""
 VOLUME = "bitlk-aes-xts-128-startup-key-win11.img"
 BEK = "AA80A52B-9B66-47AE-B097-33F536FFBB07.BEK"
 _LOADER = b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(3000))
@@ -51,9 +53,10 @@ def boot_configuration() -> bytes:
 
 
 @cache
-def key_image() -> bytes:
-    """The disk that the agent would make of the startup key."""
-    with make_key_disk({BEK: memoryview(bitlocker(BEK).read_bytes())}) as disk:
+def key_image(shape: str) -> bytes:
+    """The disk that the agent would make of the startup key in one shape."""
+    files = {BEK: memoryview(bitlocker(BEK).read_bytes())}
+    with make_key_disk(files, BITLOCKER, shape) as disk:
         return bytes(disk.view)
 
 
@@ -64,7 +67,7 @@ def windows_disk(directory: Path, image: Path, *, key: bool) -> DiskLayout:
         PATH[1:].replace("\\", "/"): bootmgr(),
         "EFI/Microsoft/Boot/BCD": boot_configuration(),
         "Windows/system32/winload.efi": _LOADER,
-        KEY_IMAGE[1:]: key_image(),
+        **{path[1:]: key_image(shape) for shape, path in KEY_IMAGES.items()},
         **({BEK: bitlocker(BEK)} if key else {}),
     }
     return make_disk(directory / "disk.img", [Esp(everything), Raw(bitlocker(VOLUME))])

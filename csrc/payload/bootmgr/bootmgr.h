@@ -16,6 +16,7 @@ enum {
 	WBM_ARENA_SIZE		= 64 * 1024 * 1024,
 	WBM_DISKS_MAX		= 32,
 	WBM_VOLUMES_MAX		= 32,
+	WBM_KEY_DISKS_MAX	= 4,
 	WBM_SHA256_SIZE		= 32,
 	WBM_ARGUMENTS_MAX	= 10,
 };
@@ -52,6 +53,7 @@ struct wbm_disk {
 	bool removable;
 	bool logical;		/* its path goes on where another disk's ends */
 	bool is_media;		/* its own path ends in a media node, as a RAM disk's does */
+	bool in_memory;		/* a RAM disk, or one that is on no bus */
 };
 
 /* A partition, by our own reading of the tables, or a disk without one. */
@@ -60,6 +62,13 @@ struct wbm_volume {
 	u64 start;		/* bytes */
 	u64 size;
 	u8 guid[16];		/* zero: not of a GPT */
+};
+
+/* Of a key disk that lies in memory. */
+struct wbm_place {
+	u64 start;
+	u64 size;
+	bool is_media;
 };
 
 struct wbm_map {
@@ -89,9 +98,8 @@ struct wbm {
 	struct wbm_volume volumes[WBM_VOLUMES_MAX];
 	const struct wbm_volume *boot_volume;
 	const struct wbm_volume *os_volume;
-	const struct wbm_disk *key_disk;
-	u64 key_place;		/* of a key disk that lies in memory */
-	u64 key_size;
+	struct wbm_place key_places[WBM_KEY_DISKS_MAX];
+	u32 nr_key_places;
 };
 extern struct wbm wbm;
 
@@ -168,6 +176,11 @@ const struct wbm_volume *wbm_volume_by_guid(const u8 *guid);
 
 /* partitions.c */
 efi_status_t wbm_find_volumes(void);
+
+/* places.c */
+/* Where a disk with a key lies; nothing for one that is not in memory. */
+efi_status_t wbm_remember_place(const struct wbm_disk *disk);
+bool wbm_key_places_are_zero(void);
 
 /* fat.c: FAT12, FAT16 and FAT32 (Microsoft's specification 1.03). */
 struct wbm_fat {

@@ -107,13 +107,10 @@ static efi_status_t add_disk(efi_handle_t handle)
 	disk->alignment = media->io_align > media->block_size ? media->io_align : media->block_size;
 	disk->removable = media->removable_media;
 	disk->is_media = last_node(disk->path)->type == EFI_DP_MEDIA;
+	disk->in_memory = disk->path->type == EFI_DP_MEDIA ||
+			  (disk->path->type == EFI_DP_HARDWARE && disk->path->subtype == EFI_DP_HARDWARE_VENDOR);
 	wbm.nr_disks++;
 	return EFI_SUCCESS;
-}
-
-static bool lies_in_memory(const struct wbm_disk *disk)
-{
-	return disk->path->type == EFI_DP_MEDIA;
 }
 
 /* LBA 0 and the last one, at the alignment that Windows uses. */
@@ -125,8 +122,8 @@ static efi_status_t read_ends(const struct wbm_disk *disk)
 	wbm_try(wbm_read_blocks(disk, disk->last_block, disk->block_size, bounce));
 	wbm_try(wbm_read_blocks(disk, 0, disk->block_size, bounce));
 	wbm_sha256(bounce, disk->block_size, digest);
-	wbm_report_bytes(lies_in_memory(disk) ? "ram" : "path", disk->path, disk->path_size);
-	wbm_fact(lies_in_memory(disk) ? "ram" : "disk", disk->block_size, disk->last_block, disk->removable,
+	wbm_report_bytes(disk->in_memory ? "ram" : "path", disk->path, disk->path_size);
+	wbm_fact(disk->in_memory ? "ram" : "disk", disk->block_size, disk->last_block, disk->removable,
 		 disk->io->media->read_only, disk->logical, digest[0], digest[1], digest[2], digest[3]);
 	return EFI_SUCCESS;
 }

@@ -104,16 +104,6 @@ static void report_pci(void)
 			}
 }
 
-static bool is_zero(u64 place, u64 size)
-{
-	const u8 *bytes = (const u8 *)place;
-
-	for (u64 i = 0; i < size; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
 efi_status_t wbm_exit(void)
 {
 	u64 arena;
@@ -124,7 +114,7 @@ efi_status_t wbm_exit(void)
 	wbm_need(wbm_firmware_kept_its_world());
 	wbm_need(wbm_pattern_is_intact());
 	if (!wbm_option_is("persist", "1"))
-		wbm_need(is_zero(wbm.key_place, wbm.key_size));
+		wbm_need(wbm_key_places_are_zero());
 	report_pci();
 	/* What Linux had is ours only now. */
 	if (wbm_option_number("arena", &arena)) {

@@ -132,16 +132,23 @@ static efi_status_t read_bek(const u8 *data, u64 size, const u8 *guid, u8 *ret_k
 	return EFI_SUCCESS;
 }
 
-/* Where a RAM disk lies (10.3.5.9), so that it can be looked at when nobody serves it any more. */
-static void remember_place(const struct wbm_disk *disk)
+/* All disks that have the file, whichever of them it is taken from. */
+static efi_status_t remember_places(const u16 *path)
 {
-	const u8 *path = (const u8 *)disk->path;
+	u32 nr_media = 0;
 
-	wbm.key_disk = disk;
-	if (path[0] != EFI_DP_MEDIA || path[1] != EFI_DP_MEDIA_RAM_DISK)
-		return;
-	wbm.key_place = wbm_get64(path + 4);
-	wbm.key_size = wbm_get64(path + 12) + 1 - wbm.key_place;
+	for (u32 i = 0; i < wbm.nr_volumes; i++) {
+		const struct wbm_volume *volume = &wbm.volumes[i];
+		struct wbm_file file;
+		struct wbm_fat fat;
+
+		if (wbm_fat_mount(volume, &fat) && !EFI_ERROR(wbm_fat_open(&fat, path, &file)))
+			wbm_try(wbm_remember_place(volume->disk));
+	}
+	for (u32 i = 0; i < wbm.nr_key_places; i++)
+		nr_media += wbm.key_places[i].is_media;
+	wbm_fact("places", nr_media, wbm.nr_key_places - nr_media);
+	return EFI_SUCCESS;
 }
 
 /* Removable media first; a strict boot manager does not see disks whose own path ends in a media node. */
@@ -165,8 +172,7 @@ static efi_status_t find_bek(const u8 *guid, u8 *ret_key)
 			wbm_fact("found", volume->disk->removable, volume->disk->is_media);
 			wbm_try(read_bek(data, size, guid, ret_key));
 			memset(data, 0, size);
-			remember_place(volume->disk);
-			return EFI_SUCCESS;
+			return remember_places(path);
 		}
 	return EFI_NOT_FOUND;
 }

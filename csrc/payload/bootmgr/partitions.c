@@ -132,7 +132,7 @@ efi_status_t wbm_find_volumes(void)
 		if (!wbm.disks[i].logical)
 			wbm_try(read_disk(&wbm.disks[i], buffer));
 	for (u32 i = 0; i < wbm.nr_volumes; i++)
-		if (!wbm.volumes[i].disk->is_media)
+		if (!wbm.volumes[i].disk->in_memory)
 			wbm_fact("volume", wbm.volumes[i].start, wbm.volumes[i].size);
 	return find_boot_volume();
 }
