@@ -23,7 +23,7 @@ APT_PACKAGES := \
 	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
 	libclang-rt-dev libcrypt-dev libhivex-bin libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
 	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
-	swtpm swtpm-tools systemd tpm2-tools util-linux xorriso xz-utils zstd
+	swtpm swtpm-tools systemd tpm2-tools util-linux wimtools xorriso xz-utils zstd
 
 # What a kernel is built and looked through with: the targets about it alone install these.
 KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse

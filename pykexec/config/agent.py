@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pykexec.config import keys
 from pykexec.config.attest import AttestConfig, parse_attest
 from pykexec.config.table import Key, Table
+from pykexec.config.wim import WimConfig, parse_wim, take_sha256
 from pykexec.errors import ConfigError, FormatError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
@@ -71,6 +72,7 @@ class AgentConfig:
     attest: AttestConfig | None = None
     windows: WindowsConfig | None = None  # None: nothing is looked at
     native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
+    wim: WimConfig | None = None  # None: the payload is started as it is
 
 
 def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
@@ -90,11 +92,15 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
     unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
     payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
     agent, network = root.table(keys.AGENT), root.table(keys.NETWORK)
-    is_windows = root.has(keys.WINDOWS)
+    is_windows, has_wim = root.has(keys.WINDOWS), root.has(keys.WIM_SECTION)
+    wim = root.table(keys.WIM_SECTION)
     attest, windows = root.table(keys.ATTEST), root.table(keys.WINDOWS)
+    started = _payload(payload) if unattended else None
+    found_wim = parse_wim(wim, not started or started.is_remote) if has_wim else None
     config = AgentConfig(
         locked=root.take(keys.LOCKED),
-        payload=_payload(payload) if unattended else None,
+        payload=started,
+        wim=found_wim,
         failure_action=failure.take(keys.ACTION, "boot-next" if unattended else None),
         timeout_s=agent.take(keys.MENU_TIMEOUT_S),
         shell=agent.take(keys.SHELL, False if unattended else None),
@@ -105,8 +111,10 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
         windows=WindowsConfig(windows.take(keys.ON_MISMATCH)) if is_windows else None,
         native=agent.take(keys.NATIVE),
     )
-    for table in (root, payload, failure, agent, network, attest, windows):
+    for table in (root, payload, wim, failure, agent, network, attest, windows):
         table.refuse_rest()
+    if found_wim and not started:
+        raise wim.fault(keys.WIM.name, "there is no payload, the boot manager, to start with it")
     return config
 
 
@@ -114,9 +122,7 @@ def _payload(table: Table) -> PayloadConfig:
     path, url = table.take(keys.PATH), table.take(keys.URL)
     if path and url:
         raise table.fault(keys.URL.name, "path and url exclude each other")
-    options, sha256 = table.take(keys.OPTIONS), table.take(keys.SHA256).lower()
-    if sha256 and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
-        raise table.fault(keys.SHA256.name, "must be 64 hexadecimal digits")
+    options, sha256 = table.take(keys.OPTIONS), take_sha256(table, keys.SHA256)
     if url:
         _check_url(table, url)
         return PayloadConfig(url, None, options, True, sha256)

@@ -172,5 +172,27 @@ WINDOWS = Section(
     (ON_MISMATCH,),
 )
 
-SECTIONS = (ROOT, PAYLOAD, FAILURE, AGENT, NETWORK, ATTEST, WINDOWS)
+WIM = Key(
+    "wim",
+    TEXT,
+    "",
+    "the wim: its name where the payload is, or an address or a path; it is put where the BCD "
+    r"names one, else at `\sources\boot.wim`",
+)
+SDI = Key("sdi", TEXT, "boot.sdi", "likewise the RAM disk that Windows wants with it")
+BCD = Key("bcd", TEXT, "BCD", "likewise the boot configuration")
+STL = Key("stl", TEXT, "", "likewise `boot.stl`, which WinPE 24H2 and later want", unset="none")
+WIM_SHA256, SDI_SHA256, BCD_SHA256, STL_SHA256 = (
+    Key(f"{name}_sha256", TEXT, "", f"what `{name}` must have, as `payload.sha256`", unset="any")
+    for name in ("wim", "sdi", "bcd", "stl")
+)
+WIM_FILES = ((WIM, WIM_SHA256), (SDI, SDI_SHA256), (BCD, BCD_SHA256), (STL, STL_SHA256))
+WIM_SECTION = Section(
+    "wim",
+    "With this table the payload is the boot manager, `bootmgfw.efi`, of an installer or of WinPE, "
+    "which is started from a disk in the firmware's memory with these files on it.",
+    tuple(key for pair in WIM_FILES for key in pair),
+)
+
+SECTIONS = (ROOT, PAYLOAD, WIM_SECTION, FAILURE, AGENT, NETWORK, ATTEST, WINDOWS)
 """All of the file."""

@@ -6,11 +6,12 @@ Elements are named by Microsoft's BCD reference; a device's layout is that of Re
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pykexec.efi.guid import Guid
+from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.errors import FormatError
 from pykexec.windows.hive import Hive, Key, Value
 
@@ -28,6 +29,8 @@ _PARTITION = struct.Struct("<16s4xI16s")
 _KINDS = {0: "disk", 2: "old partition", 3: "serial line", 4: "network", 5: "boot device",
           6: "partition", 8: "searched"}  # fmt: skip
 _PARTITION_KIND, _GPT, _MBR = 6, 0, 1
+_SDI_PATH = 0x32000004
+_WIM_NAME = re.compile(r"(?:\\[^\\/:*?\"<>|\0-\x1f]+)+\.wim(?=\0|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,29 @@ def parse_bcd(data: bytes, source: str) -> BootConfiguration:
     if default.resume and hive.key("Objects", f"{{{default.resume}}}"):
         resume = _entry(hive, source, default.resume, "the resume object")
     return BootConfiguration(manager, default, resume, hive.is_whole)
+
+
+@dataclass(frozen=True, slots=True)
+class RamdiskFiles:
+    """What the default entry is started from, as paths; "" where the BCD does not say."""
+
+    wim: str
+    sdi: str
+
+
+def ramdisk_files(data: bytes, source: str) -> RamdiskFiles:
+    """The wim that the default entry's device names, and the .sdi of the options that belong to it.
+
+    FormatError as parse_bcd() has it.
+    """
+    default = parse_bcd(data, source).default.identifier
+    hive = Hive(data, source)
+    device = _element(hive, default, _DEVICE)
+    if device is None:
+        return RamdiskFiles("", "")
+    named = _WIM_NAME.search(device.data[_DEVICE_HEADER.size :].decode("utf-16-le", "replace"))
+    sdi = _element(hive, Guid(device.data[:GUID_SIZE]), _SDI_PATH)
+    return RamdiskFiles(named[0] if named else "", sdi.text if sdi else "")
 
 
 def _entry(hive: Hive, source: str, identifier: Guid, what: str) -> Entry:

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -49,12 +49,13 @@ from pykexec.verify.signatures import parse_signatures
 from pykexec.verify.verify import verify
 from pykexec.windows import bitlocker as volume
 from pykexec.windows import machine as windows_machine
-from pykexec.windows.bcd import parse_bcd
+from pykexec.windows.bcd import parse_bcd, ramdisk_files
 from pykexec.windows.check import check
 from pykexec.windows.disks import Disk
 from pykexec.windows.hive import BASE_SIZE, Hive, checksum
 from pykexec.windows.machine import Machine as WindowsMachine
 from pykexec.windows.unlock import opens
+from pykexec.windows.wim import WimCheck
 from tests.support import attest_log
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
@@ -120,7 +121,18 @@ def hive(data: bytes) -> None:
         for key in level:
             assert all(value.texts is not None for value in found.values(key))
         level = [child for key in level for child in found.subkeys(key)][:_WIDTH]
-    parse_bcd(bytes(whole), "x")
+    for path in (ramdisk_files(bytes(whole), "x").wim, parse_bcd(bytes(whole), "x").default.path):
+        assert "\0" not in path
+
+
+def wim(data: bytes) -> None:
+    """In two pieces, as a file of just these bytes and as one of which a byte is missing."""
+    for size in (len(data) + 1, len(data)):
+        found = WimCheck("x", size)
+        with suppress(FormatError) if size > len(data) else nullcontext():
+            found.update(data[:100])
+            found.update(data[100:])
+            found.finish()
 
 
 def windows_disk(data: bytes) -> None:
@@ -255,13 +267,24 @@ def http_answer(data: bytes) -> None:
     limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5, attempts=1)
     theirs.settimeout(5)
     url = parse_url("http://server/dir/file")
-    with ours, theirs, _sink() as sink, mock.patch.object(connection, "_connect", lambda *to: ours):
+    # Where it is sent elsewhere there is nothing.
+    connections = iter([ours, *_empty_answers(http.MAX_REDIRECTS)])
+    connect = mock.patch.object(connection, "_connect", lambda *to: next(connections))
+    with ours, theirs, _sink() as sink, connect:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(data) + 4096)
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         with _printable_errors():
-            http._get_once(url, sink, limits, Deadline(limits))
+            http.get(url, sink, limits, Deadline(limits))
         assert sink.size <= _SIZE_MAX
+
+
+def _empty_answers(count: int) -> Iterator[socket.socket]:
+    for _ in range(count):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        yield ours
 
 
 def tftp_packets(data: bytes) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,13 +31,14 @@ from pykexec.verify.jwe import seal_to_key
 from pykexec.verify.promises import NUMBERS
 from tests.fuzz.exercises import KEY, pieces, recipient
 from tests.fuzz.firmware_side import handoff
-from tests.support import attest_ca, attest_log, bitlocker, windows_disk
+from tests.support import attest_ca, attest_log, bitlocker, installer, windows_disk
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
 from tests.support.hives import bcd_tree
 from tests.support.hives import hive as bcd_hive
 from tests.support.samples import SETUP_SIZE, TEXT, bzimage_file, pe_file
 from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG, agile_entry
+from tests.support.wims import hollow_wim, make_wim
 from tests.unit.image import inputs as image_inputs
 from tests.unit.image.inputs import SectionInput, pe_bytes
 
@@ -57,6 +59,9 @@ locked = false
 url = "https://server/os.efi"
 options = "quiet"
 sha256 = "%s"
+[wim]
+wim = "boot.wim"
+stl = "boot.stl"
 [failure]
 action = "boot-next"
 [agent]
@@ -112,7 +117,16 @@ def bitlocker_metadata() -> list[bytes]:
 
 
 def hives() -> list[bytes]:
-    return [bcd_hive(bcd_tree(_GUID, _GUID, _GUID), lists) for lists in ("lf", "li", "ri")]
+    plain = [bcd_hive(bcd_tree(_GUID, _GUID, _GUID), lists) for lists in ("lf", "li", "ri")]
+    return [*plain, installer.configuration()]
+
+
+def wims() -> list[bytes]:
+    """One without and one with an integrity table."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "boot.wim"
+        hollow_wim(path, 100)
+        return [path.read_bytes(), make_wim(Path(directory), "--check", name="a").read_bytes()]
 
 
 @cache

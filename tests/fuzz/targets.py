@@ -107,6 +107,7 @@ TARGETS: dict[str, Target] = {
     "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),
     "url": Target(exercises.url, samples.urls, (UsageError,)),
     "variable": Target(firmware_side.variable, firmware_side.variable_seeds, ()),
+    "wim": Target(exercises.wim, samples.wims),
     "windows-disk": Target(exercises.windows_disk, samples.windows_disks, ()),
 }
 

@@ -136,6 +136,15 @@ def partition_device(partition: str, disk: str) -> tuple[int, bytes]:
     return REG_BINARY, head + guids + bytes(16)
 
 
+def ramdisk_device(options: str, wim: str) -> tuple[int, bytes]:
+    """A device element: a wim on whatever was booted from, as the BCD of an installer has it."""
+    path = f"{wim}\0".encode("utf-16-le")
+    # A RAM disk, on a file of the boot device (type 5).
+    inner = struct.pack("<I12xQ", 3, 0) + struct.pack("<III4x", 5, 1, 0x18) + path
+    head = Guid.parse(options).data + struct.pack("<III4x", 0, 1, 16 + len(inner))
+    return REG_BINARY, head + inner
+
+
 def bcd_object(elements: Mapping[int, tuple[int, bytes]], type_: int) -> Node:
     """An object of a boot configuration."""
     keys = {f"{at:08x}": Node(values={"Element": value}) for at, value in elements.items()}

@@ -10,21 +10,24 @@ import pytest
 
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
-from pykexec.windows.bcd import Device, parse_bcd, parse_device
+from pykexec.windows.bcd import Device, RamdiskFiles, parse_bcd, parse_device, ramdisk_files
 from tests.support.hives import (
     BOOT_MANAGER,
     LOADER,
     RESUME,
     Node,
+    bcd_object,
     bcd_tree,
     hive,
     partition_device,
+    ramdisk_device,
     text,
 )
 
 WINDOWS = "aaaaaaaa-0000-4000-8000-aaaaaaaaaaaa"
 DISK = "dddddddd-0000-4000-8000-dddddddddddd"
 ESP = "eeeeeeee-0000-4000-8000-eeeeeeeeeeee"
+OPTIONS = "7619dcc8-fafe-11d9-b411-000476eba25f"
 Change = Callable[[Node], object]
 
 
@@ -109,3 +112,30 @@ def test_devices(data: bytes, text: str) -> None:
 def test_a_partition_that_is_cut_off_is_refused() -> None:
     with pytest.raises(FormatError, match=r"^x: partition of 71 bytes$"):
         parse_device(partition_device(WINDOWS, DISK)[1][:71], "x")
+
+
+def with_ramdisk(wim: str, sdi: str | None = r"\boot\boot.sdi") -> bytes:
+    """The BCD of an installer's medium: its loader is in a wim."""
+
+    def change(root: Node) -> None:
+        loader = elements(root, LOADER)
+        loader["11000001"].values["Element"] = ramdisk_device(OPTIONS, wim)
+        loader["12000002"].values["Element"] = text(r"\windows\system32\boot\winload.efi")
+        if sdi is not None:
+            options = bcd_object({0x32000004: text(sdi)}, 0x30000000)
+            root.subkeys["Objects"].subkeys[f"{{{OPTIONS}}}"] = options
+
+    return tree(change)
+
+
+def test_an_installer_names_its_wim_and_what_goes_with_it() -> None:
+    data = with_ramdisk(r"\sources\boot.wim")
+    assert ramdisk_files(data, "BCD") == RamdiskFiles(r"\sources\boot.wim", r"\boot\boot.sdi")
+    data = with_ramdisk(r"\Boot\x64\Images\Win PE (1).WIM", None)
+    assert ramdisk_files(data, "BCD") == RamdiskFiles(r"\Boot\x64\Images\Win PE (1).WIM", "")
+
+
+def test_an_installed_windows_names_no_wim() -> None:
+    assert ramdisk_files(tree(), "BCD") == RamdiskFiles("", "")
+    without = tree(lambda root: elements(root, LOADER).pop("11000001"))
+    assert ramdisk_files(without, "BCD") == RamdiskFiles("", "")
