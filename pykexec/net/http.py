@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pykexec.about import version
@@ -13,7 +13,7 @@ from pykexec.config.url import Url
 from pykexec.errors import NetworkError, NotOnServerError, UsageError
 from pykexec.log import printable
 from pykexec.net.connection import Connection, Kept
-from pykexec.net.transfer import Deadline, Limits, Sink, Transient
+from pykexec.net.transfer import Deadline, Limits, Sink, Taken, Transient
 
 CHUNK_SIZE = 1 << 18
 MAX_REDIRECTS = 5
@@ -32,20 +32,43 @@ def get(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> Url:
     Transient, NotOnServerError or NetworkError say what went wrong. A redirect away from HTTPS is
     refused: what HTTPS has vouched for must not come from elsewhere.
     """
+    with open_body(url, {}, sink, limits, deadline) as (came_from, response):
+        _receive(came_from, response, sink, deadline)
+    return came_from
+
+
+@contextmanager
+def open_body(
+    url: Url, headers: Mapping[str, str], taken: Taken, limits: Limits, deadline: Deadline
+) -> Iterator[tuple[Url, http.client.HTTPResponse]]:
+    """The answer to a GET, all redirects followed, and where it came from; its body is yet to be
+    read.
+
+    What goes wrong, with the body too, is Transient, NotOnServerError or NetworkError; taken says
+    how much of it had come. With a Range among headers a part of the body is an answer as well.
+    """
     for _ in range(MAX_REDIRECTS + 1):
-        target = _get_once(url, sink, limits, deadline)
-        if target is None:
-            return url
-        try:
-            following = url.join(target)
-        except UsageError as error:
-            raise NetworkError(f"{url}: redirects to an address that is none: {error}") from None
-        if following.scheme not in ("http", "https"):
-            raise NetworkError(f"{url}: redirects to {following}, which is not HTTP")
-        if url.scheme == "https" != following.scheme:
-            raise NetworkError(f"{url}: redirects to {following}, away from HTTPS")
-        url = following
+        with _request(url, "GET", None, taken, limits, deadline, headers) as response:
+            if response.status not in _REDIRECTS:
+                _check_status(url, response, partial="Range" in headers)
+                yield url, response
+                return
+            target = _location(url, response)
+        url = _following(url, target)
     raise NetworkError(f"{url}: more than {MAX_REDIRECTS} redirects")
+
+
+def _following(url: Url, target: str) -> Url:
+    """Where a redirect leads: to HTTP, and never away from HTTPS."""
+    try:
+        following = url.join(target)
+    except UsageError as error:
+        raise NetworkError(f"{url}: redirects to an address that is none: {error}") from None
+    if following.scheme not in ("http", "https"):
+        raise NetworkError(f"{url}: redirects to {following}, which is not HTTP")
+    if url.scheme == "https" != following.scheme:
+        raise NetworkError(f"{url}: redirects to {following}, away from HTTPS")
+    return following
 
 
 def post(
@@ -60,7 +83,7 @@ def post(
     fd = os.memfd_create("reply", os.MFD_CLOEXEC)
     try:
         sink = Sink(fd, url, limits.size)
-        with _request(url, "POST", body, sink, limits, deadline, kept) as response:
+        with _request(url, "POST", body, sink, limits, deadline, {}, kept) as response:
             if response.status in _REDIRECTS:
                 raise NetworkError(f"{url}: redirects to {_location(url, response)}, refused")
             _check_status(url, response)
@@ -70,24 +93,15 @@ def post(
         os.close(fd)
 
 
-def _get_once(url: Url, sink: Sink, limits: Limits, deadline: Deadline) -> str | None:
-    """Fill sink, or say where the server points instead."""
-    with _request(url, "GET", None, sink, limits, deadline) as response:
-        if response.status in _REDIRECTS:
-            return _location(url, response)
-        _check_status(url, response)
-        _receive(url, response, sink, deadline)
-    return None
-
-
 @contextmanager
 def _request(
     url: Url,
     method: str,
     body: bytes | None,
-    sink: Sink,
+    taken: Taken,
     limits: Limits,
     deadline: Deadline,
+    headers: Mapping[str, str],
     kept: Kept | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer, whose body is yet to be read; faults of reading it are put into words, too."""
@@ -100,6 +114,8 @@ def _request(
             connection.putheader("Accept-Encoding", "identity")
             if kept is None:
                 connection.putheader("Connection", "close")
+            for name, value in headers.items():
+                connection.putheader(name, value)
             if body is not None:
                 connection.putheader("Content-Type", "application/json")
                 connection.putheader("Content-Length", str(len(body)))
@@ -112,7 +128,7 @@ def _request(
             raise Transient(f"{url}: no answer within {limits.timeout_s:g} s") from None
         except http.client.IncompleteRead:
             deadline.silence_s(url)  # We may have closed it ourselves, at the end of all patience.
-            raise Transient(_cut_off(url, sink.size)) from None
+            raise Transient(cut_off(url, taken.size)) from None
         except http.client.RemoteDisconnected:
             deadline.silence_s(url)
             raise Transient(f"{url}: closed without an answer") from None
@@ -123,7 +139,7 @@ def _request(
             deadline.silence_s(url)
             if _ends_before_tls(url, error):
                 gone = f"{url}: closed without an answer"
-                raise Transient(_cut_off(url, sink.size) if answered else gone) from None
+                raise Transient(cut_off(url, taken.size) if answered else gone) from None
             raise Transient(f"{url}: {error.strerror or error}") from None
 
 
@@ -161,8 +177,8 @@ def _location(url: Url, response: http.client.HTTPResponse) -> str:
     return target.partition("#")[0]
 
 
-def _check_status(url: Url, response: http.client.HTTPResponse) -> None:
-    if response.status == 200:
+def _check_status(url: Url, response: http.client.HTTPResponse, partial: bool = False) -> None:
+    if response.status == 200 or (partial and response.status == 206):
         return _check_encoding(url, response)
     reason = printable(response.reason, _WORDS_MAX)
     fault = f"{url}: {response.status} {reason}".rstrip()
@@ -218,10 +234,11 @@ def _receive(url: Url, response: http.client.HTTPResponse, sink: Sink, deadline:
         deadline.silence_s(url)
     deadline.silence_s(url)
     if size is not None and sink.size != size:
-        raise Transient(f"{_cut_off(url, sink.size)} of {size}")
+        raise Transient(f"{cut_off(url, sink.size)} of {size}")
 
 
-def _cut_off(url: Url, size: int) -> str:
+def cut_off(url: Url, size: int) -> str:
+    """What is said of a body that ended too early."""
     return f"{url}: cut off after {size} bytes"
 
 

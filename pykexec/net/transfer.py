@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from pykexec.config.url import Url
 from pykexec.errors import NetworkError
@@ -56,6 +57,12 @@ class Deadline:
         if not self.left_s:
             raise NetworkError(f"{url}: took too long, given up")
         return min(self._timeout_s, self.left_s)
+
+
+class Taken(Protocol):
+    """Whoever takes bytes: so many have come."""
+
+    size: int
 
 
 class Sink:
