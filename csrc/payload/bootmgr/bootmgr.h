@@ -207,6 +207,8 @@ bool wbm_fat_mount(const struct wbm_volume *volume, struct wbm_fat *ret);
 efi_status_t wbm_fat_open(const struct wbm_fat *fat, const u16 *path, struct wbm_file *ret);
 /* The whole file, in memory of the heap. */
 efi_status_t wbm_fat_load(const struct wbm_fat *fat, const u16 *path, u8 **ret_data, u64 *ret_size);
+/* The SHA-256 of a file that may be larger than the heap; buffer has a cluster and more. */
+efi_status_t wbm_fat_digest(const struct wbm_fat *fat, const u16 *path, u8 *buffer, u64 buffer_size, u8 *ret);
 
 /* hive.c: a registry hive in memory. */
 struct wbm_hive {
@@ -234,6 +236,15 @@ efi_status_t wbm_log_read(struct efi_tcg2 *tcg2, u8 *ret_pcr11, u32 *ret_nr);
 efi_status_t wbm_log_add(struct efi_tcg2 *tcg2, const struct wbm_event *events, u32 nr_events);
 
 /* sha256.c (FIPS 180-4), ccm.c (FIPS 197, SP 800-38C; nonces of 12 bytes, tags of 16). */
+struct wbm_sha256 {
+	u64 size;	/* bytes so far */
+	u32 state[8];
+	u8 rest[64];
+};
+
+void wbm_sha256_init(struct wbm_sha256 *sha);
+void wbm_sha256_update(struct wbm_sha256 *sha, const void *data, u64 size);
+void wbm_sha256_final(struct wbm_sha256 *sha, u8 *ret);
 void wbm_sha256(const void *data, u64 size, u8 *ret);
 bool wbm_ccm_decrypt(const u8 *key, const u8 *nonce, const u8 *tag, const u8 *data, u32 size, u8 *ret);
 
@@ -245,6 +256,7 @@ efi_status_t wbm_context(void);
 efi_status_t wbm_console(void);
 efi_status_t wbm_disks(void);
 efi_status_t wbm_files(void);
+efi_status_t wbm_installer(void);
 efi_status_t wbm_tpm(void);
 efi_status_t wbm_key(void);
 efi_status_t wbm_exit(void);

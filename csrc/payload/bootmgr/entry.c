@@ -22,6 +22,7 @@ enum {
 
 #define MSR_EFER 0xc0000080U
 #define OWN_PATH u"\\EFI\\Microsoft\\Boot\\bootmgfw.efi"
+#define MEDIUM_PATH u"\\EFI\\BOOT\\BOOTX64.EFI"
 #define BCD_OBJECT "{9dea862c-5cdd-4e70-acc1-f32b344d4795}"
 
 static u64 read_flags(void)
@@ -157,7 +158,6 @@ efi_status_t wbm_parameters(void)
 	wbm_need(file);
 	wbm_need(file_name(file, name, NAME_MAX));
 	wbm_report_bytes("name", name, sizeof(OWN_PATH) - sizeof(u16));
-	wbm_need(!memcmp(name, OWN_PATH, sizeof(OWN_PATH)));
 	wbm_try(wbm.bs->handle_protocol(wbm.image->device_handle, &efi_guid_device_path, (void **)&device));
 	wbm_try(wbm.bs->handle_protocol(wbm.image_handle, &efi_guid_loaded_image_device_path, (void **)&whole));
 	device_size = pk_device_path_size(device, PATH_MAX) - sizeof(struct efi_device_path);
@@ -166,6 +166,10 @@ efi_status_t wbm_parameters(void)
 	wbm_need(!memcmp(whole, device, device_size) && !memcmp(whole + device_size, file, file_size));
 	wbm_report_bytes("device", device, device_size);
 	wbm_try(wbm_options_init());
+	if (wbm_option_is("installer", "1"))
+		wbm_need(!memcmp(name, MEDIUM_PATH, sizeof(MEDIUM_PATH)));
+	else
+		wbm_need(!memcmp(name, OWN_PATH, sizeof(OWN_PATH)));
 	wbm_need(wbm_option_is("BCDOBJECT", BCD_OBJECT));
 	return EFI_SUCCESS;
 }

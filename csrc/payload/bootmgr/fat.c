@@ -74,22 +74,28 @@ static u32 next_cluster(const struct wbm_fat *fat, u32 cluster)
 	return value >= 2 && value < end ? value : 0;
 }
 
-/* size bytes of the chain that begins at cluster; consecutive clusters at once. */
+/* At most size bytes from *cluster on that lie together; *cluster is where the chain goes on. */
+static efi_status_t read_run(const struct wbm_fat *fat, u32 *cluster, u64 size, u8 *buffer, u64 *ret_size)
+{
+	u32 first = *cluster, nr = 0;
+
+	if (!first)
+		return EFI_VOLUME_CORRUPTED;
+	do {
+		*cluster = next_cluster(fat, first + nr);
+		nr++;
+	} while (*cluster == first + nr && (u64)nr * fat->cluster_size < size);
+	*ret_size = (u64)nr * fat->cluster_size < size ? (u64)nr * fat->cluster_size : size;
+	return wbm_read(fat->volume, fat->data + (u64)(first - 2) * fat->cluster_size, *ret_size, buffer);
+}
+
+/* size bytes of the chain that begins at cluster. */
 static efi_status_t read_chain(const struct wbm_fat *fat, u32 cluster, u64 size, u8 *buffer)
 {
 	while (size) {
-		u32 first = cluster, nr = 0;
 		u64 part;
-		efi_status_t status;
+		efi_status_t status = read_run(fat, &cluster, size, buffer, &part);
 
-		if (!cluster)
-			return EFI_VOLUME_CORRUPTED;
-		do {
-			cluster = next_cluster(fat, first + nr);
-			nr++;
-		} while (cluster == first + nr && (u64)nr * fat->cluster_size < size);
-		part = (u64)nr * fat->cluster_size < size ? (u64)nr * fat->cluster_size : size;
-		status = wbm_read(fat->volume, fat->data + (u64)(first - 2) * fat->cluster_size, part, buffer);
 		if (EFI_ERROR(status))
 			return status;
 		buffer += part;
@@ -231,5 +237,29 @@ efi_status_t wbm_fat_load(const struct wbm_fat *fat, const u16 *path, u8 **ret_d
 		return status;
 	*ret_data = data;
 	*ret_size = file.size;
+	return EFI_SUCCESS;
+}
+
+efi_status_t wbm_fat_digest(const struct wbm_fat *fat, const u16 *path, u8 *buffer, u64 buffer_size, u8 *ret)
+{
+	u64 whole = buffer_size / fat->cluster_size * fat->cluster_size, part;
+	struct wbm_sha256 sha;
+	struct wbm_file file;
+	efi_status_t status = wbm_fat_open(fat, path, &file);
+	u32 cluster;
+
+	if (EFI_ERROR(status))
+		return status;
+	cluster = file.cluster;
+	if (file.directory || !whole)
+		return EFI_INVALID_PARAMETER;
+	wbm_sha256_init(&sha);
+	for (u64 left = file.size; left; left -= part) {
+		status = read_run(fat, &cluster, left < whole ? left : whole, buffer, &part);
+		if (EFI_ERROR(status))
+			return status;
+		wbm_sha256_update(&sha, buffer, part);
+	}
+	wbm_sha256_final(&sha, ret);
 	return EFI_SUCCESS;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Step 6: the BCD, what it names by default, and the loader that this names, all read by ourselves. */
+/*
+ * Step 6: the BCD, what it names by default, and the loader that this names, all read by ourselves; or, of
+ * an installer, the wim that it names and whatever else its disk has.
+ */
 #include <payload/bootmgr/bootmgr.h>
 
 enum {
@@ -8,6 +11,8 @@ enum {
 	REG_MULTI_SZ	= 7,
 	GUID_TEXT	= 38,
 	PATH_MAX	= 260,
+	DIGEST_BUFFER	= 1024 * 1024,
+	DEVICE_HEADER	= 32,
 	/* An element that names a device (ReactOS, BL_DEVICE_DESCRIPTOR behind 16 bytes of options). */
 	DEVICE_TYPE	= 16,
 	DEVICE_PARTITION = 32,
@@ -129,5 +134,55 @@ efi_status_t wbm_files(void)
 	wbm_try(element(object, SYSTEM_ROOT, REG_SZ, &root, &size));
 	wbm_try(device(object, OS_DEVICE, &wbm.os_volume));
 	wbm_try(check_loader(object));
+	return EFI_SUCCESS;
+}
+
+/* The path behind what the device of a RAM disk begins with: the last that it has. */
+static efi_status_t wim_path(const char *object, u16 *ret)
+{
+	const u8 *data;
+	u32 size, at = DEVICE_HEADER, n = 0;
+
+	wbm_try(element(object, APPLICATION_DEVICE, REG_BINARY, &data, &size));
+	while (at + 1 < size && wbm_get16(data + at) != '\\')
+		at += (u32)sizeof(u16);
+	for (; at + 1 < size && wbm_get16(data + at) && n < PATH_MAX - 1; at += (u32)sizeof(u16))
+		ret[n++] = (u16)wbm_get16(data + at);
+	ret[n] = 0;
+	wbm_need(n);
+	return EFI_SUCCESS;
+}
+
+static efi_status_t report_digest(const struct wbm_fat *fat, const char *name, const u16 *path)
+{
+	static u8 *buffer;
+	u8 digest[WBM_SHA256_SIZE];
+
+	if (!buffer)
+		buffer = wbm_allocate(DIGEST_BUFFER);
+	wbm_need(buffer);
+	wbm_try(wbm_fat_digest(fat, path, buffer, DIGEST_BUFFER, digest));
+	wbm_report_bytes(name, digest, sizeof(digest));
+	return EFI_SUCCESS;
+}
+
+efi_status_t wbm_installer(void)
+{
+	static u16 wim[PATH_MAX];
+	char object[GUID_TEXT + 1];
+	struct wbm_fat fat;
+
+	wbm_need(wbm_fat_mount(wbm.boot_volume, &fat));
+	wbm_fact("fat", fat.bits, fat.cluster_size);
+	wbm_try(open_bcd(&fat));
+	wbm_try(default_object(object));
+	wbm_try(wim_path(object, wim));
+	wbm_try(report_digest(&fat, "bootx64", u"\\EFI\\BOOT\\BOOTX64.EFI"));
+	wbm_try(report_digest(&fat, "bootmgfw", u"\\EFI\\Microsoft\\Boot\\bootmgfw.efi"));
+	wbm_try(report_digest(&fat, "bcd", BCD_PATH));
+	wbm_try(report_digest(&fat, "bcd", u"\\Boot\\BCD"));
+	wbm_try(report_digest(&fat, "sdi", u"\\Boot\\boot.sdi"));
+	wbm_try(report_digest(&fat, "stl", u"\\sources\\boot.stl"));
+	wbm_try(report_digest(&fat, "wim", wim));
 	return EFI_SUCCESS;
 }

@@ -32,6 +32,19 @@ static const struct step inside[] = {
 	{ 12, wbm_off },
 };
 
+/* The installer's files are on the disk that it was started from, and it has no volume to unlock. */
+static const struct step of_installer[] = {
+	{ 3, wbm_context },
+	{ 4, wbm_console },
+	{ 5, wbm_disks },
+	{ 6, wbm_installer },
+	{ 7, wbm_tpm },
+	{ 13, wbm_hibernation },
+	{ 10, wbm_exit },
+	{ 11, wbm_virtual },
+	{ 12, wbm_off },
+};
+
 static efi_status_t run(const struct step *steps, u32 nr_steps)
 {
 	efi_status_t status = EFI_SUCCESS;
@@ -45,6 +58,8 @@ static efi_status_t run(const struct step *steps, u32 nr_steps)
 
 static efi_status_t run_inside(void)
 {
+	if (wbm_option_is("installer", "1"))
+		return run(of_installer, sizeof(of_installer) / sizeof(of_installer[0]));
 	return run(inside, sizeof(inside) / sizeof(inside[0]));
 }
 

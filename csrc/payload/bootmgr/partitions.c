@@ -11,6 +11,8 @@ enum {
 	GPT_ENTRY_SIZE	= 128,
 	HD_NODE_SIZE	= 42,
 	EFI_DP_MEDIA_HARD_DRIVE = 1,
+	HD_SIGNATURE_TYPE = 41,
+	SIGNATURE_MBR	= 1,
 };
 
 struct gpt_header {
@@ -103,23 +105,38 @@ const struct wbm_volume *wbm_volume_by_guid(const u8 *guid)
 	return NULL;
 }
 
+/* Of an MBR the path names the disk, and the node where on it. */
+static const struct wbm_volume *volume_of_mbr(const u8 *path, const u8 *node)
+{
+	for (u32 i = 0; i < wbm.nr_volumes; i++) {
+		const struct wbm_disk *disk = wbm.volumes[i].disk;
+		u64 size = disk->path_size - sizeof(struct efi_device_path);
+
+		if (size == (u64)(node - path) && !memcmp(disk->path, path, size) &&
+		    wbm.volumes[i].start == wbm_get64(node + 8) * disk->block_size)
+			return &wbm.volumes[i];
+	}
+	return NULL;
+}
+
 /* The hard drive node of what we came from names a partition that we have found, too (10.3.5.1). */
 static efi_status_t find_boot_volume(void)
 {
-	const u8 *path = NULL;
+	const u8 *path = NULL, *node;
 
 	for (u32 i = 0; i < wbm.nr_disks; i++)
 		if (wbm.disks[i].handle == wbm.image->device_handle)
 			path = (const u8 *)wbm.disks[i].path;
 	wbm_need(path);
-	while (path[0] != EFI_DP_END &&
-	       !(path[0] == EFI_DP_MEDIA && path[1] == EFI_DP_MEDIA_HARD_DRIVE && path[2] == HD_NODE_SIZE))
-		path += wbm_get16(path + 2);
-	wbm_need(path[0] == EFI_DP_MEDIA);
-	wbm.boot_volume = wbm_volume_by_guid(path + 24);
+	for (node = path; node[0] != EFI_DP_END; node += wbm_get16(node + 2))
+		if (node[0] == EFI_DP_MEDIA && node[1] == EFI_DP_MEDIA_HARD_DRIVE && node[2] == HD_NODE_SIZE)
+			break;
+	wbm_need(node[0] == EFI_DP_MEDIA);
+	wbm.boot_volume = node[HD_SIGNATURE_TYPE] == SIGNATURE_MBR ? volume_of_mbr(path, node) :
+								     wbm_volume_by_guid(node + 24);
 	wbm_need(wbm.boot_volume);
-	wbm_need(wbm.boot_volume->start == wbm_get64(path + 8) * wbm.boot_volume->disk->block_size);
-	wbm_need(wbm.boot_volume->size == wbm_get64(path + 16) * wbm.boot_volume->disk->block_size);
+	wbm_need(wbm.boot_volume->start == wbm_get64(node + 8) * wbm.boot_volume->disk->block_size);
+	wbm_need(wbm.boot_volume->size == wbm_get64(node + 16) * wbm.boot_volume->disk->block_size);
 	return EFI_SUCCESS;
 }
 

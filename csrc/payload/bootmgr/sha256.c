@@ -46,23 +46,48 @@ static void block(u32 *state, const u8 *data)
 		state[i] += s[i];
 }
 
-void wbm_sha256(const void *data, u64 size, u8 *ret)
+void wbm_sha256_init(struct wbm_sha256 *sha)
 {
-	u32 state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-			 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-	const u8 *bytes = data;
-	u8 last[2 * BLOCK] = { 0 };
-	u64 rest = size % BLOCK, end = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
+	*sha = (struct wbm_sha256){ .state = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+					       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
+}
 
-	for (u64 at = 0; at + BLOCK <= size; at += BLOCK)
-		block(state, bytes + at);
-	memcpy(last, bytes + size - rest, rest);
-	last[rest] = 0x80;
+void wbm_sha256_update(struct wbm_sha256 *sha, const void *data, u64 size)
+{
+	const u8 *bytes = data;
+
+	while (size) {
+		u64 used = sha->size % BLOCK, part = size < BLOCK - used ? size : BLOCK - used;
+
+		memcpy(sha->rest + used, bytes, part);
+		if (used + part == BLOCK)
+			block(sha->state, sha->rest);
+		sha->size += part;
+		bytes += part;
+		size -= part;
+	}
+}
+
+void wbm_sha256_final(struct wbm_sha256 *sha, u8 *ret)
+{
+	static const u8 padding[BLOCK] = { 0x80 };
+	u64 nr_bits = sha->size * 8, used = sha->size % BLOCK;
+	u8 length[8];
+
 	for (u32 i = 0; i < 8; i++)
-		last[end - 1 - i] = (u8)(size * 8 >> 8 * i);
-	for (u64 at = 0; at < end; at += BLOCK)
-		block(state, last + at);
+		length[7 - i] = (u8)(nr_bits >> 8 * i);
+	wbm_sha256_update(sha, padding, (used < BLOCK - 8 ? BLOCK : 2 * BLOCK) - 8 - used);
+	wbm_sha256_update(sha, length, sizeof(length));
 	for (u32 i = 0; i < 8; i++)
 		for (u32 j = 0; j < 4; j++)
-			ret[4 * i + j] = (u8)(state[i] >> (24 - 8 * j));
+			ret[4 * i + j] = (u8)(sha->state[i] >> (24 - 8 * j));
+}
+
+void wbm_sha256(const void *data, u64 size, u8 *ret)
+{
+	struct wbm_sha256 sha;
+
+	wbm_sha256_init(&sha);
+	wbm_sha256_update(&sha, data, size);
+	wbm_sha256_final(&sha, ret);
 }

@@ -183,6 +183,19 @@ def test_a_file_is_read_whatever_its_volume(
     assert loaded(library, volumes[bits], f"{LONG}x") == (NOT_FOUND, bits, b"")
 
 
+@pytest.mark.parametrize("bits", VOLUMES)
+@pytest.mark.parametrize("room", [2048, 5000, 1 << 20])
+def test_a_file_is_digested_piece_by_piece(
+    library: ctypes.CDLL, volumes: dict[int, bytes], bits: int, room: int
+) -> None:
+    name = ("\\" + LONG.replace("/", "\\") + "\0").encode("utf-16-le")
+    digest, data = ctypes.create_string_buffer(32), volumes[bits]
+    library.pk_test_digest.restype = ctypes.c_uint64
+    sizes = (ctypes.c_uint64(len(data)), ctypes.c_uint64(room))
+    assert library.pk_test_digest(data, sizes[0], name, sizes[1], digest) == 0
+    assert digest.raw == hashlib.sha256(CONTENT).digest()
+
+
 def test_a_key_disk_of_ours_is_read(library: ctypes.CDLL) -> None:
     name = "AA80A52B-9B66-47AE-B097-33F536FFBB07.BEK"
     volume = fat.plan({name: memoryview(CONTENT)}, "KEYS")

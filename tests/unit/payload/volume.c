@@ -32,6 +32,23 @@ efi_status_t pk_test_load(const u8 *data, u64 size, const u16 *path, u32 *ret_bi
 	return wbm_fat_load(&fat, path, ret, ret_size);
 }
 
+/* The status of digesting path by a buffer of so many bytes. */
+efi_status_t pk_test_digest(const u8 *data, u64 size, const u16 *path, u64 buffer_size, u8 *ret)
+{
+	struct wbm_volume volume = { .size = size };
+	struct wbm_fat fat;
+	efi_status_t status;
+	u8 *buffer;
+
+	volume_data = data;
+	if (!wbm_fat_mount(&volume, &fat))
+		return EFI_UNSUPPORTED;
+	buffer = malloc(buffer_size);
+	status = wbm_fat_digest(&fat, path, buffer, buffer_size, ret);
+	free(buffer);
+	return status;
+}
+
 void pk_test_free(void *data)
 {
 	free(data);
