@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,32 +36,56 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
             from pykexec.guest.windows import WindowsCheck
 
             windows = WindowsCheck(mailbox, config.windows, payload)
-        if config.attest:
-            from pykexec.guest.attest import Attestation
-
-            look = windows.look if windows else None
-            attestation = Attestation(mailbox, config, config.attest, look)
         path = _absolute(mailbox, payload)
-        if attestation:
-            attestation.connect()
-        print(f"starting {path}", flush=True)
-        exec_payload(
-            mailbox,
-            path,
-            volume=payload.volume,
-            options=payload.options,
-            sha256=payload.sha256,
-            network=config.network,
-            failure_action=Action(enum_member(Action, config.failure_action)),
-            before=partial(_before, attestation, windows),
-            report=lambda line: print(f"pykexec: {line}", flush=True),
-        )
+        with _place(mailbox, config, path, payload) as (started, volume):
+            # Its time begins now: a wim may have taken minutes.
+            if config.attest:
+                from pykexec.guest.attest import Attestation
+
+                look = windows.look if windows else None
+                attestation = Attestation(mailbox, config, config.attest, look)
+                attestation.connect()
+            print(f"starting {path}", flush=True)
+            exec_payload(
+                mailbox,
+                started,
+                volume=volume,
+                options=payload.options,
+                sha256=payload.sha256,
+                network=config.network,
+                failure_action=Action(enum_member(Action, config.failure_action)),
+                before=partial(_before, attestation, windows),
+                report=_report,
+            )
     except Exception as error:  # Whatever it is, what is configured for a failure comes next.
         on_stderr(f"pykexec: {words(error)}")
     finally:
         if attestation and not attempt("released secrets", attestation.withdraw, False):
             leave_for(mailbox, "reset")
     return False
+
+
+def _report(line: str) -> None:
+    print(f"pykexec: {line}", flush=True)
+
+
+def _place(
+    mailbox: Mailbox, config: AgentConfig, path: str, payload: PayloadConfig
+) -> AbstractContextManager[tuple[str, str | None]]:
+    """Path and volume of what is started: with [wim] a disk in memory that is made now."""
+    if config.wim is None:
+        return nullcontext((path, payload.volume))
+    from pykexec.windows.winpe import installer_disk
+
+    return installer_disk(
+        mailbox,
+        path,
+        config.wim,
+        volume=payload.volume,
+        sha256=payload.sha256,
+        network=config.network,
+        report=_report,
+    )
 
 
 def _before(

@@ -79,9 +79,14 @@ def open_image(path: str) -> Iterator[Image]:
         elif not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
             raise FormatError(f"{source}: neither a regular file nor a block device")
         size = os.lseek(fd, 0, os.SEEK_END)
-        yield Image(source, size, lambda: _pieces(fd, size))
+        yield file_image(source, fd, size)
     finally:
         os.close(fd)
+
+
+def file_image(source: str, fd: int, size: int) -> Image:
+    """The first size bytes of an open file."""
+    return Image(source, size, lambda: _pieces(fd, size))
 
 
 def volume_image(mailbox: Mailbox, path: str, volume: str | None = None) -> Image:

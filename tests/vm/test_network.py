@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ from pykexec.vm.disk import DiskLayout
 from pykexec.vm.machine import Disk, Machine, Nic
 from pykexec.vm.ovmf import Firmware, firmware
 from tests.vm import images
+from tests.vm import web as web_server
 from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, IMAGE_PATH, Guest, disk_with
 from tests.vm.payloads import PAYLOADS
@@ -30,23 +28,11 @@ exit 1
 """
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a directory without a word."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """The address, as guests see it, at which tmp_path/served is served over HTTP."""
-    handler = functools.partial(_Quiet, directory=tmp_path / "served")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://10.0.2.2:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with web_server.served(tmp_path / "served") as address:
+        yield address
 
 
 @pytest.fixture
