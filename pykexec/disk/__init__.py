@@ -12,6 +12,8 @@ _READ_MAX = 1 << 24
 Reader = Callable[[int, int], bytes]
 """Reads (offset, size) of a disk or file; fewer bytes come where it ends."""
 
+SecretReader = Callable[[int, memoryview], int]
+"""Reads from an offset on into memory that is wiped, and nowhere else; how many bytes came."""
 
 def reader(fd: int) -> Reader:
     """Of a file or a block device; nothing comes from where no disk can have any, nor of sizes that

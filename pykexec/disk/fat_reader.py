@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pykexec.disk import Reader
+from pykexec.disk import Reader, SecretReader
 from pykexec.errors import FormatError
+from pykexec.secret import Secret
 
 DIRECTORY_MAX = 2 << 20
 """Bytes of a directory: 65536 entries."""
@@ -86,14 +87,26 @@ class FatVolume:
         """All of a file, None where there is none; FormatError beyond limit or where it is cut
         off.
         """
-        entry = self.find(path)
-        if entry is None or entry.is_directory:
+        entry = self._file(path, limit)
+        if entry is None:
             return None
-        if entry.size > limit:
-            raise self._fault(f"{path}: {entry.size} bytes, more than {limit}")
-        if not entry.size:
-            return b""
         return self._chain(entry.cluster, entry.size, path)
+
+    def read_secret(self, path: str, limit: int, read: SecretReader) -> Secret | None:
+        """read_file() into locked memory, by read, which has the same bytes as the volume; the
+        secret is the caller's to wipe.
+        """
+        entry = self._file(path, limit)
+        if entry is None:
+            return None
+        secret, at = Secret(entry.size), 0
+        for start, size in self._pieces_of(entry.cluster, entry.size, path):
+            count = read(start, secret.view[at : at + size])
+            if count != size:
+                secret.wipe()
+                raise self._cut_off(path, start + count)
+            at += size
+        return secret
 
     def entries(self, directory: Entry) -> Iterator[Entry]:
         """What is in a directory, but for itself and its parent."""
@@ -115,6 +128,14 @@ class FatVolume:
                     yield Entry(name, bool(attributes & _DIRECTORY), cluster, size)
                 long = []
 
+    def _file(self, path: str, limit: int) -> Entry | None:
+        entry = self.find(path)
+        if entry is None or entry.is_directory:
+            return None
+        if entry.size > limit:
+            raise self._fault(f"{path}: {entry.size} bytes, more than {limit}")
+        return entry
+
     def _listing(self, directory: Entry) -> bytes:
         what = directory.name or "root directory"
         if directory.cluster:
@@ -124,26 +145,28 @@ class FatVolume:
         return self._bytes(self._root_start, self._root_size, what)
 
     def _chain(self, cluster: int, size: int | None, what: str) -> bytes:
-        """So many bytes of a chain of clusters, or all of a directory's; what lies together is read
-        at once.
-        """
-        wanted = DIRECTORY_MAX if size is None else size
-        runs: list[tuple[int, int]] = []
-        for _ in range(-(-wanted // self._cluster_size)):
+        """So many bytes of a chain of clusters, or all of a directory's."""
+        pieces = self._pieces_of(cluster, size, what)
+        return b"".join(self._bytes(start, count, what) for start, count in pieces)
+
+    def _pieces_of(self, cluster: int, size: int | None, what: str) -> list[tuple[int, int]]:
+        """Where on the volume they are, and how many bytes; what lies together is one piece."""
+        left = DIRECTORY_MAX if size is None else size
+        pieces: list[tuple[int, int]] = []
+        while left > 0:
             if size is None and self._is_end(cluster):
                 break
             if not 2 <= cluster < self._nr_clusters + 2:
                 raise self._fault(f"{what}: cluster {cluster} of {self._nr_clusters}")
-            if runs and sum(runs[-1]) == cluster:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            start = self._data + (cluster - 2) * self._cluster_size
+            count = min(left, self._cluster_size)
+            if pieces and sum(pieces[-1]) == start:
+                pieces[-1] = (pieces[-1][0], pieces[-1][1] + count)
             else:
-                runs.append((cluster, 1))
+                pieces.append((start, count))
+            left -= count
             cluster = self._next(cluster)
-        data = bytearray()
-        for first, count in runs:
-            start = self._data + (first - 2) * self._cluster_size
-            data += self._bytes(start, min(count * self._cluster_size, wanted - len(data)), what)
-        return bytes(data)
+        return pieces
 
     def _is_end(self, cluster: int) -> bool:
         end = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self._bits]
@@ -165,8 +188,11 @@ class FatVolume:
     def _bytes(self, offset: int, size: int, what: str) -> bytes:
         data = self._read(offset, size)
         if len(data) != size:
-            raise self._fault(f"{what}: cut off at offset {offset + len(data)}")
+            raise self._cut_off(what, offset + len(data))
         return data
+
+    def _cut_off(self, what: str, offset: int) -> FormatError:
+        return self._fault(f"{what}: cut off at offset {offset}")
 
     def _fault(self, fault: str) -> FormatError:
         return FormatError(f"{self._what}: {fault}")

@@ -115,12 +115,23 @@ def read_block_info(mailbox: Mailbox, handle: int) -> BlockInfo:
 
 def read_blocks(mailbox: Mailbox, handle: int, media_id: int, lba: int, size: int) -> bytes:
     """size bytes from lba on; a multiple of the block size, at most CHUNK_SIZE."""
-    body = pack("pk_block_request", handle=handle, media_id=media_id, lba=lba, size=size)
-    what = f"block device {handle}: {size} bytes at LBA {lba}"
-    data = mailbox.ask(Request(Op.BLOCK_READ, what, body))
+    request = _read_request(handle, media_id, lba, size)
+    data = mailbox.ask(request)
     if len(data) != size:
-        raise answer_error(what, 0, f"{len(data)} bytes came")
+        raise answer_error(request.what, 0, f"{len(data)} bytes came")
     return data
+
+
+def read_blocks_into(
+    mailbox: Mailbox, handle: int, media_id: int, lba: int, out: memoryview
+) -> None:
+    """read_blocks() of what is secret: into out, a Secret's say, and nowhere else."""
+    mailbox.ask_into(_read_request(handle, media_id, lba, len(out)), out)
+
+
+def _read_request(handle: int, media_id: int, lba: int, size: int) -> Request:
+    body = pack("pk_block_request", handle=handle, media_id=media_id, lba=lba, size=size)
+    return Request(Op.BLOCK_READ, f"block device {handle}: {size} bytes at LBA {lba}", body)
 
 
 def net_info_request(handle: int) -> Request:

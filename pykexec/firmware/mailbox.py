@@ -88,6 +88,14 @@ def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> li
 
     FirmwareError (EPROTO) unless data answers just these, and at least one.
     """
+    found = _replies(data, requests, sequence)
+    return [Reply(op, status, bytes(body)) for op, status, body in found]
+
+
+def _replies(
+    data: bytes | memoryview, requests: Sequence[Request], sequence: int
+) -> list[tuple[int, int, bytes | memoryview]]:
+    """Operations, statuses and bodies, which are parts of data."""
     what = requests[0].what
     message = unpack("pk_message", data, 0, what)
     if message.magic != MailboxConstant.MESSAGE_MAGIC:
@@ -100,7 +108,7 @@ def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> li
         raise answer_error(what, 12, f"sequence {message.sequence}, not {sequence}")
     if not 1 <= message.nr_records <= len(requests):
         raise answer_error(what, 6, f"{message.nr_records} replies to {len(requests)} requests")
-    replies = []
+    replies: list[tuple[int, int, bytes | memoryview]] = []
     offset = struct_size("pk_message")
     header_size = struct_size("pk_reply")
     for tag, request in enumerate(requests[: message.nr_records]):
@@ -110,7 +118,7 @@ def decode_answer(data: bytes, requests: Sequence[Request], sequence: int) -> li
         if not header_size <= reply.size <= len(data) - offset:
             raise answer_error(request.what, offset, f"record size {reply.size}")
         body = data[offset + header_size : offset + reply.size]
-        replies.append(Reply(reply.op, reply.status, body))
+        replies.append((reply.op, reply.status, body))
         offset += align8(reply.size)
     return replies
 
@@ -181,25 +189,48 @@ class Mailbox:
         check_status(reply.status, request.what)
         return reply.body
 
+    def ask_into(self, request: Request, out: memoryview) -> None:
+        """ask() for as many bytes as out has, which come into it; no copy of them is left here.
+
+        FirmwareError for another number of them, SecretMemoryError if no memory can be locked.
+        """
+        from pykexec.secret import Secret
+
+        message = _ATTRIBUTES + encode_message([request], self._next_sequence())
+        heads = len(_ATTRIBUTES) + struct_size("pk_message") + struct_size("pk_reply")
+        with Secret(heads + align8(len(out))) as answer:
+            size = self._exchange_in(answer.view, message, request.what)
+            data = answer.view[len(_ATTRIBUTES) : size]
+            ((_, status, body),) = _replies(data, [request], self._sequence)
+            check_status(status, request.what)
+            if len(body) != len(out):
+                raise answer_error(request.what, 0, f"{len(body)} bytes came")
+            out[:] = body
+
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         return self._sequence
 
     def _exchange(self, message: bytes | memoryview, what: str) -> bytes:
+        size = self._exchange_in(self._answer, message, what)
+        return bytes(memoryview(self._answer)[len(_ATTRIBUTES) : size])
+
+    def _exchange_in(
+        self, answer: bytearray | memoryview, message: bytes | memoryview, what: str
+    ) -> int:
+        """Have what answers message come into answer; its size."""
         import fcntl
 
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 os.write(self._fd, message)
-                size = os.preadv(self._fd, [self._answer], 0)
-                answer = bytes(memoryview(self._answer)[len(_ATTRIBUTES) : size])
+                return os.preadv(self._fd, [answer], 0)
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         except OSError as error:
             code = error.errno or errno.EIO
             raise FirmwareError(code, f"mailbox: {os.strerror(code)}", what) from error
-        return answer
 
 
 def _why_absent(root: StrPath) -> str:

@@ -20,7 +20,7 @@ def pack(name: str, **members: int) -> bytes:
     return abi.pack(f"struct {name}", **members)
 
 
-def unpack(name: str, data: bytes, offset: int, what: str) -> abi.Struct:
+def unpack(name: str, data: bytes | memoryview, offset: int, what: str) -> abi.Struct:
     """The struct at offset of an answer; FirmwareError, naming what, if it is cut off."""
     try:
         return abi.unpack(f"struct {name}", data, offset)

@@ -97,6 +97,30 @@ def test_what_our_own_writer_wrote_is_read() -> None:
     assert {name: found.read_file(name, 1 << 20) for name in files} == files
 
 
+def test_a_secret_is_read_in_pieces_into_one(tmp_path: Path) -> None:
+    """Clusters that do not lie together; beyond its end the file's last one has others' bytes."""
+    path = formatted(tmp_path, 12, 1 << 20, "-s", "1")
+    put(path, bytes(500), "A", "B", "C")
+    run(["mdel", "-i", path, "::A", "::C"])
+    put(path, CONTENT[:1500], "KEY.BEK")
+    data = path.read_bytes()
+    places: list[tuple[int, int]] = []
+
+    def read(offset: int, out: memoryview) -> int:
+        places.append((offset, len(out)))
+        out[:] = data[offset : offset + len(out)]
+        return len(out)
+
+    secret = volume(data).read_secret("key.bek", 1500, read)
+    assert secret and bytes(secret.view) == CONTENT[:1500]
+    assert [size for _, size in places] == [512, 988]
+    assert volume(data).read_secret("NONE.BEK", 1500, read) is None
+    with pytest.raises(FormatError, match=r"^volume: KEY\.BEK: 1500 bytes, more than 1499$"):
+        volume(data).read_secret("KEY.BEK", 1499, read)
+    with pytest.raises(FormatError, match=r"^volume: KEY\.BEK: cut off at offset \d+$"):
+        volume(data).read_secret("KEY.BEK", 1500, lambda offset, out: len(out) - 1)
+
+
 def damaged(directory: Path, offset: int, data: bytes) -> FatVolume:
     """A FAT12 volume with a file of three clusters, and other bytes somewhere."""
     path = formatted(directory, 12, 1 << 20, "-s", "1", "-f", "1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets on their way to the firmware: the same message, and no copy of them left behind."""
+"""Secrets on their way to the firmware and from it: the same messages, and no copy left behind."""
 
 from __future__ import annotations
 
@@ -47,6 +47,32 @@ with Mailbox(root) as mailbox:
         fault = error.strerror
 print(fault, flush=True)
 sys.stdin.read()
+"""
+
+# It stops once the file's position is behind the answer, which the parent puts at its beginning.
+RECEIVER = """
+import sys
+from pykexec.abi import Op
+from pykexec.firmware.mailbox import Mailbox, Request
+from pykexec.errors import FirmwareError
+from pykexec.secret import Secret
+
+root, secretly = sys.argv[1:]
+request = Request(Op.BLOCK_READ, "read")
+with Mailbox(root) as mailbox, Secret(48) as key:
+    mailbox.ask(Request(Op.BLOCK_READ, "first", bytes(400)))
+    print(flush=True)
+    sys.stdin.readline()
+    fault = "none"
+    try:
+        if secretly == "yes":
+            mailbox.ask_into(request, key.view)
+        else:
+            mailbox.ask(request)
+    except FirmwareError as error:
+        fault = error.strerror
+    print(fault, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -105,4 +131,58 @@ def test_no_copy_of_a_secret_stays_in_the_process(
         found = copies(sender.pid)
         sender.stdin.close()
     assert sender.returncode == os.EX_OK
+    assert found >= nr_copies if nr_copies > 1 else found == nr_copies
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 48])
+def test_a_secret_answer_comes_into_what_it_is_for(size: int, tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    # What was written reads as its own answer: a status of 8 bytes, and what comes.
+    echoed = Request(Op.BLOCK_READ, "read", bytes(8) + KEY[:size])
+    with Secret(size) as out, Mailbox(tmp_path) as mailbox:
+        mailbox.ask_into(echoed, out.view)
+        assert bytes(out.view) == KEY[:size]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (bytes(8) + KEY[:47], "bad answer: offset 0: 47 bytes came"),
+        (bytes(8) + KEY + KEY, "bad answer: offset 8: size 136, but 88 bytes came"),
+        (b"\x0e" + bytes(6) + b"\x80", "NOT_FOUND"),
+    ],
+)
+def test_another_answer_is_refused(body: bytes, fault: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    with (
+        Secret(48) as out,
+        Mailbox(tmp_path) as mailbox,
+        pytest.raises(FirmwareError, match=fault),
+    ):
+        mailbox.ask_into(Request(Op.BLOCK_READ, "read", body), out.view)
+
+
+@pytest.mark.parametrize(
+    ("secretly", "fault", "nr_copies"),
+    [("yes", "none", 1), ("no", "bad answer: offset 8: size 88, but 468 bytes came", 2)],
+)
+def test_no_copy_of_a_secret_answer_stays_in_the_process(
+    secretly: str, fault: str, nr_copies: int, tmp_path: Path
+) -> None:
+    path = tmp_path / FILE
+    path.touch()
+    words = [sys.executable, "-c", RECEIVER, str(tmp_path), secretly]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as receiver:
+        assert receiver.stdout and receiver.stdin
+        receiver.stdout.readline()
+        sequence = int.from_bytes(path.read_bytes()[16:20], "little") + 1 & 0xFFFFFFFF
+        answer = Request(Op.BLOCK_READ, "", bytes(8) + KEY)
+        with open(path, "r+b", buffering=0) as file:
+            file.write(b"\6\0\0\0" + encode_message([answer], sequence))
+        print(file=receiver.stdin, flush=True)
+        assert receiver.stdout.readline().strip() == fault
+        found = copies(receiver.pid)
+        receiver.stdin.close()
+    assert receiver.returncode == os.EX_OK
     assert found >= nr_copies if nr_copies > 1 else found == nr_copies
