@@ -7,14 +7,10 @@ import struct
 from dataclasses import dataclass
 
 from pykexec._native import lib
-from pykexec.disk import Reader
+from pykexec.disk import Reader, mbr
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 
-_MBR = struct.Struct("<440sIH64sH")
-_MBR_SIGNATURE = 0xAA55
-_MBR_RECORD_TYPE = 4
-_PROTECTIVE = 0xEE
 _HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
 _SIGNATURE = b"EFI PART"
 _ENTRY = struct.Struct("<16s16sQQQ72s")
@@ -61,7 +57,7 @@ def read_gpt(read: Reader, block_size: int, nr_blocks: int) -> Table | None:
 
     FormatError, which names both faults, when neither header leads to a valid table.
     """
-    if not _is_announced(read(0, _MBR.size)):
+    if not mbr.announces_gpt(read(0, mbr.LAYOUT.size)):
         return None
     faults = []
     for lba in (1, nr_blocks - 1):
@@ -70,14 +66,6 @@ def read_gpt(read: Reader, block_size: int, nr_blocks: int) -> Table | None:
         except FormatError as error:
             faults.append(str(error))
     raise FormatError("; ".join(faults))
-
-
-def _is_announced(mbr: bytes) -> bool:
-    """Does a record of the protective MBR (5.2.3), or of a hybrid one, stand for the GPT?"""
-    if len(mbr) < _MBR.size:
-        return False
-    _, _, _, records, signature = _MBR.unpack(mbr)
-    return signature == _MBR_SIGNATURE and _PROTECTIVE in records[_MBR_RECORD_TYPE::16]
 
 
 def _read_table(read: Reader, block_size: int, nr_blocks: int, lba: int) -> Table:
@@ -145,9 +133,9 @@ def write_gpt(out: memoryview, table: Table) -> None:
             partition.name.encode("utf-16-le"),
         )
     record = struct.pack(
-        "<4sB3sII", b"\0\0\2\0", _PROTECTIVE, b"\xff" * 3, 1, min(nr_blocks - 1, 0xFFFFFFFF)
+        "<4sB3sII", b"\0\0\2\0", mbr.PROTECTIVE, b"\xff" * 3, 1, min(nr_blocks - 1, 0xFFFFFFFF)
     )
-    _MBR.pack_into(out, 0, b"", 0, 0, record, _MBR_SIGNATURE)
+    mbr.LAYOUT.pack_into(out, 0, b"", 0, 0, record, mbr.SIGNATURE)
     for lba, other, entries_lba in (
         (1, nr_blocks - 1, 2),
         (nr_blocks - 1, 1, last_usable + 1),
