@@ -61,6 +61,11 @@ def describe(error: Exception) -> str:
     return printable(" ".join(text.split()))
 
 
+def reason(error: Exception, what: str) -> str:
+    """describe() where the reader knows of what: without that at its front."""
+    return describe(error).removeprefix(f"{printable(' '.join(what.split()))}: ")
+
+
 def configure(verbose: bool) -> None:
     """Send records to standard error; -v shows debug records, otherwise warnings only."""
     import logging

@@ -17,6 +17,7 @@ from pykexec.errors import FormatError
 from pykexec.firmware.handoff import TraceEntry, handoff_fault, parse_handoff
 from pykexec.image import assemble, bzimage, files, measure
 from pykexec.image.recipe import DATA
+from pykexec.log import reason
 from pykexec.memory import Range
 
 _RESUME_MARKER = b"PK:resume:"
@@ -146,7 +147,7 @@ def _fault(data: bytes, source: str) -> str:
     try:
         pe.check_application(data, source)
     except FormatError as error:
-        return str(error).removeprefix(f"{source}: ")
+        return reason(error, source)
     return ""
 
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pykexec.disk.mbr import Identity
 from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.errors import FormatError
 from pykexec.windows.hive import Hive, Key, Value
@@ -26,6 +27,7 @@ _DEFAULT = 0x23000003
 """The same number of a boot manager's object and of a loader's means another thing."""
 _DEVICE_HEADER = struct.Struct("<16xIII4x")
 _PARTITION = struct.Struct("<16s4xI16s")
+_MBR_DEVICE = struct.Struct("<QI")
 _KINDS = {0: "disk", 2: "old partition", 3: "serial line", 4: "network", 5: "boot device",
           6: "partition", 8: "searched"}  # fmt: skip
 _PARTITION_KIND, _GPT, _MBR = 6, 0, 1
@@ -35,10 +37,10 @@ _WIM_NAME = re.compile(r"(?:\\[^\\/:*?\"<>|\0-\x1f]+)+\.wim(?=\0|$)", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where an entry looks; GUIDs are those of a GPT, None where it has another table or none."""
+    """Where an entry looks; GUIDs are those of a GPT, an Identity is of an MBR."""
 
     kind: str
-    partition: Guid | None = None
+    partition: Guid | Identity | None = None
     disk: Guid | None = None
 
     def __str__(self) -> str:
@@ -168,7 +170,10 @@ def parse_device(data: bytes, source: str) -> Device:
     partition, style, disk = _PARTITION.unpack_from(data, _DEVICE_HEADER.size)
     if style == _GPT:
         return Device(kind, Guid(partition), Guid(disk))
-    return Device(f"partition of {'an MBR' if style == _MBR else 'a disk without table'}")
+    if style == _MBR:
+        offset, signature = _MBR_DEVICE.unpack(partition[:8] + disk[:4])
+        return Device(kind, Identity(signature, offset))
+    return Device("partition of a disk without table")
 
 
 def entries(configuration: BootConfiguration) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ from enum import IntFlag
 from pykexec.disk import Reader
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
+from pykexec.log import reason
 
 SIGNATURE = b"-FVE-FS-"
 _BOOT_SIZE = 512
@@ -176,7 +177,7 @@ def read_volume(read: Reader, what: str) -> Volume | None:
             block, rest = _read_block(read, place)
             return parse_metadata(block, rest, what, offset == _IDENTIFIER_OFFSET_TO_GO, faults)
         except FormatError as error:
-            faults.append(str(error).removeprefix(f"{what}: "))
+            faults.append(reason(error, what))
     raise FormatError(f"{what}: no copy of BitLocker's metadata is right: {'; '.join(faults)}")
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from pykexec.efi import authenticode, pe
 from pykexec.efi.authenticode import Certificate
+from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
+from pykexec.log import reason
 from pykexec.windows import bcd
 from pykexec.windows.bcd import BootConfiguration
 from pykexec.windows.disks import Place
-from pykexec.windows.findings import Finding, fault, fine, note, reason
+from pykexec.windows.findings import Finding, fault, fine, note
 from pykexec.windows.machine import Machine
 
 PATH = r"\EFI\Microsoft\Boot\bootmgfw.efi"
@@ -103,10 +105,13 @@ def entries(found: BootConfiguration, what: str) -> Iterator[Finding]:
         yield note(what, f"resume object {{{default.resume}}} is not there")
 
 
-def missing_partition(found: BootConfiguration, places: Sequence[Place]) -> str | None:
-    """The device of the default entry that is on none of the disks, None if there is none."""
+def missing_partition(found: BootConfiguration, places: Sequence[Place]) -> Iterator[Finding]:
+    """The device of the default entry that is on none of the disks; only a note of an MBR's, since
+    how such a one is named is inferred.
+    """
     known = {place.partition for place in places if place.partition}
     for device in (found.default.device, found.default.os_device):
         if device and device.partition and device.partition not in known:
-            return f"the default entry's {device} is on none of these disks: 0xc000000e"
-    return None
+            text = f"the default entry's {device} is on none of these disks: 0xc000000e"
+            yield (fault if isinstance(device.partition, Guid) else note)(bcd.PATH, text)
+            return

@@ -3,22 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pykexec.disk.fat_reader import Entry, FatVolume
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
-from pykexec.secret import Secret
+from pykexec.log import reason
 from pykexec.windows import bcd, binding, boot_manager, volumes
 from pykexec.windows.bcd import BootConfiguration
 from pykexec.windows.bitlocker import Volume, is_bitlocker, read_volume
-from pykexec.windows.disks import Disk, Place, places
-from pykexec.windows.findings import EntryReport, Finding, Report, fault, fine, note, reason
+from pykexec.windows.disks import Disk, Layout, Place, layout
+from pykexec.windows.findings import (
+    EntryReport,
+    Finding,
+    Report,
+    VolumeReport,
+    fault,
+    fine,
+    note,
+)
 from pykexec.windows.keys import RecoveryPassword, StartupKey, startup_key
 from pykexec.windows.machine import Machine
 
+_MBR = (
+    "has an MBR, no GPT: data volumes and sticks may, but Windows on a fixed disk is started by "
+    "UEFI from a GPT alone (mbr2gpt converts it)"
+)
 _BEK_MAX = 4096
 _BEKS_MAX = 64
 """Files; each is small, and a disk may hold anything."""
@@ -36,6 +48,7 @@ class _Look:
     places: list[Place] = field(default_factory=list)
     volumes: list[tuple[Place, Volume]] = field(default_factory=list)
     broken: list[tuple[Place, str]] = field(default_factory=list)
+    reports: list[VolumeReport] = field(default_factory=list)
     configuration: BootConfiguration | None = None
     nr_managers: int = 0
 
@@ -55,20 +68,31 @@ def check(
     with ExitStack() as stack:
         for disk in disks:
             try:
-                found = places(disk)
+                found = layout(disk)
             except (FormatError, OSError) as error:
                 look.findings.append(note(disk.name, reason(error, disk.name)))
                 continue
-            look.places += found
-            for place in found:
+            look.findings += _old_table(disk.name, found)
+            look.places += found.places
+            for place in found.places:
                 try:
                     _place(look, place, stack)
                 except (FormatError, OSError) as error:
                     look.broken.append((place, reason(error, place.name)))
         _conclude(look)
-        reports = tuple(volumes.report(*each, look.keys) for each in look.volumes)
     entries = bcd.entries(look.configuration) if look.configuration else ()
-    return Report(tuple(look.findings), tuple(map(_entry, entries)), reports)
+    return Report(tuple(look.findings), tuple(map(_entry, entries)), tuple(look.reports))
+
+
+def _old_table(disk: str, found: Layout) -> Iterator[Finding]:
+    """What an MBR means for who is started by UEFI."""
+    if found.old is None:
+        return
+    if found.old.fault:
+        yield note(disk, f"{found.old.fault}: what is behind it was not looked at")
+    active = [str(each.number) for each in found.old.partitions if each.active]
+    bios = f"; partition {', '.join(active)} is active: a BIOS starts it" if active else ""
+    yield note(disk, f"{_MBR}{bios}")
 
 
 def _place(look: _Look, place: Place, stack: ExitStack) -> None:
@@ -95,10 +119,8 @@ def _keys(look: _Look, place: Place, fat: FatVolume, stack: ExitStack) -> None:
     for entry in found[:_BEKS_MAX]:
         source = f"{place.name}: \\{entry.name}"
         try:
-            data = fat.read_file(entry.name, _BEK_MAX) or b""
-            secret = stack.enter_context(Secret(len(data)))
-            secret.view[:] = data
-            look.keys.append(startup_key(secret.view, source))
+            if secret := fat.read_secret(entry.name, _BEK_MAX, place.read_secret):
+                look.keys.append(startup_key(stack.enter_context(secret).view, source))
         except FormatError as error:
             look.findings.append(note(source, reason(error, source)))
 
@@ -129,8 +151,7 @@ def _conclude(look: _Look) -> None:
         look.findings.append(fault("disks", text))
     default = look.configuration.default if look.configuration else None
     if look.configuration:
-        if missing := boot_manager.missing_partition(look.configuration, look.places):
-            look.findings.append(fault(bcd.PATH, missing))
+        look.findings += boot_manager.missing_partition(look.configuration, look.places)
     windows = default.os_device.partition if default and default.os_device else None
     is_here = windows is not None and any(each.partition == windows for each in look.places)
     # Where the configuration does not tell which volume is Windows' own, each may be.
@@ -138,10 +159,10 @@ def _conclude(look: _Look) -> None:
     for place, text in look.broken:
         look.findings.append((fault if place in needed else note)(place.name, text))
     for place, volume in look.volumes:
-        look.findings += volumes.judge(
-            place, volume, look.keys, look.machine, needed=place in needed
-        )
+        trials = volumes.tried(volume, look.keys)
+        look.findings += volumes.judge(place, volume, trials, look.machine, needed=place in needed)
         look.findings += volumes.recoveries(place, volume, look.passwords)
+        look.reports.append(volumes.report(place, volume, trials))
     known = [place for place, _ in (*look.volumes, *look.broken)]
     for place in needed if is_here else ():
         if place not in known:

@@ -11,35 +11,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pykexec.disk import Reader, reader
-from pykexec.disk.gpt import read_gpt
+from pykexec.disk import Reader, SecretReader, gpt, mbr, reader, secret_reader
+from pykexec.disk.fat_reader import FatVolume
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError, UsageError
-from pykexec.firmware.devices import CHUNK_SIZE, read_block_info, read_blocks
+from pykexec.firmware.devices import (
+    CHUNK_SIZE,
+    BlockInfo,
+    read_block_info,
+    read_blocks,
+    read_blocks_into,
+)
 from pykexec.firmware.handles import list_handles
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.secret import Secret
+from pykexec.windows.bitlocker import is_bitlocker
 
 _BLKSSZGET = 0x1268  # linux/fs.h
 _BLOCK_SIZES = (512, 4096)
+_FILE_SYSTEMS = (b"NTFS    ", b"EXFAT   ")
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk by its bytes; block_size None is to be found out: an image does not say it."""
+    """A disk by its bytes; read_secret is for those that are keys. block_size None is to be found
+    out: an image does not say it.
+    """
 
     name: str
     read: Reader
+    read_secret: SecretReader
     size: int
     block_size: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A volume: what it is called in findings, its partition's GUID if it has one, its bytes."""
+    """A volume: what it is called in findings, which partition it is if it is one, its bytes."""
 
     name: str
-    partition: Guid | None
+    partition: Guid | mbr.Identity | None
     read: Reader
+    read_secret: SecretReader
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The volumes of a disk; old is its table where that is an MBR's."""
+
+    places: tuple[Place, ...]
+    old: mbr.Table | None = None
 
 
 @contextmanager
@@ -54,7 +75,7 @@ def open_disk(path: str) -> Iterator[Disk]:
         elif not stat.S_ISREG(mode):
             raise UsageError(f"{path}: neither a disk nor an image of one")
         size = os.lseek(fd, 0, os.SEEK_END)
-        yield Disk(path, reader(fd), size, block_size)
+        yield Disk(path, reader(fd), secret_reader(fd), size, block_size)
     finally:
         os.close(fd)
 
@@ -67,54 +88,119 @@ def firmware_disks(mailbox: Mailbox) -> tuple[Disk, ...]:
             continue
         info = read_block_info(mailbox, handle.number)
         if info.present and not info.logical_partition:
-            read = _firmware_reader(mailbox, handle.number, info.media_id, info.block_size)
-            found.append(Disk(f"disk {handle}", read, info.size, info.block_size))
+            blocks = _Blocks(mailbox, handle.number, info)
+            disk = Disk(
+                f"disk {handle}", blocks.read, blocks.read_secret, info.size, info.block_size
+            )
+            found.append(disk)
     return tuple(found)
 
 
-def _firmware_reader(mailbox: Mailbox, number: int, media: int, block: int) -> Reader:
-    """Bytes out of whole blocks."""
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Bytes out of whole blocks of the firmware's."""
 
-    def read(offset: int, size: int) -> bytes:
-        first, end = offset // block, -(-(offset + size) // block)
-        pieces = []
-        for lba in range(first, end, CHUNK_SIZE // block):
-            count = min(end - lba, CHUNK_SIZE // block)
-            pieces.append(read_blocks(mailbox, number, media, lba, count * block))
-        start = offset - first * block
+    mailbox: Mailbox
+    handle: int
+    info: BlockInfo
+
+    def read(self, offset: int, size: int) -> bytes:
+        pieces = [
+            read_blocks(self.mailbox, self.handle, self.info.media_id, lba, count)
+            for lba, count in self._chunks(offset, size)
+        ]
+        start = offset % self.info.block_size
         return b"".join(pieces)[start : start + size]
 
-    return read
+    def read_secret(self, offset: int, out: memoryview) -> int:
+        chunks = list(self._chunks(offset, len(out)))
+        with Secret(sum(count for _, count in chunks)) as whole:
+            at = 0
+            for lba, count in chunks:
+                place = whole.view[at : at + count]
+                read_blocks_into(self.mailbox, self.handle, self.info.media_id, lba, place)
+                at += count
+            start = offset % self.info.block_size
+            out[:] = whole.view[start : start + len(out)]
+        return len(out)
+
+    def _chunks(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
+        """First block, and bytes, of what a message carries."""
+        block = self.info.block_size
+        end = -(-(offset + size) // block)
+        for lba in range(offset // block, end, CHUNK_SIZE // block):
+            yield lba, min(end - lba, CHUNK_SIZE // block) * block
 
 
-def places(disk: Disk) -> tuple[Place, ...]:
-    """Its partitions, or the whole of a disk without GPT; FormatError for a GPT that is none."""
+def layout(disk: Disk) -> Layout:
+    """Its partitions, or the whole of a disk without table; FormatError for a table that is none.
+
+    An MBR does not tell the size of its blocks: of an image that does not either they have 512
+    bytes.
+    """
+    whole = _part(disk, disk.name, None, 0, disk.size)
     faults = []
     for block_size in (disk.block_size,) if disk.block_size else _BLOCK_SIZES:
         try:
-            table = read_gpt(_within(disk.read, 0, disk.size), block_size, disk.size // block_size)
+            table = gpt.read_gpt(whole.read, block_size, disk.size // block_size)
         except FormatError as error:
             faults.append(str(error))
             continue
         if table is None:
-            return (Place(disk.name, None, _within(disk.read, 0, disk.size)),)
-        return tuple(
-            Place(
-                f"{disk.name} partition {each.number}",
-                each.guid,
-                _within(disk.read, each.first_lba * block_size, each.nr_blocks * block_size),
-            )
-            for each in table.partitions
-        )
+            return _old_layout(whole, disk, block_size)
+        found = [_partition(disk, block_size, each, each.guid) for each in table.partitions]
+        return Layout(tuple(found))
     raise FormatError(f"{disk.name}: {faults[0]}")
 
 
-def _within(read: Reader, start: int, total: int) -> Reader:
-    """Of a part of what read gives; what reaches beyond its end is cut off."""
+def _old_layout(whole: Place, disk: Disk, block_size: int) -> Layout:
+    """By an MBR, or all of it one volume."""
+    if _is_volume(whole.read):
+        return Layout((whole,))
+    try:
+        table = mbr.read_mbr(whole.read, block_size, disk.size // block_size)
+    except FormatError as error:
+        raise FormatError(f"{disk.name}: {error}") from None
+    if table is None:
+        return Layout((whole,))
+    found = []
+    for each in table.partitions:
+        which = mbr.Identity(table.signature, each.first_lba * block_size)
+        found.append(_partition(disk, block_size, each, which))
+    return Layout(tuple(found), table)
 
-    def inside(offset: int, size: int) -> bytes:
+
+def _is_volume(read: Reader) -> bool:
+    """Does the first block belong to a file system, though it ends like an MBR?"""
+    if is_bitlocker(read) or read(3, 8) in _FILE_SYSTEMS:
+        return True
+    try:
+        FatVolume(read, "")
+    except FormatError:
+        return False
+    return True
+
+
+def _partition(
+    disk: Disk, block_size: int, found: gpt.Partition | mbr.Partition, which: Guid | mbr.Identity
+) -> Place:
+    start, size = found.first_lba * block_size, found.nr_blocks * block_size
+    return _part(disk, f"{disk.name} partition {found.number}", which, start, size)
+
+
+def _part(
+    disk: Disk, name: str, which: Guid | mbr.Identity | None, start: int, total: int
+) -> Place:
+    """Of a disk; what reaches beyond its end is cut off."""
+
+    def read(offset: int, size: int) -> bytes:
         if not 0 <= offset < total:
             return b""
-        return read(start + offset, min(size, total - offset))
+        return disk.read(start + offset, min(size, total - offset))
 
-    return inside
+    def read_secret(offset: int, out: memoryview) -> int:
+        if not 0 <= offset < total:
+            return 0
+        return disk.read_secret(start + offset, out[: total - offset])
+
+    return Place(name, which, read, read_secret)

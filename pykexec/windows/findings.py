@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pykexec.errors import FormatError
-from pykexec.log import describe, printable
-
 
 class Level(StrEnum):
     """What a finding means for a boot that nobody watches."""
@@ -45,11 +42,6 @@ def note(what: str, text: str) -> Finding:
 def fault(what: str, text: str) -> Finding:
     """What keeps Windows from starting unattended."""
     return Finding(Level.FAULT, what, text)
-
-
-def reason(error: FormatError | OSError, what: str) -> str:
-    """The error as people get to see it, without what a finding about it names already."""
-    return describe(error).removeprefix(f"{printable(' '.join(what.split()))}: ")
 
 
 @dataclass(frozen=True, slots=True)

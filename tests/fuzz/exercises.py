@@ -20,7 +20,7 @@ from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
 from pykexec.crypto import EcdhKey, ecdh_generate
-from pykexec.disk import gpt, probe, reader
+from pykexec.disk import gpt, mbr, probe, reader
 from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
@@ -51,7 +51,6 @@ from pykexec.windows import bitlocker as volume
 from pykexec.windows import machine as windows_machine
 from pykexec.windows.bcd import parse_bcd, ramdisk_files
 from pykexec.windows.check import check
-from pykexec.windows.disks import Disk
 from pykexec.windows.hive import BASE_SIZE, Hive, checksum
 from pykexec.windows.machine import Machine as WindowsMachine
 from pykexec.windows.unlock import opens
@@ -59,6 +58,7 @@ from pykexec.windows.wim import WimCheck
 from tests.support import attest_log
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
+from tests.support.windows_disk import whole
 
 KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
@@ -137,8 +137,7 @@ def wim(data: bytes) -> None:
 
 def windows_disk(data: bytes) -> None:
     """A disk may hold anything: what is said of it is a report."""
-    disk = Disk("x", lambda offset, size: data[offset : offset + size], len(data), 512)
-    report = check([disk], WindowsMachine(True, (), (), ()))
+    report = check([whole("x", data, 512)], WindowsMachine(True, (), (), ()))
     assert report.findings and all("\n" not in str(each) for each in report.findings)
 
 
@@ -259,6 +258,18 @@ def file_system(data: bytes) -> None:
         gpt.read_gpt(reader(fd), 512, len(data) // 512)
     finally:
         os.close(fd)
+
+
+def old_table(data: bytes) -> None:
+    """Whatever the chain is like: partitions on the disk, apart from each other, not too many."""
+    nr_blocks = len(data) // 512
+    found = mbr.read_mbr(lambda offset, size: data[offset : offset + size], 512, nr_blocks)
+    ranges = sorted((each.first_lba, each.end) for each in found.partitions) if found else []
+    assert len(ranges) <= 4 + mbr.LOGICAL_MAX
+    free = 1
+    for first, end in ranges:
+        assert free <= first < end <= nr_blocks
+        free = end
 
 
 def http_answer(data: bytes) -> None:

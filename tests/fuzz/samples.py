@@ -36,6 +36,7 @@ from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
 from tests.support.hives import bcd_tree
 from tests.support.hives import hive as bcd_hive
+from tests.support.mbr_disk import BASIC, EXTENDED, Record, put
 from tests.support.samples import SETUP_SIZE, TEXT, bzimage_file, pe_file
 from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG, agile_entry
 from tests.support.wims import hollow_wim, make_wim
@@ -135,13 +136,25 @@ def signed_images() -> list[bytes]:
 
 
 def windows_disks() -> list[bytes]:
-    """Volumes without a table of partitions: an ESP, and BitLocker's signature."""
+    """An ESP, BitLocker's signature, and that in partitions of an MBR."""
     files = {windows_disk.BOOTMGFW: signed_images()[0], windows_disk.BCD: windows_disk.bcd()}
     files["a.BEK"] = beks()[1]
     planned = fat.plan({name: memoryview(data) for name, data in files.items()})
     out = bytearray(planned.size)
     planned.write(memoryview(out))
-    return [bytes(out), bitlocker.volume([])[:512]]
+    old = bytearray(old_tables()[0])
+    for lba, to_go in ((1, False), (5, True)):
+        old[lba * 512 : (lba + 1) * 512] = bitlocker.volume([], to_go)[:512]
+    return [bytes(out), bitlocker.volume([])[:512], bytes(old)]
+
+
+def old_tables() -> list[bytes]:
+    """A primary partition, and two in a chain."""
+    out = bytearray(9 * 512)
+    put(out, 0, Record(BASIC, 1, 2, flag=0x80), Record(EXTENDED, 4, 5))
+    put(out, 4, Record(BASIC, 1, 1), Record(EXTENDED, 3, 2))
+    put(out, 7, Record(BASIC, 1, 1))
+    return [bytes(out)]
 
 
 def bridge_requests() -> list[bytes]:

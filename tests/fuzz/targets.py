@@ -91,6 +91,7 @@ TARGETS: dict[str, Target] = {
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
     "load-option": Target(variables.parse_load_option, samples.load_options),
+    "mbr": Target(exercises.old_table, samples.old_tables),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
     "partition": Target(firmware_side.partition, lambda: samples.disks()[:1]),
     "pe": Target(exercises.pe, samples.pe_files),

@@ -19,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pykexec.disk import fat, gpt
+from pykexec.disk.mbr import Identity
 from pykexec.efi.guid import Guid
 from pykexec.efi.signature_list import X509, SignatureList
 from pykexec.image.sign import SigningKey, sign
-from tests.support import hives
+from pykexec.windows.disks import Disk
+from tests.support import hives, mbr_disk
 from tests.support.bitlocker import SIZE as VOLUME_SIZE
 
 ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
@@ -37,6 +39,7 @@ BCD = "EFI/Microsoft/Boot/BCD"
 PCA_2011 = "Microsoft Windows Production PCA 2011"
 CA_2023 = "Windows UEFI CA 2023"
 UEFI_CA_2011 = "Microsoft Corporation UEFI CA 2011"
+OLD_WINDOWS = Identity(mbr_disk.DISK, 1 << 20)
 _START = datetime.datetime(2012, 1, 1, tzinfo=datetime.UTC)
 _END = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _ESP_FIRST = 64
@@ -109,14 +112,38 @@ def certificates(*ders: bytes) -> tuple[SignatureList, ...]:
     return tuple(SignatureList(X509, b"", 16 + len(d), (OWNER.data + d,)) for d in ders)
 
 
+def whole(name: str, data: bytes, block_size: int | None = None) -> Disk:
+    """A disk to be looked at, of these bytes."""
+
+    def read_secret(offset: int, out: memoryview) -> int:
+        found = data[offset : offset + len(out)]
+        out[: len(found)] = found
+        return len(found)
+
+    return Disk(name, lambda at, size: data[at : at + size], read_secret, len(data), block_size)
+
+
 def bcd(partition: Guid = WINDOWS) -> bytes:
     """A boot configuration whose default entry is on that partition."""
     return hives.hive(hives.bcd_tree(str(partition), str(DISK), str(ESP)), "lh")
 
 
+def old_bcd(partition: Identity) -> bytes:
+    """One whose default entry is on a partition of an MBR."""
+    tree = hives.bcd_tree(str(WINDOWS), str(DISK), str(ESP))
+    elements = tree.subkeys["Objects"].subkeys[f"{{{hives.LOADER}}}"].subkeys["Elements"].subkeys
+    for element in ("11000001", "21000001"):
+        elements[element].values["Element"] = mbr_disk.device(partition)
+    return hives.hive(tree, "lh")
+
+
+def _esp(files: Mapping[str, bytes]) -> fat.Volume:
+    return fat.plan({name: memoryview(data) for name, data in files.items()}, "ESP")
+
+
 def disk(files: Mapping[str, bytes], volume: bytes) -> bytes:
     """A disk with an ESP of these files and a second partition, whose bytes are volume's."""
-    esp = fat.plan({name: memoryview(data) for name, data in files.items()}, "ESP")
+    esp = _esp(files)
     esp_blocks, volume_blocks = esp.size // 512, VOLUME_SIZE // 512
     second = _ESP_FIRST + esp_blocks
     out = bytearray((second + volume_blocks + gpt.OVERHEAD_BLOCKS) * 512)
@@ -128,3 +155,19 @@ def disk(files: Mapping[str, bytes], volume: bytes) -> bytes:
     esp.write(memoryview(out)[_ESP_FIRST * 512 : second * 512], _ESP_FIRST)
     out[second * 512 : second * 512 + len(volume)] = volume
     return bytes(out)
+
+
+def old_disk(files: Mapping[str, bytes], volume: bytes, flag: int = 0) -> bytearray:
+    """disk() with an MBR, second partition first; flag is that one's."""
+    esp, volume_blocks = _esp(files), len(volume) // 512
+    second = OLD_WINDOWS.offset // 512
+    first = second + volume_blocks
+    out = bytearray(first * 512 + esp.size)
+    out[second * 512 : first * 512] = volume
+    esp.write(memoryview(out)[first * 512 :], first)
+    records = (
+        mbr_disk.Record(mbr_disk.ESP, first, esp.size // 512),
+        mbr_disk.Record(mbr_disk.BASIC, second, volume_blocks, flag),
+    )
+    mbr_disk.put(out, 0, *records)
+    return out

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from pykexec.disk.mbr import Identity
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
 from pykexec.windows.bcd import Device, RamdiskFiles, parse_bcd, parse_device, ramdisk_files
+from tests.support import mbr_disk
 from tests.support.hives import (
     BOOT_MANAGER,
     LOADER,
@@ -100,7 +102,14 @@ def test_what_the_boot_manager_could_not_use_is_named(change: Change, fault: str
         (partition_device(WINDOWS, DISK)[1], f"partition {WINDOWS}"),
         (struct.pack("<16xIII4x", 5, 0, 0x10), "boot device"),
         (struct.pack("<16xIII4x", 8, 0, 0x10), "searched"),
-        (struct.pack("<16xIII4x16s4xI16s", 6, 0, 0x48, b"\1", 1, b"\2"), "partition of an MBR"),
+        (
+            mbr_disk.device(Identity(0x1A2B3C4D, 0x6500000))[1],
+            "partition at byte 0x6500000 of MBR 1a2b3c4d",
+        ),
+        (
+            struct.pack("<16xIII4x16s4xI16s", 6, 0, 0x48, b"\1", 2, b"\2"),
+            "partition of a disk without table",
+        ),
         (struct.pack("<16xIII4x", 0, 0, 0x10), "disk"),
         (struct.pack("<16xIII4x", 77, 0, 0x10), "device of type 77"),
     ],

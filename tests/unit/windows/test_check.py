@@ -6,25 +6,21 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 
 import pytest
 
-from pykexec.efi.authenticode import Certificate, certificate
+from pykexec.efi.authenticode import certificate
 from pykexec.efi.pe import authenticode_digest, parse
 from pykexec.efi.signature_list import SHA256, SignatureList
 from pykexec.windows.bitlocker import Protection as Flag
 from pykexec.windows.check import check
-from pykexec.windows.disks import Disk
 from pykexec.windows.findings import Level, Report
-from pykexec.windows.keys import StartupKey, startup_key
+from pykexec.windows.keys import StartupKey
 from pykexec.windows.machine import Machine
 from tests.support.bitlocker import VOLUME, Way, bek_file, volume
 from tests.support.windows_disk import (
-    BCD,
-    BOOTMGFW,
     CA_2023,
     ESP,
     OWNER,
@@ -35,65 +31,27 @@ from tests.support.windows_disk import (
     bcd,
     certificates,
     disk,
+    whole,
 )
 from tests.unit.image.inputs import pe_bytes
-
-KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
-STARTUP = "11111111-0000-4000-8000-111111111111"
-RECOVERY = "22222222-0000-4000-8000-222222222222"
-BY_TPM = "33333333-0000-4000-8000-333333333333"
-STRANGER = "44444444-0000-4000-8000-444444444444"
-WAYS = (Way(STARTUP, Flag.STARTUP_KEY, KEY), Way(RECOVERY, Flag.RECOVERY_PASSWORD))
-WHAT = f"disk partition 2: BitLocker volume {{{str(VOLUME).upper()}}}"
-WINDOWS_CA = Certificate("Microsoft Windows Production PCA 2011", b"")
-
-
-@cache
-def boot_manager(name: str = PCA_2011) -> bytes:
-    return authority(name).sign(pe_bytes())
-
-
-def machine(*names: str, authorities: Sequence[Certificate | str] | None = None) -> Machine:
-    """With Secure Boot on, these authorities in db, and nothing in dbx."""
-    found = None if authorities is None else tuple(authorities)
-    return Machine(True, certificates(*(authority(name).der for name in names)), (), found)
-
-
-def files(**changed: bytes | None) -> dict[str, bytes]:
-    """An ESP's; None takes one away."""
-    found = {BOOTMGFW: boot_manager(), BCD: bcd()}
-    for name, data in changed.items():
-        path = {"bootmgfw": BOOTMGFW, "bcd": BCD}[name]
-        if data is None:
-            del found[path]
-        else:
-            found[path] = data
-    return found
-
-
-def key(identifier: str = STARTUP, value: bytes = KEY, name: str = "key.BEK") -> StartupKey:
-    return startup_key(memoryview(bytearray(bek_file(identifier, value))), name)
-
-
-def looked_at(
-    content: Mapping[str, bytes],
-    ways: Sequence[Way] = WAYS,
-    keys: Sequence[StartupKey] = (),
-    of: Machine | None = None,
-) -> Report:
-    return look(disk(content, volume(ways)), keys, of)
-
-
-def look(data: bytes, keys: Sequence[StartupKey] = (), of: Machine | None = None) -> Report:
-    return check([whole("disk", data)], of or machine(PCA_2011), keys)
-
-
-def whole(name: str, data: bytes) -> Disk:
-    return Disk(name, lambda offset, size: data[offset : offset + size], len(data), None)
-
-
-def texts(report: Report, level: Level) -> list[str]:
-    return [str(each) for each in report.findings if each.level is level]
+from tests.unit.windows.looks import (
+    BY_TPM,
+    KEY,
+    NTFS,
+    OTHER_KEY,
+    RECOVERY,
+    STARTUP,
+    STRANGER,
+    WAYS,
+    WHAT,
+    boot_manager,
+    files,
+    key,
+    look,
+    looked_at,
+    machine,
+    texts,
+)
 
 
 def test_a_disk_whose_volume_the_key_opens_starts() -> None:
@@ -327,7 +285,7 @@ def test_a_boot_manager_that_db_has_by_digest_needs_no_signature() -> None:
 
 
 def test_a_windows_that_is_not_encrypted_needs_no_key() -> None:
-    report = look(disk(files(), b"\xeb\x52\x90NTFS    " + bytes(501)))
+    report = look(disk(files(), NTFS))
     assert report.faults == ()
     own = "disk partition 2: Windows' own, and not encrypted by BitLocker"
     assert own in texts(report, Level.FINE)
@@ -335,6 +293,6 @@ def test_a_windows_that_is_not_encrypted_needs_no_key() -> None:
 
 def test_only_windows_own_volume_must_open() -> None:
     """Data volumes are opened by Windows, with keys that lie on its own."""
-    report = look_at(disk(files(), b"\xeb\x52\x90NTFS    " + bytes(501)), volume(WAYS))
+    report = look_at(disk(files(), NTFS), volume(WAYS))
     assert report.faults == ()
     assert any("no secret at hand fits" in each for each in texts(report, Level.NOTE))
