@@ -29,13 +29,13 @@ from pykexec.tpm.seal import Sealed, condition, template
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
 from pykexec.verify.jwe import seal_to_key
 from pykexec.verify.promises import NUMBERS
+from pykexec.vm.hives import bcd_tree
+from pykexec.vm.hives import hive as bcd_hive
 from tests.fuzz.exercises import KEY, pieces, recipient
 from tests.fuzz.firmware_side import handoff
 from tests.support import attest_ca, attest_log, bitlocker, installer, windows_disk
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
-from tests.support.hives import bcd_tree
-from tests.support.hives import hive as bcd_hive
 from tests.support.mbr_disk import BASIC, EXTENDED, Record, put
 from tests.support.samples import SETUP_SIZE, TEXT, bzimage_file, pe_file
 from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG, agile_entry

@@ -23,8 +23,9 @@ from pykexec.disk.mbr import Identity
 from pykexec.efi.guid import Guid
 from pykexec.efi.signature_list import X509, SignatureList
 from pykexec.image.sign import SigningKey, sign
+from pykexec.vm import hives
 from pykexec.windows.disks import Disk
-from tests.support import hives, mbr_disk
+from tests.support import mbr_disk
 from tests.support.bitlocker import SIZE as VOLUME_SIZE
 
 ESP_TYPE = Guid.parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")

@@ -12,10 +12,9 @@ from pathlib import Path
 from pykexec import _freestanding
 from pykexec.disk.key_disk import BITLOCKER, make_key_disk
 from pykexec.kexec.ramdisk import SHAPES
-from pykexec.vm import packages
+from pykexec.vm import hives, packages
 from pykexec.vm.disk import DISK_GUID, DiskLayout, Esp, Raw, make_disk
 from pykexec.vm.vm import Vm
-from tests.support import hives
 from tests.vm import images
 from tests.vm.guest import IMAGE_PATH
 

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from pykexec import _freestanding
 from pykexec.disk import fat
 from pykexec.run import run
+from pykexec.vm import hives
 from pykexec.windows.hive import REG_SZ
-from tests.support import hives, windows_disk
+from tests.support import windows_disk
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("ccm.c", "fat.c", "hive.c", "sha256.c")

@@ -11,9 +11,7 @@ import pytest
 from pykexec.disk.mbr import Identity
 from pykexec.efi.guid import Guid
 from pykexec.errors import FormatError
-from pykexec.windows.bcd import Device, RamdiskFiles, parse_bcd, parse_device, ramdisk_files
-from tests.support import mbr_disk
-from tests.support.hives import (
+from pykexec.vm.hives import (
     BOOT_MANAGER,
     LOADER,
     RESUME,
@@ -25,6 +23,8 @@ from tests.support.hives import (
     ramdisk_device,
     text,
 )
+from pykexec.windows.bcd import Device, RamdiskFiles, parse_bcd, parse_device, ramdisk_files
+from tests.support import mbr_disk
 
 WINDOWS = "aaaaaaaa-0000-4000-8000-aaaaaaaaaaaa"
 DISK = "dddddddd-0000-4000-8000-dddddddddddd"

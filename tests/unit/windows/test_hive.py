@@ -12,8 +12,8 @@ import pytest
 
 from pykexec.errors import FormatError
 from pykexec.run import run
+from pykexec.vm.hives import NOWHERE, Node, hive, number, sealed, text, texts
 from pykexec.windows.hive import BASE_SIZE, Hive, Key
-from tests.support.hives import NOWHERE, Node, hive, number, sealed, text, texts
 
 TREE = Node(
     {

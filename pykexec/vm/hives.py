@@ -26,14 +26,17 @@ class Node:
 
 
 def text(value: str) -> tuple[int, bytes]:
+    """A value: a string."""
     return REG_SZ, f"{value}\0".encode("utf-16-le")
 
 
 def texts(*values: str) -> tuple[int, bytes]:
+    """A value: several strings."""
     return REG_MULTI_SZ, "".join(f"{value}\0" for value in (*values, "")).encode("utf-16-le")
 
 
 def number(value: int) -> tuple[int, bytes]:
+    """A value: 32 bits."""
     return REG_DWORD, struct.pack("<I", value)
 
 
