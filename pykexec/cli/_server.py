@@ -25,6 +25,27 @@ Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _SECRET_MAX = 1 << 20  # bytes
 
 
+def add_connection(parser: argparse._ActionsContainer) -> None:
+    """Which server is asked, and by which right: see connect()."""
+    parser.add_argument("--url", metavar="URL", help="https://HOST:PORT of the server")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="the API token")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="PEM: who vouches for the server")
+
+
+def connect(args: argparse.Namespace) -> AdminClient:
+    """A client of that server, or of the one that the environment names."""
+    from pykexec.server.adminclient import AdminClient
+
+    url = args.url or os.environ.get("PYKEXEC_SERVER")
+    if not url:
+        raise UsageError("which server? --url or $PYKEXEC_SERVER")
+    file = args.token_file or os.environ.get("PYKEXEC_TOKEN_FILE")
+    token = Path(file).read_text().strip() if file else os.environ.get("PYKEXEC_TOKEN", "")
+    if not token:
+        raise UsageError("by which right? --token-file, $PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN")
+    return AdminClient(url, token, args.ca)
+
+
 def add_action(actions: Actions, name: str, text: str, action: Action) -> argparse.ArgumentParser:
     """An action that asks a server."""
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)

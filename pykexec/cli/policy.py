@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pykexec.cli import policy_recovery
 from pykexec.errors import DeniedError, UsageError
 
 if TYPE_CHECKING:
     from pykexec.attest.verdict import Finding, Verdict
     from pykexec.policy import Claims, Context, Policy
+    from pykexec.policy.learn import Reference
     from pykexec.policy.predict import Changes
 
 HELP = "appraisal policies: check evidence against one, explain it, learn it, predict updates"
@@ -28,6 +30,7 @@ pykexec policy explain policy.toml
 pykexec policy explain policy.toml evidence.json
 pykexec policy predict evidence.json --name "dbx 2026-11" --append dbx=update.bin --policy old.toml
 pykexec policy predict evidence.json --image new-image.json --name "image 2" -o added.toml
+pykexec policy predict --machines --append dbx=update.bin --url https://keys.example:8443
 """
 _SIGNATURES = "signature lists, or an update file with authentication"
 
@@ -89,8 +92,8 @@ def _configure_learn(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_predict(parser: argparse.ArgumentParser) -> None:
-    _positional(parser, "evidence")
-    parser.add_argument("--name", required=True, help="of the update, in the policy")
+    parser.add_argument("evidence", type=Path, nargs="?", metavar="EVIDENCE")
+    parser.add_argument("--name", help="of the update, in the policy")
     parser.add_argument(
         "--policy", type=Path, metavar="POLICY",
         help="print this policy with what it lacks, not only what may be added to any",
@@ -113,6 +116,7 @@ def _configure_predict(parser: argparse.ArgumentParser) -> None:
         help="a register's value that is known from elsewhere",
     )  # fmt: skip
     _add_output(parser)
+    policy_recovery.configure(parser)
     parser.set_defaults(run=_predict)
 
 
@@ -241,19 +245,30 @@ def _learn(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     from pykexec.policy import offline
 
+    if args.machines:
+        return policy_recovery.main(args, _changes(args), _reference(args))
+    policy_recovery.refuse_options(args)
+    if args.evidence is None or not args.name:
+        raise UsageError("predict: EVIDENCE and --name, or --machines")
     evidence = offline.parse_evidence(*_read(args.evidence))
     text = offline.updated_policy(
         evidence,
         str(args.evidence),
         _changes(args),
         args.name,
-        image=offline.parse_reference(*_read(args.image)) if args.image else None,
+        image=_reference(args),
         policy=_read(args.policy) if args.policy else None,
     )
     if not text:
         print("the policy allows that as it is")
         return 0
     return _write(args.output, text)
+
+
+def _reference(args: argparse.Namespace) -> Reference | None:
+    from pykexec.policy import offline
+
+    return offline.parse_reference(*_read(args.image)) if args.image else None
 
 
 def _changes(args: argparse.Namespace) -> Changes:

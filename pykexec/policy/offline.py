@@ -108,7 +108,9 @@ def updated_policy(
     """
     genuine_claims(evidence, source)
     parsed = parse_policy(*policy) if policy else None
-    changes = _with_image(changes, image, evidence.bank, parsed)
+    if image:
+        demanded = bool(parsed and evidence.bank in parsed.pcrs.get(SECTIONS_PCR, {}))
+        changes = with_image(changes, image, evidence.bank, with_sections=demanded)
     log = parse_event_log(evidence.event_log)
     prediction = predict(log, evidence.bank, evidence.pcrs, changes)
     added = update_toml(prediction, name, parsed)
@@ -121,13 +123,12 @@ def updated_policy(
     return text
 
 
-def _with_image(
-    changes: Changes, image: Reference | None, bank: str, policy: Policy | None
-) -> Changes:
-    if image is None:
-        return changes
+def with_image(changes: Changes, image: Reference, bank: str, *, with_sections: bool) -> Changes:
+    """These changes and another image of ours; with_sections with the register that some images
+    extend by their sections, too.
+    """
     pcrs = dict(changes.pcrs)
-    if policy and bank in policy.pcrs.get(SECTIONS_PCR, {}):
+    if with_sections:
         zero = bytes(hashlib.new(bank).digest_size)
         pcrs[SECTIONS_PCR] = _digest(image, "pcr11", bank) if "pcr11" in image else zero
     return replace(

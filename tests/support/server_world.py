@@ -30,7 +30,7 @@ PASSWORD = "a password of some length"
 KEY = b"the key of the volume, 32 bytes."
 NO_LIMIT = Rate(0, 1)
 UNLIMITED = WebOptions(agents=NO_LIMIT, api=NO_LIMIT, failures=NO_LIMIT, account=NO_LIMIT)
-_MASTER = b"m" * 32
+MASTER = b"m" * 32
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _template() -> tuple[bytes, dict[str, str], dict[str, str]]:
     tokens, sessions = {}, {}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "store.db"
-        with Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER), migrate=True) as store:
+        with Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER), migrate=True) as store:
             store.put_policy("any", ANY_IMAGE, ACTOR)
             store.add_ek_root(attest_ca.root_der(), ACTOR)
             store.set_settings(Settings(default_policy="any", first_use=True), ACTOR)
@@ -109,7 +109,7 @@ def build(directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2
     data, tokens, sessions = _template()
     path = directory / "store.db"
     path.write_bytes(data)
-    store = Store.open(f"sqlite:///{path}", LocalMasterKey(_MASTER))
+    store = Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER))
     web = Web(
         store,
         Service(store),
