@@ -70,29 +70,32 @@ class Outlook:
 
 def outlook(known: Known, changes: Iterable[Change]) -> Outlook:
     """What will come of all changes together."""
-    if known.pcrs == frozenset():
-        return Outlook(known.machine, known.fingerprint, Verdict.UNAFFECTED)
-    if isinstance(known.evidence, str):
-        why = (known.evidence, *((known.pcrs,) if isinstance(known.pcrs, str) else ()))
-        return Outlook(known.machine, known.fingerprint, Verdict.UNKNOWN, (), why)
+    evidence, sealed = known.evidence, known.pcrs
+    moved, faults = ({}, [evidence]) if isinstance(evidence, str) else _foresee(evidence, changes)
+    hit: list[int] = []
+    if isinstance(sealed, str):
+        why = [*faults, sealed, *_reasons(moved, moved)] if moved or faults else []
+    elif hit := sorted(sealed & moved.keys()):
+        why = _reasons(moved, hit)
+    else:
+        why = faults if sealed else []
+    verdict = Verdict.ASKS if hit else Verdict.UNKNOWN if why else Verdict.UNAFFECTED
+    return Outlook(known.machine, known.fingerprint, verdict, tuple(hit), tuple(why))
+
+
+def _foresee(
+    evidence: Evidence, changes: Iterable[Change]
+) -> tuple[dict[int, list[str]], list[str]]:
+    """Which changes move a register, and what cannot be told."""
     moved: dict[int, list[str]] = {}
     faults = []
     for change in changes:
         try:
-            for pcr in _moved(known.evidence, change):
+            for pcr in _moved(evidence, change):
                 moved.setdefault(pcr, []).append(change.words)
         except (FormatError, UsageError) as error:
             faults.append(f"{change.words}: {error}")
-    if isinstance(known.pcrs, str):
-        reasons = [known.pcrs, *_reasons(moved, moved), *faults]
-        verdict = Verdict.UNKNOWN if moved or faults else Verdict.UNAFFECTED
-        why = tuple(reasons) if verdict is Verdict.UNKNOWN else ()
-        return Outlook(known.machine, known.fingerprint, verdict, (), why)
-    if hit := sorted(known.pcrs & moved.keys()):
-        why = tuple(_reasons(moved, hit))
-        return Outlook(known.machine, known.fingerprint, Verdict.ASKS, tuple(hit), why)
-    verdict = Verdict.UNKNOWN if faults else Verdict.UNAFFECTED
-    return Outlook(known.machine, known.fingerprint, verdict, (), tuple(faults))
+    return moved, faults
 
 
 def _reasons(moved: dict[int, list[str]], pcrs: Iterable[int]) -> list[str]:
