@@ -6,6 +6,7 @@ Microsoft's names have signed, its configuration, and an encrypted volume.
 from __future__ import annotations
 
 import datetime
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -44,6 +45,7 @@ OLD_WINDOWS = Identity(mbr_disk.DISK, 1 << 20)
 _START = datetime.datetime(2012, 1, 1, tzinfo=datetime.UTC)
 _END = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _ESP_FIRST = 64
+_OPTIONS = struct.Struct("<8sIII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,18 @@ def old_bcd(partition: Identity) -> bytes:
 
 def _esp(files: Mapping[str, bytes]) -> fat.Volume:
     return fat.plan({name: memoryview(data) for name, data in files.items()}, "ESP")
+
+
+def load_options(text: str) -> bytes:
+    """The load options that Windows puts into its boot entry: text, and the path of nothing.
+
+    As seen in boot variables of Windows machines; nothing documents them.
+    """
+    words = (text + "\0").encode("utf-16-le")
+    words += bytes(-(_OPTIONS.size + len(words)) % 8)
+    path = struct.pack("<IIII", 1, 16, 4, 0x0004FF7F)
+    offset = _OPTIONS.size + len(words)
+    return _OPTIONS.pack(b"WINDOWS", 1, offset + len(path), offset) + words + path
 
 
 def disk(files: Mapping[str, bytes], volume: bytes) -> bytes:

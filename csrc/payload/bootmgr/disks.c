@@ -42,6 +42,8 @@ efi_status_t wbm_read_blocks(const struct wbm_disk *disk, u64 lba, u64 size, voi
 		wbm_call(wbm.bs->close_protocol, disk->handle, &efi_guid_block_io, wbm.image_handle, NULL);
 		if (EFI_ERROR(open(disk->handle, &efi_guid_block_io, (void **)&io)))
 			return EFI_NO_MEDIA;
+		/* What was there before may be gone. */
+		wbm.disks[disk - wbm.disks].io = io;
 	}
 	return status;
 }

@@ -18,18 +18,20 @@ static u16 text[TEXT_MAX];
 efi_status_t wbm_options_init(void)
 {
 	const struct windows_options *blob = wbm.image->load_options;
-	u64 size = wbm.image->load_options_size, skip = 0;
+	u64 size = wbm.image->load_options_size, skip = 0, end = size;
 
 	wbm.options = text;
 	wbm_need(size % sizeof(u16) == 0);
 	if (size >= sizeof(*blob) && !memcmp(blob->signature, "WINDOWS", sizeof(blob->signature))) {
 		wbm_need(blob->version == 1);
 		wbm_need(blob->length == size);
-		wbm_need(blob->os_load_path_offset <= size);
 		skip = sizeof(*blob);
+		end = blob->os_load_path_offset;
+		wbm_need(end >= skip && end <= size && end % sizeof(u16) == 0);
 	}
-	wbm_need(size - skip < sizeof(text));
-	memcpy(text, (const u8 *)wbm.image->load_options + skip, size - skip);
+	wbm_need(end - skip < sizeof(text));
+	memcpy(text, (const u8 *)wbm.image->load_options + skip, end - skip);
+	text[(end - skip) / sizeof(u16)] = 0;
 	return EFI_SUCCESS;
 }
 
