@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--devices-only", action="store_true", help="disks, network, TPM, idle")
     parser.add_argument("--attest-only", action="store_true", help="the attestation server")
     parser.add_argument("--kernel-only", action="store_true", help="the patched kernel")
+    parser.add_argument("--start-only", action="store_true", help="from the firmware to the agent")
     parser.add_argument("--keep", type=Path, help="directory for consoles and disks")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pykexec-bench-") as temporary:
@@ -44,6 +45,14 @@ def main() -> None:
             _kernel(args, directory)
             return
         load_before = os.getloadavg()[0]
+        if args.start_only:
+            made = inputs.prepare(directory, args.kernel, args.ovmf, args.cpu)
+            started = start.measure(made, args.repetitions)
+            _write(args.output, started)
+            print_table(report.start_rows(started))
+            print_table(report.stage_rows(started))
+            print(f"\nhost load {load_before:.1f} -> {os.getloadavg()[0]:.1f}; {args.output}")
+            return
         attested = attest.measure(directory / "attest")
         if args.attest_only:
             _write(args.output, attested)
@@ -75,7 +84,7 @@ def main() -> None:
     _write(args.output, results)
     print_table(report.rows(results))
     print()
-    print_table(report.stage_rows(results))
+    print_table(report.stage_rows(results.start))
     print()
     print_table(devices_report.rows(found))
     print()

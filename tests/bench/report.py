@@ -57,11 +57,7 @@ def rows(results: Results) -> Iterator[tuple[str, str, str, str, str]]:
     """What, ours, the other, ratio, goal."""
     yield ("what", "pykexec", "compared with", "ratio", "goal")
     yield from _hand_over(results.hand_over)
-    for name, other, ratio in (
-        ("UKI of systemd-stub", results.start.uki, results.start.to_uki),
-        ("kernel as EFI stub", results.start.efi_stub, results.start.to_efi_stub),
-    ):
-        yield from _pair(f"firmware to agent, against {name}", results.start.pykexec, other, ratio)
+    yield from start_rows(results.start)
     for blocks in results.blocks:
         yield (
             f"ReadBlocks of {blocks.size // 1024} KiB",
@@ -133,10 +129,19 @@ def _pair(
         )
 
 
-def stage_rows(results: Results) -> Iterator[tuple[str, str, str]]:
+def start_rows(start: Start) -> Iterator[tuple[str, str, str, str, str]]:
+    """From the firmware to the agent: what, ours, the other, ratio, goal."""
+    for name, other, ratio in (
+        ("UKI of systemd-stub", start.uki, start.to_uki),
+        ("kernel as EFI stub", start.efi_stub, start.to_efi_stub),
+    ):
+        yield from _pair(f"firmware to agent, against {name}", start.pykexec, other, ratio)
+
+
+def stage_rows(start: Start) -> Iterator[tuple[str, str, str]]:
     """Where the time from firmware to agent goes."""
     yield ("firmware to agent, by stage", "wall", "CPU")
-    for name, span in results.start.stages.items():
+    for name, span in start.stages.items():
         yield (f"  {name}", f"{span.wall_s:.2f} s", f"{span.cpu_s:.2f} s")
 
 
