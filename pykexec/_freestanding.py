@@ -99,8 +99,9 @@ def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPL
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
         own = [csrc / "payload" / f"{each}.c" for each in (name, "console", "packets")]
-        shared = ("common/device_path.c", "common/guids.c", "stub/lib/mem.c")
-        sources = [*own, *(csrc / path for path in shared)]
+        names = ("device_path.c", "dhcp.c", "guids.c")
+        shared = [csrc / "stub" / "lib" / "mem.c", *(csrc / "common" / name for name in names)]
+        sources = [*own, *shared]
         _build(csrc, sources, csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output, subsystem)
 

@@ -13,6 +13,7 @@ from pykexec.firmware.mailbox import Mailbox
 from pykexec.net.transfer import Limits
 
 if TYPE_CHECKING:
+    from pykexec.efi.device_path import DevicePath
     from pykexec.net.lease import Lease
 
 
@@ -31,6 +32,18 @@ def fetch_payload(
     except BaseException:
         os.close(fd)
         raise
+
+
+def pxe_path(mailbox: Mailbox) -> DevicePath | None:
+    """The device path that PXE gives to what it starts, where it started our image; else None.
+
+    Its handle has the firmware's PXE base code: network boot programs (GRUB's, Windows'
+    wdsmgfw.efi) look there for the packets that name their server.
+    """
+    from pykexec.net.boot_server import boot_path, is_pxe
+
+    path = boot_path(mailbox)
+    return path if path and is_pxe(path) else None
 
 
 def go_online(mailbox: Mailbox, network: NetworkConfig, timeout_s: float = 30.0) -> None:

@@ -87,7 +87,10 @@ def prepare(
     elif volume is not None:
         raise UsageError(f"{path}: a volume needs a path on it, such as \\EFI\\BOOT\\BOOTX64.EFI")
     elif is_remote_path(path):
+        from pykexec.kexec.remote import pxe_path
+
         payload = _checked(path, *_fetch(mailbox, path, network, limit, sha256), check)
+        given = given or pxe_path(mailbox)
     else:
         payload = load_payload(path, linux_chunks(path, limit), check)
     _check_digest(payload, sha256)

@@ -15,7 +15,7 @@ from pykexec.abi import Op, Struct
 from pykexec.abi_devices import PxeFlag
 from pykexec.config.url import Url, is_absolute, parse_url
 from pykexec.efi.device_path import DevicePath, parse
-from pykexec.efi.device_path_names import MAC, URI
+from pykexec.efi.device_path_names import IPV4, IPV6, MAC, URI
 from pykexec.efi.device_path_node import HARD_DRIVE
 from pykexec.errors import FirmwareError, FormatError, UsageError
 from pykexec.firmware.mailbox import Mailbox, Request
@@ -77,6 +77,11 @@ def nic_of(path: DevicePath) -> bytes | None:
         elif node.kind == HARD_DRIVE:
             mac = None
     return mac
+
+
+def is_pxe(path: DevicePath) -> bool:
+    """Does the path end where PXE loads from, at the NIC (UEFI 2.10, 3.5.2.1), and name no file?"""
+    return bool(path.nodes) and path.nodes[-1].kind in (MAC, IPV4, IPV6)
 
 
 def url_of(path: DevicePath) -> Url | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 
 from pykexec import abi
-from pykexec._native import lib
+from pykexec._native import ffi, lib
 from tests.fuzz.firmware_side import handoff
 from tests.fuzz.sequences import LIVES, SEQUENCES
 from tests.support.samples import (
@@ -41,6 +41,7 @@ def seeds(driver: str) -> list[bytes]:
         "memory_map": [_memory_map(48), _memory_map(40)],
         "pe": [pe_file(), pe_file([TEXT])],
         "bzimage": [bzimage_file(), bzimage_file(kernel_version=0)],
+        "dhcp": [b"\x03" + packet for packet in samples.dhcp_packets()],
         "device_path": [
             _device_path(device_node(1, 1, b"\0\x1f") + END_NODE),
             _device_path(INITRD_NODE + END_NODE),

@@ -2,6 +2,7 @@
 /* Where a payload may say that it comes from. */
 #include <common/device_path.h>
 #include <stub/end/origin.h>
+#include <stub/lib/boot_device.h>
 #include <stub/lib/stub.h>
 #include <stub/lib/test.h>
 
@@ -29,6 +30,9 @@ static efi_status_t check(const void *path)
 		return EFI_ACCESS_DENIED;
 	rest = rest_behind(&efi_guid_simple_file_system, path);
 	if (rest && pk_device_path_is_file(rest, PK_DEVICE_PATH_MAX))
+		return EFI_SUCCESS;
+	/* While Linux has the NIC there is no such handle. */
+	if (pk_boot_device_loads(path))
 		return EFI_SUCCESS;
 	rest = rest_behind(&efi_guid_load_file, path);
 	if (rest && pk_device_path_is_address(rest, PK_DEVICE_PATH_MAX))

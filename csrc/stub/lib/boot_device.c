@@ -10,6 +10,7 @@ enum { END_SIZE = sizeof(struct efi_device_path) };
 static u8 device[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
 static u8 file[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
 static u64 device_size, file_size;	/* end node included; 0: none */
+static bool by_load_file;
 
 static u64 keep(const void *path, u8 *out)
 {
@@ -21,10 +22,13 @@ static u64 keep(const void *path, u8 *out)
 
 void pk_boot_device_init(void)
 {
-	void *path = NULL;
+	efi_handle_t handle = pk_loaded_image->device_handle;
+	void *path = NULL, *load_file;
 
-	if (pk_loaded_image->device_handle)
-		pk_bs->handle_protocol(pk_loaded_image->device_handle, &efi_guid_device_path, &path);
+	if (handle) {
+		pk_bs->handle_protocol(handle, &efi_guid_device_path, &path);
+		by_load_file = !EFI_ERROR(pk_bs->handle_protocol(handle, &efi_guid_load_file, &load_file));
+	}
 	device_size = keep(path, device);
 	file_size = keep(pk_loaded_image->file_path, file);
 }
@@ -38,6 +42,11 @@ efi_handle_t pk_boot_device(void)
 		return NULL;
 	/* The firmware returns the longest match: only a whole one is the device. */
 	return rest->type == EFI_DP_END ? handle : NULL;
+}
+
+bool pk_boot_device_loads(const void *path)
+{
+	return by_load_file && device_size && !memcmp(path, device, device_size);
 }
 
 efi_status_t pk_boot_path(struct pk_call *call)

@@ -2,7 +2,7 @@
 /*
  * Negative controls: builds of the stub for tests, in which a protection is
  * missing or a race window is held open (tests/vm/test_races.py,
- * test_variables.py). In the product none of the PK_TEST_ macros is defined and
+ * test_variables.py, test_wds.py). In the product none of the PK_TEST_ macros is defined and
  * this file is nothing.
  */
 #ifndef PK_STUB_TEST_H
@@ -131,6 +131,27 @@
 #define pk_test_exit_wipe(is_block, statement) ((is_block) ? false : (statement))
 #else
 #define pk_test_exit_wipe(is_block, statement) (statement)
+#endif
+
+/* Likewise: NICs that Linux had go on receiving. */
+#ifdef PK_TEST_NO_NIC_SHUTDOWN
+#define pk_test_nic_shutdown(status) ((void)sizeof(status), EFI_SUCCESS)
+#else
+#define pk_test_nic_shutdown(status) (status)
+#endif
+
+/* Likewise: base code forgets what the network boot was told. */
+#ifdef PK_TEST_NO_PXE_STATE
+#define pk_test_pxe(status) ((void)sizeof(status), EFI_SUCCESS)
+#else
+#define pk_test_pxe(status) (status)
+#endif
+
+/* Likewise: base code has its packets again, and no way to servers behind a router. */
+#ifdef PK_TEST_NO_ROUTER
+#define pk_test_router(status) ((void)sizeof(status), EFI_SUCCESS)
+#else
+#define pk_test_router(status) (status)
 #endif
 
 /* Likewise: a boot service is still ours when the payload is started, and the table's checksum is right. */

@@ -2,6 +2,7 @@
 /* Simple Network for Linux: NICs taken from the firmware, frames exchanged in batches, NICs given back. */
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 #include <stub/services/identity.h>
 #include <stub/services/net.h>
 #include <stub/services/net_stack.h>
@@ -78,7 +79,7 @@ static efi_status_t quiesce(struct efi_simple_network *network, u32 state)
 	efi_status_t status = EFI_SUCCESS;
 
 	if (network->mode->state == EFI_SIMPLE_NETWORK_INITIALIZED)
-		status = network->shutdown(network);
+		status = pk_test_nic_shutdown(network->shutdown(network));
 	if (state == EFI_SIMPLE_NETWORK_STOPPED && network->mode->state == EFI_SIMPLE_NETWORK_STARTED)
 		network->stop(network);
 	return status;
@@ -232,6 +233,7 @@ void pk_net_release(void)
 	for (u32 i = 0; i < NR_NICS; i++)
 		if (nics[i].handle)
 			give_back(&nics[i]);
+	pk_pxe_find_routers();
 	pk_net_stack_quiet();
 }
 

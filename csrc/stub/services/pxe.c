@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The firmware's PXE base code: its packets for Linux, and its state again for the payload behind it. */
 #include <common/device_path.h>
+#include <common/dhcp.h>
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 #include <stub/services/identity.h>
 #include <stub/services/pxe.h>
 
@@ -15,6 +17,7 @@ enum {
 /* Handles of base code come and go with the drivers above the NIC: only the path stays. */
 struct saved {
 	u32 handle;
+	bool routeless;	/* restored, but its base code knows no router, and has servers behind one */
 	u64 path_size;
 	u8 path[PK_DEVICE_PATH_MAX] __attribute__((aligned(8)));
 	struct efi_pxe_base_code_mode mode;
@@ -49,6 +52,7 @@ static void save(efi_handle_t handle, const struct efi_device_path *nic_path)
 	    EFI_ERROR(pk_bs->allocate_pool(EFI_BOOT_SERVICES_DATA, sizeof(*entry), (void **)&entry)))
 		return;
 	entry->handle = pk_handle_number(handle, path);
+	entry->routeless = false;
 	entry->path_size = size;
 	memcpy(entry->path, path, size);
 	memcpy(&entry->mode, pxe->mode, sizeof(entry->mode));
@@ -97,18 +101,39 @@ static efi_status_t find_base_code(struct saved *entry, struct efi_pxe_base_code
 	return pk_bs->handle_protocol(handle, &efi_guid_pxe_base_code, (void **)ret);
 }
 
-static efi_status_t restore(struct saved *entry)
+/* What the firmware fetches comes from one of these; who has none of them on the link needs a router. */
+static bool is_behind_router(const struct efi_pxe_base_code_mode *mode)
+{
+	const struct {
+		bool received;
+		const struct efi_pxe_base_code_packet *packet;
+	} packets[] = {
+		{ mode->dhcp_ack_received, &mode->dhcp_ack },
+		{ mode->proxy_offer_received, &mode->proxy_offer },
+		{ mode->pxe_reply_received, &mode->pxe_reply },
+	};
+
+	if (mode->using_ipv6 || !mode->dhcp_ack_received ||
+	    !pk_dhcp_address(&mode->dhcp_ack, sizeof(mode->dhcp_ack), PK_DHCP_ROUTER))
+		return false;
+	for (u32 i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		u32 server = packets[i].received ?
+				     pk_dhcp_boot_server(packets[i].packet, sizeof(*packets[i].packet)) :
+				     0;
+
+		if (server && (server ^ mode->station_ip.words[0]) & mode->subnet_mask.words[0])
+			return true;
+	}
+	return false;
+}
+
+static efi_status_t set_state(struct saved *entry)
 {
 	struct efi_pxe_base_code_mode *mode = &entry->mode;
 	struct efi_pxe_base_code *pxe;
 	efi_status_t status;
 
 	status = find_base_code(entry, &pxe);
-	if (EFI_ERROR(status) || pxe->mode->started)
-		return status;
-	status = pxe->start(pxe, mode->using_ipv6);
-	if (!EFI_ERROR(status))
-		status = find_base_code(entry, &pxe);
 	if (EFI_ERROR(status))
 		return status;
 	status = pxe->set_packets(pxe, &mode->dhcp_discover_valid, &mode->dhcp_ack_received,
@@ -120,6 +145,44 @@ static efi_status_t restore(struct saved *entry)
 	if (EFI_ERROR(status))
 		return status;
 	return pxe->set_station_ip(pxe, &mode->station_ip, &mode->subnet_mask);
+}
+
+static efi_status_t restore(struct saved *entry)
+{
+	struct efi_pxe_base_code *pxe;
+	efi_status_t status;
+
+	status = find_base_code(entry, &pxe);
+	if (EFI_ERROR(status) || pxe->mode->started)
+		return status;
+	status = pxe->start(pxe, entry->mode.using_ipv6);
+	if (!EFI_ERROR(status))
+		status = set_state(entry);
+	if (!EFI_ERROR(status))
+		entry->routeless = is_behind_router(&entry->mode);
+	return status;
+}
+
+/*
+ * No call tells base code of a router: EDK II takes it from DHCP's answer, and from nowhere else. So it
+ * asks again; who is given another address goes on with that.
+ */
+static efi_status_t find_router(struct saved *entry)
+{
+	const u32 had = entry->mode.station_ip.words[0];
+	struct efi_pxe_base_code *pxe;
+	efi_status_t status, asked;
+
+	status = find_base_code(entry, &pxe);
+	if (EFI_ERROR(status))
+		return status;
+	asked = pxe->dhcp(pxe, true);
+	status = find_base_code(entry, &pxe);
+	if (EFI_ERROR(status))
+		return status;
+	if (EFI_ERROR(asked) || pxe->mode->station_ip.words[0] == had)
+		status = set_state(entry);
+	return EFI_ERROR(asked) ? asked : status;
 }
 
 static bool is_of(const struct saved *entry, u32 number)
@@ -141,9 +204,23 @@ void pk_pxe_restore(u32 number)
 
 		if (!table[i] || !is_of(table[i], number))
 			continue;
-		status = restore(table[i]);
+		status = pk_test_pxe(restore(table[i]));
 		if (EFI_ERROR(status))
 			pk_print("pykexec: the firmware's PXE state is lost (%x)\n", status);
+	}
+}
+
+void pk_pxe_find_routers(void)
+{
+	for (u32 i = 0; i < NR_SAVED; i++) {
+		efi_status_t status;
+
+		if (!table[i] || !table[i]->routeless)
+			continue;
+		table[i]->routeless = false;
+		status = pk_test_router(find_router(table[i]));
+		if (EFI_ERROR(status))
+			pk_print("pykexec: the firmware's PXE has no router (%x)\n", status);
 	}
 }
 

@@ -17,6 +17,11 @@ void pk_pxe_save(const struct efi_device_path *nic_path);
 void pk_pxe_save_of(u32 number);
 /* Its drivers are connected anew: bring their base code to where it was. */
 void pk_pxe_restore(u32 number);
+/*
+ * Once Linux has ended: base code that was restored, and whose servers are behind a router, asks DHCP for
+ * it. That takes 4 seconds with EDK II, and a minute where nobody answers.
+ */
+void pk_pxe_find_routers(void);
 efi_status_t pk_net_pxe(struct pk_call *call);
 
 #endif

@@ -10,7 +10,7 @@ import pytest
 from pykexec.abi import Struct, pack, unpack
 from pykexec.abi_devices import PxeFlag
 from pykexec.efi.device_path import DevicePath
-from pykexec.net.boot_server import nic_of, url_of, url_of_packets
+from pykexec.net.boot_server import is_pxe, nic_of, url_of, url_of_packets
 
 NIC = "PciRoot(0x0)/Pci(0x2,0x0)/MAC(525400123456,0x1)"
 IP = "IPv4(0.0.0.0,0x0,DHCP,0.0.0.0,0.0.0.0,0.0.0.0)"
@@ -19,21 +19,24 @@ HD = "HD(1,GPT,c12a7328-f81f-11d2-ba4b-00a0c93ec93b,0x800,0x64000)"
 
 
 @pytest.mark.parametrize(
-    ("path", "mac", "url"),
+    ("path", "mac", "url", "by_pxe"),
     [
-        (f"{NIC}/{IP}/Uri(http://10.0.2.2:8000/a.efi)", MAC, "http://10.0.2.2:8000/a.efi"),
-        (f"{NIC}/{IP}/Uri()/{IP}/Uri(https://boot/x/a.efi)", MAC, "https://boot/x/a.efi"),
-        (f"{NIC}/{IP}", MAC, None),
-        (f"{NIC}/{IP}/Uri(file:///a.efi)", MAC, None),
-        (f"{NIC}/\\pykexec.efi", MAC, None),
-        (f"{NIC}/{IP}/{HD}/\\EFI\\a.efi", None, None),
-        (f"PciRoot(0x0)/{HD}/\\EFI\\a.efi", None, None),
+        (f"{NIC}/{IP}/Uri(http://10.0.2.2:8000/a.efi)", MAC, "http://10.0.2.2:8000/a.efi", False),
+        (f"{NIC}/{IP}/Uri()/{IP}/Uri(https://boot/x/a.efi)", MAC, "https://boot/x/a.efi", False),
+        (f"{NIC}/{IP}", MAC, None, True),
+        (NIC, MAC, None, True),
+        (f"{NIC}/{IP}/Uri(file:///a.efi)", MAC, None, False),
+        (f"{NIC}/\\pykexec.efi", MAC, None, False),
+        (f"{NIC}/{IP}/{HD}/\\EFI\\a.efi", None, None, False),
+        (f"PciRoot(0x0)/{HD}/\\EFI\\a.efi", None, None, False),
     ],
 )
-def test_a_device_path_names_nic_and_address(path: str, mac: bytes | None, url: str | None) -> None:
+def test_a_device_path_names_nic_and_address(
+    path: str, mac: bytes | None, url: str | None, by_pxe: bool
+) -> None:
     parsed = DevicePath.from_text(path)
     found = url_of(parsed)
-    assert (nic_of(parsed), found and str(found)) == (mac, url)
+    assert (nic_of(parsed), found and str(found), is_pxe(parsed)) == (mac, url, by_pxe)
 
 
 def dhcp(
