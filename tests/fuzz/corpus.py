@@ -6,7 +6,8 @@ from __future__ import annotations
 import struct
 
 from pykexec import abi
-from pykexec._native import ffi, lib
+from pykexec._native import lib
+from tests.fuzz import samples
 from tests.fuzz.firmware_side import handoff
 from tests.fuzz.sequences import LIVES, SEQUENCES
 from tests.support.samples import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support import hives
+from pykexec.vm import hives
 from tests.support.wims import make_wim
 
 SDI = b"$SDI0001" + bytes(4088)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import FormatError
+from pykexec.vm import hives
 from pykexec.vm.machine import Nic
 from pykexec.vm.ovmf import Firmware, firmware
 from pykexec.vm.vm import Vm
-from tests.support import hives
 from tests.support.installer import make_installer
 from tests.support.wims import hollow_wim
 from tests.vm import images

@@ -11,7 +11,7 @@ import pytest
 
 from pykexec import _freestanding
 from pykexec.run import run
-from tests.support import hives
+from pykexec.vm import hives
 from tests.support.windows_disk import load_options
 
 CSRC = Path(__file__).resolve().parents[3] / "csrc"
