@@ -57,7 +57,7 @@ demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NE
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
 test-all: test matrix clocks test-hosts ## every case there is; the docs get its table
-	$(PY) -m tests.matrix_table build/junit/vm.xml build/junit/matrix.xml docs/test-matrix.md
+	$(PY) -m tests.matrix_table build/junit/matrix.xml docs/test-matrix.md
 
 # HOST_TARGETS on HOSTS and the unit tests with the wheel, which the first of them makes: oldest first.
 test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixie"; the wheel, on sid too

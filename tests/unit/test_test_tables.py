@@ -51,7 +51,7 @@ def test_results_are_of_a_day_and_a_commit(tmp_path: Path) -> None:
 
 
 def test_the_matrix_shows_the_cases_of_each_test_and_which_failed() -> None:
-    lines = list(matrix_table.table(list(matrix_table.cases(JUNIT)), "on some day"))
+    lines = list(matrix_table.table(matrix_table.last(matrix_table.cases(JUNIT)), "on some day"))
     assert lines == [
         "| what | cases |",
         "|---|---|",
@@ -61,14 +61,26 @@ def test_the_matrix_shows_the_cases_of_each_test_and_which_failed() -> None:
     ]
 
 
+def test_a_case_that_was_run_again_counts_as_it_went_then() -> None:
+    again = ElementTree.fromstring(
+        "<testsuite>"
+        '<testcase classname="tests.vm.test_a" name="test_it_boots[2025.02]"/>'
+        "</testsuite>"
+    )
+    runs = [*matrix_table.cases(JUNIT), *matrix_table.cases(again)]
+    *_, last = matrix_table.table(matrix_table.last(runs), "on some day")
+    assert last == "3 cases in virtual machines, on some day: all of them passed, 1 when run again."
+
+
 def test_the_page_gets_the_cases_of_all_files(tmp_path: Path) -> None:
     files = [tmp_path / "vm.xml", tmp_path / "matrix.xml"]
     for file in files:
-        file.write_bytes(ElementTree.tostring(JUNIT))
+        document = ElementTree.tostring(JUNIT, "unicode")
+        file.write_text(document.replace("tests.vm.test_a", f"tests.vm.test_{file.stem}"))
     page = tmp_path / "page.md"
     page.write_text("<!-- matrix: begin -->\n<!-- matrix: end -->\n")
     assert matrix_table.main([*map(str, files), str(page)]) == 0
-    assert "\n6 cases in virtual machines, on " in page.read_text()
+    assert "\n5 cases in virtual machines, on " in page.read_text()
 
 
 def test_time_is_summed_up_by_file_and_the_costliest_comes_first() -> None:
