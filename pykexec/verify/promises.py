@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the digest of an event promises of the event's data, by type.
 
-TCG PC Client Platform Firmware Profile 1.05, table 27 (10.4.1) and the sections named beside each
-type. A digest of the data itself binds: other data is a lie, and the log is refused. One of code,
-of a table or of whatever the manufacturer chose promises nothing: the data is a description, which
-may happen to be what was hashed, and if not is nobody's word; no machine is ever refused for it.
+TCG PC Client Platform Firmware Profile 1.05, revision 23: table 27 in 10.4.1 (Event Types) and the
+sections named beside each type: 3.3.2 (Error Conditions), 3.3.4.1 (of PCR 0), 10.2.3
+(UEFI_IMAGE_LOAD_EVENT), 10.2.5 (firmware blobs), 10.2.6 (Measuring UEFI Variables and UEFI GPT
+Data), 10.4.2 to 10.4.5 (EV_EVENT_TAG, EV_ACTION, EV_EFI_ACTION, EV_NO_ACTION). In revision 1.04 the
+same are in chapters 2 and 9. What SPDM devices say, 10.2.7, came with 1.06.
+
+A digest of the data itself binds: other data is a lie, and the log is refused. One of code, of a
+table or of whatever the manufacturer chose promises nothing: the data is a description, which may
+happen to be what was hashed, and if not is nobody's word; no machine is ever refused for it.
 """
 
 from __future__ import annotations
@@ -85,24 +90,28 @@ def _ipl(data: bytes) -> Iterable[bytes]:
 
 _IMAGE = Promise("10.4.1, 10.2.3: Authenticode digest of an image", _text, False)
 _CODE = Promise("10.4.1: of code or contents that are not in the log", _text, False)
+_POST_CODE = Promise("10.4.1, 3.3.4.1: of code, or of the string in the log", _text, False)
+_BLOB = Promise("10.4.1, 10.2.5: of what the blob's address and size lead to", _text, False)
+_DEVICE = Promise("10.2.7 of 1.06: of what a device has measured itself", _text, False)
 _TABLE = Promise("10.4.1: of tables that the data points to", _text, False)
 _OWN = Promise("10.4.1: of what the manufacturer chose", _text, False)
-_ACTION = Promise("10.4.3, 10.4.4: of the string", _text, True)
+_ACTION = Promise("10.4.3: of the string", _text, True)
+_EFI_ACTION = Promise("10.4.4: of the string", _text, True)
 _VARIABLE = Promise("10.4.1, 10.2.6: of UEFI_VARIABLE_DATA", _whole, True)
 _AUTHORITY = Promise("10.4.1, 10.2.6: of UEFI_VARIABLE_DATA", _authority, True)
-_PARTITIONS = Promise("10.4.1: of UEFI_GPT_DATA", _whole, True)
+_PARTITIONS = Promise("10.4.1, 10.2.6: of UEFI_GPT_DATA", _whole, True)
 _NOTHING = Promise("10.4.5: extends nothing", _text, False)
 _UNKNOWN = Promise("not in table 27", _text, False)
 
 PROMISES = {
     "EV_PREBOOT_CERT": _OWN,
-    "EV_POST_CODE": _CODE,
-    "EV_POST_CODE2": _CODE,
+    "EV_POST_CODE": _POST_CODE,
+    "EV_POST_CODE2": _POST_CODE,
     "EV_UNUSED": _OWN,
     "EV_NO_ACTION": _NOTHING,
     "EV_SEPARATOR": Promise("10.4.1, 3.3.2: of the value", _separator, True),
     "EV_ACTION": _ACTION,
-    "EV_EVENT_TAG": Promise("10.4.1: of what the tag stands for", _text, False),
+    "EV_EVENT_TAG": Promise("10.4.2: of what the tag stands for", _text, False),
     "EV_S_CRTM_CONTENTS": _CODE,
     # The profile has the version hashed; there are servers that log another one than they hash.
     "EV_S_CRTM_VERSION": Promise("10.4.1: of the version", _whole, False),
@@ -125,15 +134,15 @@ PROMISES = {
     "EV_EFI_RUNTIME_SERVICES_DRIVER": _IMAGE,
     "EV_EFI_GPT_EVENT": _PARTITIONS,
     "EV_EFI_GPT_EVENT2": _PARTITIONS,
-    "EV_EFI_ACTION": _ACTION,
-    "EV_EFI_PLATFORM_FIRMWARE_BLOB": _CODE,
-    "EV_EFI_PLATFORM_FIRMWARE_BLOB2": _CODE,
+    "EV_EFI_ACTION": _EFI_ACTION,
+    "EV_EFI_PLATFORM_FIRMWARE_BLOB": _BLOB,
+    "EV_EFI_PLATFORM_FIRMWARE_BLOB2": _BLOB,
     "EV_EFI_HANDOFF_TABLES": _TABLE,
     "EV_EFI_HANDOFF_TABLES2": _TABLE,
     "EV_EFI_HCRTM_EVENT": _CODE,
     "EV_EFI_VARIABLE_AUTHORITY": _AUTHORITY,
-    "EV_EFI_SPDM_FIRMWARE_BLOB": _CODE,
-    "EV_EFI_SPDM_FIRMWARE_CONFIG": _OWN,
+    "EV_EFI_SPDM_FIRMWARE_BLOB": _DEVICE,
+    "EV_EFI_SPDM_FIRMWARE_CONFIG": _DEVICE,
     "EV_EFI_SPDM_DEVICE_POLICY": _VARIABLE,
     "EV_EFI_SPDM_DEVICE_AUTHORITY": _OWN,
 }

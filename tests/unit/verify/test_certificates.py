@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.errors import FormatError, ToolError
 from pykexec.run import run
+from pykexec.verify import chain
 from pykexec.verify.certificates import in_order, load, parse_bundle
+from pykexec.verify.chain import ChainError
 from tests.support import attest_ca
 from tests.support.attest_ca import ANY_POLICY, EkProfile
 from tests.support.attest_expected import EXPECTED, NOW, claims_of, codes
 from tests.support.attest_machine import Machine
 
-NUVOTON = Path(__file__).parents[2] / "data/certificates/nuvoton-2111.pem"
+CERTIFICATES = Path(__file__).parents[2] / "data/certificates"
+NUVOTON = CERTIFICATES / "nuvoton-2111.pem"
 GARBAGE = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 NOT_BASE64 = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"
 
@@ -55,6 +59,45 @@ def test_a_manufacturers_authority_that_is_not_in_order_is_read() -> None:
     with pytest.raises(ValueError, match="InvalidSetOrdering"):
         x509.load_der_x509_certificate(der)
     assert "CN=Nuvoton TPM Root CA 2111" in load(der).subject.rfc4514_string()
+
+
+def real(name: str) -> bytes:
+    """One of tests/data/certificates, DER."""
+    (der,) = parse_bundle((CERTIFICATES / f"{name}.pem").read_bytes(), name)
+    return der
+
+
+@pytest.mark.parametrize(
+    ("names", "root", "model"),
+    [
+        (("nuvoton-ek",), "nuvoton-2111", "NPCT75x"),
+        (("st-ek", "st-intermediate-05"), "st-root", "ST33HTPHAHB4"),
+    ],
+)
+def test_a_real_tpm_is_vouched_for_as_openssl_finds(
+    names: tuple[str, ...], root: str, model: str
+) -> None:
+    presented = tuple(map(real, names))
+    files = [CERTIFICATES / f"{name}.pem" for name in (*names[1:], names[0])]
+    words: list[str | Path] = ["openssl", "verify", "-attime", str(int(NOW.timestamp()))]
+    words += ["-partial_chain", "-trusted", CERTIFICATES / f"{root}.pem"]
+    for between in files[:-1]:
+        words += ["-untrusted", between]
+    run([*words, files[-1]], timeout_s=60)
+    key = load(presented[0]).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert chain.ek_roots((real(root),)).verify(presented, key, NOW).model == model
+    with pytest.raises(ChainError) as caught:
+        chain.ek_roots((real("infineon-ek"),)).verify(presented, key, NOW)
+    assert caught.value.code == "ek.chain"
+
+
+def test_a_real_tpm_whose_authority_is_not_there_lacks_nothing_else() -> None:
+    leaf = real("infineon-ek")
+    key = load(leaf).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    with pytest.raises(ChainError, match=r"Manufacturing CA 035.*unable to get local issuer"):
+        chain.ek_roots((real("st-root"),)).verify((leaf,), key, NOW)
 
 
 def test_what_was_signed_is_kept(tmp_path: Path) -> None:
