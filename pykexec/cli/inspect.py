@@ -89,6 +89,9 @@ def _uki_lines(uki: UkiReport) -> Iterator[str]:
         yield from (f"  {line}" for line in text.splitlines())
     for bank, value in uki.pcr11.items():
         yield f"PCR 11 {bank:6} {value}"
+    if uki.pcr11_before:
+        yield "if its stub is of pykexec before 0.2:"
+        yield from (f"  PCR 11 {bank:6} {value}" for bank, value in uki.pcr11_before.items())
 
 
 def _handoff_lines(handoff: HandoffReport) -> Iterator[str]:

@@ -65,10 +65,14 @@ class PeReport:
 class UkiReport:
     """What makes a PE image a unified kernel image: text of its sections by name, PCR 11 by
     bank where it extends that.
+
+    pcr11_before is what it extends if its stub is ours of before 0.2, which nothing in it tells: it
+    is there where the image does not describe itself, as those of now do.
     """
 
     texts: Mapping[str, str]
     pcr11: Mapping[str, str]
+    pcr11_before: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +201,17 @@ def _signatures(data: bytes, image: pe.Image) -> tuple[Signature, ...]:
 
 def _uki(data: bytes, image: pe.Image) -> UkiReport:
     sections = measure.measured_sections(data, image)
+    pcr11, before = measure.expected(sections), {}
+    if not pcr11 and image.section(measure.DESCRIPTION) is None:
+        before = measure.predict_all(sections)
     return UkiReport(
         texts={
             name: sections[name].rstrip(b"\0").decode("utf-8", "backslashreplace")
             for name in _TEXT_SECTIONS
             if name in sections
         },
-        pcr11={bank: value.hex() for bank, value in measure.expected(sections).items()},
+        pcr11={bank: value.hex() for bank, value in pcr11.items()},
+        pcr11_before={bank: value.hex() for bank, value in before.items()},
     )
 
 

@@ -15,9 +15,11 @@ from pykexec._native import ffi, lib
 from pykexec.cli import build as build_verb
 from pykexec.cli import inspect as inspect_verb
 from pykexec.errors import FormatError, UsageError
+from pykexec.image import assemble, measure
+from pykexec.image.builder import described
 from pykexec.image.inspection import inspect
 from pykexec.image.recipe import DATA
-from tests.unit.image.inputs import kernel_bytes, patched, pe_bytes
+from tests.unit.image.inputs import TEXT, SectionInput, kernel_bytes, patched, pe_bytes
 
 
 def handoff_bytes() -> bytes:
@@ -82,6 +84,23 @@ def test_json_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert report["kernel"]["version"] == "6.1.0-test"
     assert report["kernel"]["protocol"] == [2, 15]
     assert report["pe"]["sections"][0]["name"] == ".text"
+
+
+OURS = SectionInput(".sbat", 0x2000, b"sbat,1,test\npykexec,1,pykexec,pykexec,1,README.md\n")
+STUB = pe_bytes((TEXT, OURS))
+SECTIONS = {".cmdline": b"quiet", ".linux": kernel_bytes()}
+
+
+def test_an_image_that_does_not_describe_itself_may_be_one_of_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = assemble.append_sections(STUB, "stub", SECTIONS)
+    new = assemble.append_sections(STUB, "stub", described(STUB, "stub", SECTIONS))
+    value = measure.predict({**SECTIONS, ".sbat": OURS.data}).hex()
+    for image, shown in ((old, True), (new, False)):
+        assert run_verb(tmp_path, image) == 0
+        said = capsys.readouterr().out
+        assert ("before 0.2:\n" in said, f"  PCR 11 sha256 {value}" in said) == (shown, shown)
 
 
 @pytest.mark.parametrize(
