@@ -14,7 +14,8 @@ import os
 import posixpath
 import sys
 import sysconfig
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pykexec.errors import FormatError, ToolError
@@ -78,7 +79,7 @@ def entries() -> Iterator[cpio.Entry]:
         path = _extension(name)
         folder = posixpath.join(library, *name.split(".")[:-1])
         objects.append(elf.Object(path, posixpath.join(folder, path.name)))
-    for target, data in _compiled(sources):
+    for target, data in _compiled(sources, _dataclasses(package, ours.own)):
         yield cpio.file(f"{target}c", data, origin=sources[target])
     for target, path in elf.closure(objects, _LATE).items():
         yield cpio.file(target, files.read(path), 0o755, origin=path)
@@ -125,11 +126,23 @@ def _extension(name: str) -> Path:
     return Path(spec.origin)
 
 
-def _compiled(sources: dict[str, Path]) -> Iterator[tuple[str, bytes]]:
+def _dataclasses(package: Path, modules: Iterable[str]) -> bytes:
+    """What dataclasses of ours have compiled when they are made."""
+    places = (package.parent, _extension("_cffi_backend").parent)
+    command = [executable(), "-I", "-S", str(Path(__file__).with_name("_dataclasses.py"))]
+    # To import that one is to run it.
+    imported = (name for name in modules if not name.endswith(".__main__"))
+    return run([*command, ",".join(map(str, places)), ",".join(imported)])
+
+
+def _compiled(sources: dict[str, Path], texts: bytes) -> Iterator[tuple[str, bytes]]:
     ordered = sorted(sources.items())
     request = "".join(f"{path}\t{target}\n" for target, path in ordered)
     command = [executable(), "-I", "-S", str(Path(__file__).with_name("_compile.py"))]
-    data = run([*command, str(OPTIMIZATION)], stdin=request.encode())
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(texts)
+        file.flush()
+        data = run([*command, str(OPTIMIZATION), file.name], stdin=request.encode())
     offset = 0
     for target, _ in ordered:
         end = offset + 8 + int.from_bytes(data[offset : offset + 8], "little")

@@ -141,6 +141,27 @@ def test_every_shipped_module_of_ours_can_be_imported(root: Path) -> None:
     python_in(root, "\n".join(f"import {name}" for name in names))
 
 
+COMPILED = """
+import sys
+texts = []
+def note(event, words):
+    if event == "compile" and "__create_fn__" in str(words[0]):
+        texts.append(words[0])
+sys.addaudithook(note)
+import pykexec.guest.init, pykexec.guest.attest
+from pykexec.attest import client, deliver
+print(len(texts), client.Facts.__doc__)
+import dataclasses
+@dataclasses.dataclass
+class Unknown: value: int = 7
+print(bool(texts), Unknown().value)
+"""
+
+
+def test_what_dataclasses_are_made_of_is_compiled_when_the_image_is_built(root: Path) -> None:
+    assert python_in(root, COMPILED) == "0 Facts\nTrue 7\n"
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
