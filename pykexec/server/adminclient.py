@@ -68,7 +68,7 @@ class AdminClient:
             yield
         except UnicodeDecodeError:
             raise FormatError(f"{self.url}: the answer is not UTF-8") from None
-        except OverflowError:  # http.client takes chunks of any size.
+        except (OverflowError, ValueError):  # http.client takes chunks of any size, and below 0.
             raise FormatError(f"{self.url}: the answer is not HTTP") from None
         except (OSError, http.client.HTTPException) as error:
             raise NetworkError(f"{self.url}: {printable(str(error), _WORDS_MAX)}") from None
