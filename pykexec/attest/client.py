@@ -226,7 +226,7 @@ class _Attester:
         traceback: TracebackType | None,
     ) -> None:
         self._forget()
-        self._kept.__exit__(kind, error, traceback)
+        self._kept.close()
 
     def attempt(self) -> Answer:
         """Both round trips, or the second one again; Transient if another attempt may be better.

@@ -76,7 +76,7 @@ class Kept:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._drop()
+        self.close()
 
     def take(self, url: Url, deadline: Deadline) -> Connection | None:
         """The one to url's server, which is then the caller's; None where there is none."""
@@ -92,13 +92,14 @@ class Kept:
 
     def give(self, url: Url, connection: Connection) -> None:
         """Keep it, unless it has ended; what came by it has been read whole."""
-        self._drop()
+        self.close()
         if connection.http.sock is None:
             connection.close()
         else:
             self._server, self._connection = _server(url), connection
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """End it, if there is one."""
         found, self._connection = self._connection, None
         if found is not None:
             found.close()
