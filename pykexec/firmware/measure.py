@@ -48,7 +48,8 @@ def measure(mailbox: Mailbox, pcr: int, data: bytes) -> None:
 
     pcr and the size of data are bounded by TpmEventConstant. FirmwareError: EINVAL if they are
     not, ENOENT without a TPM, ENOSPC where the firmware's log is full; then the register is
-    extended, and nothing explains it.
+    extended, and nothing explains it. EDK II says so already when its table of events since the
+    first GetEventLog is full, with the event in the log: that is refused too much, not too little.
     """
     body = pack("pk_tpm_event", pcr=pcr) + data
     mailbox.ask(Request(Op.TPM_EVENT, f"measure into PCR {pcr}", body))
