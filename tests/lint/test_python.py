@@ -22,6 +22,7 @@ HOST_VERBS = (
     "pykexec.cli.inspect",
     "pykexec.cli.netboot",
     "pykexec.cli.policy",
+    "pykexec.cli.policy_recovery",
     "pykexec.cli.serve",
     "pykexec.cli.server",
     "pykexec.cli.server_local",
