@@ -13,6 +13,7 @@ PYTEST_ARGS ?=
 KERNEL ?= 6.1-cloud
 NET ?=
 LOCAL ?=
+WINDOWS ?=
 FUZZ_SECONDS ?= 600
 HOSTS ?= bookworm trixie
 HOST_TARGETS ?= demo
@@ -50,9 +51,9 @@ PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 ##@ Show and test
 # LOCAL=1 and NET=1 leave attestation out.
-demo: $(INSTALLED) ## show the whole chain in a machine; LOCAL=1 from a disk, NET=1 by network
-	$(call FETCH,demo)
-	$(PY) -m pykexec demo $(if $(NET),--net) $(if $(LOCAL),--local)
+demo: $(INSTALLED) ## show the whole chain; LOCAL=1 a disk, NET=1 network boot, WINDOWS=1 BitLocker
+	$(call FETCH,$(if $(WINDOWS),windows,demo))
+	$(PY) -m pykexec demo $(if $(NET),--net) $(if $(LOCAL),--local) $(if $(WINDOWS),--windows)
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads what a target of the Makefile needs: python -m tests.fetch units, demo, tests or
-matrix.
+"""Downloads what a target of the Makefile needs: python -m tests.fetch units, demo, windows, tests
+or matrix.
 
 archive, instead, says where from.
 """
@@ -21,6 +21,7 @@ def _archive() -> None:
 _FETCH = {
     "units": packages.fetch_for_units,
     "demo": packages.fetch_for_demo,
+    "windows": packages.fetch_for_windows,
     "tests": packages.fetch_for_tests,
     "matrix": packages.fetch_for_matrix,
     "archive": _archive,

@@ -20,6 +20,7 @@ EXAMPLES = """\
 pykexec demo
 pykexec demo --local --kernel 6.12-cloud
 pykexec demo --net --keep /tmp/demo
+pykexec demo --windows
 """
 DEFAULT_DIRECTORY = Path("build/demo")
 
@@ -53,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="without attestation, from the network: image by PXE, payload by HTTP",
     )
+    way.add_argument(
+        "--windows",
+        action="store_true",
+        help="attested, from a disk: BitLocker's startup key, and a stand-in for Windows' boot"
+        " manager that opens a volume of Windows' with it",
+    )
     parser.add_argument(
         "--keep",
         type=Path,
@@ -75,6 +82,7 @@ def main(args: argparse.Namespace) -> int:
     if args.payload != "grub" and not args.local:
         raise UsageError(f"--payload {args.payload}: goes with --local alone")
     what = "from a disk" if args.local else "from the network" if args.net else "attested"
+    what += ", for Windows" if args.windows else ""
     print(f"pykexec demo: OVMF {args.ovmf}, Linux {args.kernel}, {what}\n", flush=True)
     chosen = {"ovmf": args.ovmf, "kernel_name": args.kernel, "observer": screen.observer()}
     try:
@@ -86,6 +94,10 @@ def main(args: argparse.Namespace) -> int:
             from pykexec.demo.local import run_local_demo
 
             result = run_local_demo(args.keep, payload=args.payload, **chosen)
+        elif args.windows:
+            from pykexec.demo.windows import run_windows_demo
+
+            result = run_windows_demo(args.keep, **chosen)
         else:
             from pykexec.demo.attest import run_attest_demo
 

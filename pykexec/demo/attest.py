@@ -5,17 +5,17 @@ the same machine with an image that somebody has changed: refused, the disk stay
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from pykexec.demo import attest_stages
 from pykexec.demo.attest_image import (
     MORE_FILE,
     MORE_WORDS,
+    PAYLOAD_PATH,
+    attested_config,
     build_image,
     with_another_command_line,
     with_another_file,
@@ -24,31 +24,30 @@ from pykexec.demo.attest_keys import make_tls
 from pykexec.demo.attest_machine import (
     KEY_FILE,
     PROOF,
+    authenticode,
     digest,
     make_disks,
     make_machine,
     make_payload,
-    payload_digest,
 )
-from pykexec.demo.attest_server import Server, choose_port, enrol, policy_for, server
+from pykexec.demo.attest_runs import Judged
+from pykexec.demo.attest_server import choose_port, enrol, policy_for, server
 from pykexec.demo.lan import IMAGE, network, serve_images
 from pykexec.demo.run import (
     DemoResult,
     Observer,
-    Run,
     Steps,
     check_kernel,
     mib,
     result,
-    run_machine,
 )
 from pykexec.image import SigningKey
 from pykexec.vm import swtpm
 from pykexec.vm.kernels import kernel
 from pykexec.vm.luks import VOLUME_UUID
-from pykexec.vm.machine import Disk, Machine
+from pykexec.vm.machine import Disk
 from pykexec.vm.ovmf import firmware, snakeoil_key
-from pykexec.vm.stages import MissedStage, Stage
+from pykexec.vm.stages import Stage
 
 KEY_SIZE = 32
 REFUSES = "policy.image"
@@ -88,7 +87,8 @@ def run_attest_demo(
         port = choose_port(lan)
         tls = make_tls(directory / "server", lan.host, lan.listen)
         url = f"https://{lan.host}:{port}"
-        built = build_image(directory, os_kernel, signing, url, tls.authority)
+        config = attested_config(url, tls.authority, PAYLOAD_PATH, options="persist = true")
+        built = build_image(directory, os_kernel, signing, config)
         size = mib(len(built.data))
         steps.done(f"image built and signed, with its server and whom to trust in it: {size}")
         payload = make_payload(os_kernel, signing)
@@ -96,7 +96,7 @@ def run_attest_demo(
         disks = make_disks(directory, payload, key)
         steps.done("machine made: TPM with EK certificate, boot disk, LUKS2 volume by cryptsetup")
         host = stack.enter_context(server(lan, port, directory / "server", tls, directory / "tpm"))
-        policy = policy_for(built.data, payload_digest(payload))
+        policy = policy_for(built.data, authenticode(payload, PAYLOAD_PATH))
         enrol(host, directory / "tpm", policy, key, str(VOLUME_UUID))
         steps.done("server set up and started; it knows machine, policy and the volume's key")
         served = directory / "served"
@@ -104,85 +104,48 @@ def run_attest_demo(
         web = serve_images(stack, lan, directory, served)
         steps.done(web.title)
         machine = make_machine(fw, web.nic, lan.within, disks, directory / "tpm")
-        demo = _Demo(directory, observer, steps, machine, disks[1], host, lan.host)
+        runs = Judged(directory, observer, steps, machine, host)
+        demo = _Demo(runs, directory, steps, disks[1])
 
-        release = os_kernel.release
         observer.on_run("1. The machine as it should be")
-        demo.good(release)
+        demo.good(attest_stages.accepted(lan.host, os_kernel.release, KEY_FILE, PROOF))
+        refused = attest_stages.refused(lan.host, os_kernel.release, REFUSES)
         observer.on_run(f"2. Who may sign adds {MORE_WORDS!r} to the kernel's command line")
-        demo.bad("command-line", with_another_command_line(built.data, signing), release)
+        demo.bad("command-line", with_another_command_line(built.data, signing), refused)
         observer.on_run(f"3. Who may sign adds {MORE_FILE} to the initramfs")
-        demo.bad("initramfs", with_another_file(built.data, signing), release)
-    return result(demo.runs, os_kernel, built)
+        demo.bad("initramfs", with_another_file(built.data, signing), refused)
+    return result(runs.runs, os_kernel, built)
 
 
 class _Demo:
-    """The runs of one machine, and what the server and its disk were like after each."""
+    """The runs of one machine, and what its disk was like after each."""
 
-    def __init__(
-        self,
-        directory: Path,
-        observer: Observer,
-        steps: Steps,
-        machine: Machine,
-        volume: Disk,
-        host: Server,
-        address: str,
-    ) -> None:
-        self._directory, self._observer, self._steps = directory, observer, steps
-        self._machine, self._volume, self._host, self._address = machine, volume, host, address
-        self.runs: list[Run] = []
+    def __init__(self, runs: Judged, directory: Path, steps: Steps, volume: Disk) -> None:
+        self._runs, self._directory, self._steps, self._volume = runs, directory, steps, volume
 
-    def good(self, kernel: str) -> None:
+    def good(self, stages: Sequence[Stage]) -> None:
         """Accepted; the volume is opened, and written to."""
         before = digest(self._volume)
-        stages = attest_stages.accepted(self._address, kernel, KEY_FILE, PROOF)
-        self._run("accepted", stages, "guest-shutdown")
-        self._judged(accepted=True)
-        self._check(digest(self._volume) != before, "the volume was not written to")
+        self._runs.run("accepted", stages, "guest-shutdown")
+        self._runs.judged(accepted=True)
+        self._runs.check(digest(self._volume) != before, "the volume was not written to")
         self._steps.done("the server's books and the disk checked")
 
-    def bad(self, name: str, image: bytes, kernel: str) -> None:
+    def bad(self, name: str, image: bytes, stages: Sequence[Stage]) -> None:
         """Refused; nothing is started, the volume stays as it is."""
         before = digest(self._volume)
         self._steps.start()
         (self._directory / "served" / IMAGE).write_bytes(image)
         self._steps.done("image on the boot server replaced")
-        stages = attest_stages.refused(self._address, kernel, REFUSES)
-        run = self._run(name, stages, "guest-reset")
-        console = run.log.read_text()
+        console = self._runs.run(name, stages, "guest-reset").log.read_text()
         for text in _NEVER:
-            self._check(text not in console, f"the console of a refused machine has {text}")
-        reason = self._judged(accepted=False)
-        self._check(digest(self._volume) == before, "the volume of a refused machine has changed")
-        self.runs[-1] = replace(
-            run,
-            seen=(
-                f"in the server's audit trail it says: {reason}",
-                "no payload was started, and on the LUKS2 volume not a bit has changed",
-            ),
+            self._runs.check(text not in console, f"the console of a refused machine has {text}")
+        reason = self._runs.judged(accepted=False)
+        self._runs.check(
+            digest(self._volume) == before, "the volume of a refused machine has changed"
+        )
+        self._runs.seen(
+            f"in the server's audit trail it says: {reason}",
+            "no payload was started, and on the LUKS2 volume not a bit has changed",
         )
         self._steps.done("the server's books and the disk checked")
-
-    def _run(self, name: str, stages: Sequence[Stage], end: str) -> Run:
-        run = run_machine(self._machine, self._directory / name, stages, self._observer, end=end)
-        self.runs.append(run)
-        self._steps.start()
-        return run
-
-    def _judged(self, *, accepted: bool) -> str:
-        """What the server says of the last attestation: its audit trail's newest entry."""
-        last = self._host.attestations()[0]
-        entry = self._host.audit(subject=f"machine:{last['fingerprint']}")[0]
-        text = f"{entry['action']} {json.dumps(entry['detail'], ensure_ascii=False)}"
-        self._observer.on_line(0, f"the server's audit trail, entry {entry['seq']}: {text}", True)
-        wanted = "attestation.released" if accepted else "attestation.refused"
-        self._check(
-            last["accepted"] is accepted and entry["action"] == wanted,
-            f"the server's books say otherwise: {text}",
-        )
-        return text
-
-    def _check(self, good: bool, fault: str) -> None:
-        if not good:
-            raise MissedStage(fault, self.runs[-1].log.read_text()[-2000:])

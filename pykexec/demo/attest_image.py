@@ -27,12 +27,11 @@ locked = true
 [attest]
 server = "{server}"
 timeout_s = 60
-persist = true
-
+{options}
 [payload]
 path = '{path}'
 volume = "{volume}"
-
+{payload}
 [failure]
 action = "reset"
 
@@ -45,14 +44,28 @@ ca = """
 '''
 
 
-def build_image(
-    directory: Path, os_kernel: Kernel, signing: SigningKey, server: str, authority: str
-) -> Built:
-    """The image; it trusts the server whose certificate authority (PEM) vouches for."""
-    config = directory / "agent.toml"
-    config.write_text(
-        _CONFIG.format(server=server, path=PAYLOAD_PATH, volume=ESP_LABEL, authority=authority)
+def attested_config(
+    server: str, authority: str, path: str, *, options: str = "", payload: str = ""
+) -> str:
+    """agent.toml of a machine that attests to server, for which authority (PEM) vouches, and starts
+    path of the volume ESP_LABEL.
+
+    options are more lines of [attest], payload of [payload], and tables behind it.
+    """
+    return _CONFIG.format(
+        server=server,
+        options=options,
+        path=path,
+        volume=ESP_LABEL,
+        payload=payload,
+        authority=authority,
     )
+
+
+def build_image(directory: Path, os_kernel: Kernel, signing: SigningKey, text: str) -> Built:
+    """The image with this agent.toml."""
+    config = directory / "agent.toml"
+    config.write_text(text)
     recipe = Recipe(
         kernel=os_kernel.image,
         modules=os_kernel.modules,

@@ -40,9 +40,9 @@ def make_payload(os_kernel: Kernel, signing: SigningKey) -> bytes:
     return sign(assemble.append_sections(stub.read_bytes(), str(stub), parts), signing)
 
 
-def payload_digest(payload: bytes) -> str:
+def authenticode(image: bytes, what: str) -> str:
     """Its Authenticode digest (SHA-256) in hex, as the firmware measures it."""
-    return pe.authenticode_digest(payload, pe.parse(payload, PAYLOAD_PATH)).hex()
+    return pe.authenticode_digest(image, pe.parse(image, what)).hex()
 
 
 def make_disks(directory: Path, payload: bytes, key: bytes) -> tuple[Disk, Disk]:

@@ -109,29 +109,40 @@ def server(network: Network, port: int, directory: Path, tls: Tls, tpm: Path) ->
 
 
 def enrol(server: Server, tpm: Path, policy: str, key: bytes, volume: str) -> str:
-    """Make the machine with that TPM known, with a policy and the key of its volume; its
-    fingerprint. The key goes to the server by a pipe.
+    """Make the machine with that TPM known, with a policy and the key of its LUKS volume; its
+    fingerprint.
     """
+    fingerprint = add_machine(server, tpm, policy)
+    put_secret(server, "root", "luks-key", key, volume=volume)
+    return fingerprint
+
+
+def add_machine(server: Server, tpm: Path, policy: str) -> str:
+    """Make the machine with that TPM known, with a policy; its fingerprint."""
     public = server.directory / "ek.public"
     with swtpm.commands(tpm) as transmit, Tpm(transmit) as client:
         public.write_bytes(client.best_ek().public)
     text = server.directory / "policy.toml"
     text.write_text(policy)
     server.ask("policy", "put", POLICY, text)
-    fingerprint = server.ask("add", public, "--name", MACHINE, "--policy", POLICY).strip()
-    secret = ["secret", "put", MACHINE, "root", "--kind", "luks-key"]
-    server.ask(*secret, "--parameter", f"volume={volume}", "--file", "-", stdin=key)
-    return fingerprint
+    return server.ask("add", public, "--name", MACHINE, "--policy", POLICY).strip()
 
 
-def policy_for(image: bytes, payload_authenticode: str) -> str:
-    """A policy that demands this image, by its reference values, and this payload, which reads
-    nothing that nobody has measured.
+def put_secret(server: Server, name: str, kind: str, value: bytes, **parameters: str) -> None:
+    """Give the machine a secret, which goes to the server by a pipe."""
+    options = [word for pair in parameters.items() for word in ("--parameter", "=".join(pair))]
+    words = ["secret", "put", MACHINE, name, "--kind", kind, *options, "--file", "-"]
+    server.ask(*words, stdin=value)
+
+
+def policy_for(image: bytes, payload_authenticode: str, *, self_contained: bool = True) -> str:
+    """A policy that demands this image, by its reference values, and this payload; self_contained
+    is one that reads nothing that nobody has measured.
     """
     reference: Mapping[str, object] = reference_values(image, "image")
     lines = ["version = 1", f'name = "{POLICY}"', *image_lines(reference, "from `pykexec build`")]
-    lines += ["", "[secure_boot]", "required = true"]
-    lines += ["", "[payload]", "required = true", "self_contained = true"]
+    lines += ["", "[secure_boot]", "required = true", "", "[payload]", "required = true"]
+    lines += ["self_contained = true"] if self_contained else []
     lines += [f"authenticode_sha256 = {listed([payload_authenticode])}"]
     lines += ["", "[[rules]]", 'name = "ek-certificate"']
     lines += ["expression = 'evidence.ek.trusted == \"certificate\"'"]

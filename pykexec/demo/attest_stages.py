@@ -21,15 +21,9 @@ DELIVER = "the key, to the RAM disk"
 def accepted(host: str, kernel: str, key_file: str, proof: str) -> list[Stage]:
     """The whole way, to the file that says proof on the volume which key_file opens."""
     return [
-        *_to_quote(host, kernel),
-        Stage("the server accepts", "PK:attest:accepted:0$", ATTEST),
-        Stage(
-            "the agent says so",
-            "^attested by (?P<detail>.*)$",
-            ATTEST,
-            proves="the server accepted this machine, this boot and this payload: attested by"
-            " {detail}",
-        ),
+        *_by_network(host),
+        *to_quote(kernel),
+        *to_acceptance(),
         Stage(
             "this boot is spent, the key is on a RAM disk of the firmware",
             "PK:attest:released:0$",
@@ -37,12 +31,7 @@ def accepted(host: str, kernel: str, key_file: str, proof: str) -> list[Stage]:
             proves="it released the volume's key, once for this boot; the agent put it on a RAM"
             " disk of the firmware",
         ),
-        Stage(
-            "Linux ends through the mailbox: under Secure Boot kexec is off",
-            "PK:agent:leave:0$",
-            KEXEC,
-        ),
-        *from_firmware_to_payload(),
+        *to_start(),
         *_second_os(kernel, key_file, proof),
     ]
 
@@ -50,7 +39,8 @@ def accepted(host: str, kernel: str, key_file: str, proof: str) -> list[Stage]:
 def refused(host: str, kernel: str, code: str) -> list[Stage]:
     """To a verdict in which there is a finding of that code, and to the failure action."""
     return [
-        *_to_quote(host, kernel),
+        *_by_network(host),
+        *to_quote(kernel),
         Stage("the server refuses", "PK:attest:refused:0$", ATTEST),
         Stage(
             "the agent says why",
@@ -62,7 +52,33 @@ def refused(host: str, kernel: str, code: str) -> list[Stage]:
     ]
 
 
-def _to_quote(host: str, kernel: str) -> list[Stage]:
+def to_acceptance() -> list[Stage]:
+    """The server's verdict, and what the agent says of it."""
+    return [
+        Stage("the server accepts", "PK:attest:accepted:0$", ATTEST),
+        Stage(
+            "the agent says so",
+            "^attested by (?P<detail>.*)$",
+            ATTEST,
+            proves="the server accepted this machine, this boot and this payload: attested by"
+            " {detail}",
+        ),
+    ]
+
+
+def to_start() -> list[Stage]:
+    """From the agent that has delivered to the firmware's StartImage."""
+    return [
+        Stage(
+            "Linux ends through the mailbox: under Secure Boot kexec is off",
+            "PK:agent:leave:0$",
+            KEXEC,
+        ),
+        *from_firmware_to_payload(),
+    ]
+
+
+def _by_network(host: str) -> list[Stage]:
     return [
         Stage(
             "firmware has an address", r"Station IP address is (?P<detail>\S+)", FIRMWARE, within=90
@@ -73,6 +89,12 @@ def _to_quote(host: str, kernel: str) -> list[Stage]:
             FIRMWARE,
             proves=f"firmware booted by PXE what it was given by {host}",
         ),
+    ]
+
+
+def to_quote(kernel: str) -> list[Stage]:
+    """From our image, which the firmware has started, to the agent's quote."""
+    return [
         Stage("stub has logged what its image is made of", "PK:stub:measure:0$", BOOT),
         Stage(
             f"Linux {kernel} entered, boot services stay",

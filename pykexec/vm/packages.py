@@ -195,6 +195,13 @@ def fetch_for_demo() -> None:
     fetch_kernel("6.1-cloud")
 
 
+def fetch_for_windows() -> None:
+    """Download what `pykexec demo --windows` uses."""
+    fetch(FIRMWARES["2025.02"])
+    fetch_kernel("6.1-cloud")
+    fetch_archive(BITLOCKER_IMAGES)
+
+
 def fetch_for_tests() -> None:
     """Download what is named here and does not change, but for the other releases' QEMU."""
     fetch_all(package for package in _FOR_TESTS if package.suite != SID)

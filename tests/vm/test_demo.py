@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from pykexec.cli import main
+from pykexec.demo import windows_machine
 from pykexec.demo.attest_machine import PROOF
 from pykexec.demo.local import run_local_demo
 from pykexec.vm.disk import Esp, make_disk
@@ -17,8 +21,11 @@ from pykexec.vm.machine import Disk, Machine
 from pykexec.vm.ovmf import firmware
 from pykexec.vm.stages import MissedStage, Progress, Stage
 from pykexec.vm.vm import Vm
+from pykexec.windows.bitlocker import read_volume
+from pykexec.windows.keys import startup_key
 from tests.vm.payloads import PAYLOADS
 from tests.vm.watch import Processes, files_of, forms_of, holders, open_store
+from tests.vm.windows import VOLUME, bitlocker
 
 
 def test_demo_unlocks_a_volume_and_refuses_what_somebody_has_changed(
@@ -72,6 +79,36 @@ def test_local_demo_shows_stages_summary_and_pictures(
     for name in ("agent", "grub", "second-os"):
         assert (artefacts / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "OS:DONE" in (artefacts / "console.log").read_text()
+
+
+@pytest.mark.matrix
+def test_demo_opens_a_bitlocker_volume_and_says_when_the_key_is_another_ones(
+    artefacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--windows", "--keep", str(artefacts)]) == 0
+    shown = capsys.readouterr().out
+    assert "agent: the key opens the volume: BitLocker volume" in shown
+    assert "agent says what Windows would do: BitLocker volume" in shown
+    for name in ("agent", "boot-manager"):
+        assert (artefacts / "unlocked" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    console = (artefacts / "unlocked" / "console.log").read_text()
+    assert f"WBM:08:vmk:{hashlib.sha256(master_key()).hexdigest()}" in console
+    assert "WBM:" not in (artefacts / "mismatch" / "console.log").read_text()
+    with open_store(artefacts / "server") as store:
+        assert [each.released for each in store.attestations()] == [("bitlocker",)] * 2
+        assert store.verify_audit().faults == ()
+
+
+def master_key() -> bytes:
+    """The volume's, opened by its startup key in another way."""
+    key = startup_key(memoryview(windows_machine.startup_key()), "key")
+    with open(bitlocker(VOLUME), "rb") as file:
+        volume = read_volume(lambda offset, size: os.pread(file.fileno(), size, offset), "volume")
+    assert volume
+    (sealed,) = (each.key for each in volume.protectors if each.identifier == key.identifier)
+    assert sealed
+    cipher = AESCCM(bytes(key.key), tag_length=16)
+    return cipher.decrypt(sealed.nonce, sealed.text + sealed.tag, None)[-32:]
 
 
 @pytest.mark.matrix
