@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -58,9 +58,14 @@ def _write_offsets(csrc: Path, work: Path) -> None:
     (work / "offsets.h").write_text("".join(lines))
 
 
+def object_file(work: Path, source: Path) -> Path:
+    """Where compile_file() puts the object of source."""
+    return work / f"{source.parent.name}-{source.name}.o"
+
+
 def compile_file(csrc: Path, source: Path, work: Path, defines: Sequence[str] = ()) -> Path:
     """The object of one source, in work, where offsets.h is looked for too."""
-    target = work / f"{source.parent.name}-{source.name}.o"
+    target = object_file(work, source)
     options = [*_CFLAGS, *_includes(csrc), f"-I{work}", *(f"-D{name}" for name in defines)]
     run([*compiler(), *options, "-c", source, "-o", target])
     return target
@@ -70,23 +75,41 @@ def _link(objects: Iterable[Path], script: Path, elf: Path) -> None:
     run([*compiler(), *_LDFLAGS, f"-Wl,-T,{script}", "-o", elf, *objects])
 
 
-def compile_stub(csrc: Path, work: Path, defines: Sequence[str] = ()) -> dict[Path, Path]:
-    """The objects in work that the stub is made of, by their sources."""
+def stub_sources(csrc: Path) -> list[Path]:
+    """What the stub is made of."""
+    found = sorted((csrc / "stub").glob("*/*.[cS]")) + sorted((csrc / "common").glob("*.c"))
+    return [source for source in found if source.name != "offsets.c"]
+
+
+def compile_stub(
+    csrc: Path, work: Path, defines: Sequence[str] = (), known: Mapping[Path, Path] | None = None
+) -> dict[Path, Path]:
+    """The objects that the stub is made of, by their sources: those that are known, the rest in
+    work.
+    """
     _write_offsets(csrc, work)
-    sources = sorted((csrc / "stub").glob("*/*.[cS]")) + sorted((csrc / "common").glob("*.c"))
+    objects = known or {}
     return {
-        source: compile_file(csrc, source, work, defines)
-        for source in sources
-        if source.name != "offsets.c"
+        source: objects.get(source) or compile_file(csrc, source, work, defines)
+        for source in stub_sources(csrc)
     }
 
 
-def build_stub(csrc: Path, output: Path, defines: Sequence[str] = ()) -> None:
-    """Build stub.efi; defines select the negative controls of csrc/stub/lib/test.h."""
+def build_stub(
+    csrc: Path,
+    output: Path,
+    defines: Sequence[str] = (),
+    known: Mapping[Path, Path] | None = None,
+) -> None:
+    """Build stub.efi; defines select the negative controls of csrc/stub/lib/test.h.
+
+    known are objects that need not be compiled, by their sources.
+    """
     with TemporaryDirectory() as directory:
         work = Path(directory)
         elf = work / "stub.elf"
-        _link(compile_stub(csrc, work, defines).values(), csrc / "stub" / "stub.lds", elf)
+        objects = compile_stub(csrc, work, defines, known)
+        _link(objects.values(), csrc / "stub" / "stub.lds", elf)
         elf2pe(elf, output)
 
 

@@ -36,6 +36,7 @@ KEPT_S = 24 * 3600
 _COMPRESSION_LEVEL = 9
 
 _CACHE = ROOT / "build" / "images"
+_CONTROLS = b"<stub/lib/test.h>"
 _SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 
 
@@ -43,9 +44,24 @@ def stub(defines: tuple[str, ...] = ()) -> Path:
     """stub.efi; defines select the negative controls of csrc/stub/lib/test.h."""
 
     def make(path: Path) -> None:
-        _freestanding.build_stub(CSRC, path, defines)
+        _freestanding.build_stub(CSRC, path, defines, _objects(bool(defines)))
 
     return kept("stub", ".efi", make, sources(), *defines)
+
+
+def _objects(is_control: bool) -> dict[Path, Path]:
+    """The stub's, by their sources; for a control those that it has in common with the product."""
+
+    def make(directory: Path) -> None:
+        directory.mkdir()
+        _freestanding.compile_stub(CSRC, directory)
+
+    directory = kept("objects", "", make, sources())
+    return {
+        source: _freestanding.object_file(directory, source)
+        for source in _freestanding.stub_sources(CSRC)
+        if not (is_control and _CONTROLS in source.read_bytes())
+    }
 
 
 def resume() -> Path:
@@ -217,7 +233,7 @@ def _forget_old() -> None:
     for path in _CACHE.iterdir():
         with suppress(FileNotFoundError):  # Others clean up, too.
             if path.stat().st_mtime < time.time() - KEPT_S:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @cache
