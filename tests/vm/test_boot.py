@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pykexec.image.recipe import DEFAULT_CMDLINE
 from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.guest import Guest, machine_with
@@ -46,7 +47,8 @@ NR_IN_MAKE_TEST = 2
 def test_stock_kernel_runs_under_live_boot_services(
     version: str, kernel: str, settings: dict[str, Any], boot: Boot, tmp_path: Path
 ) -> None:
-    machine = machine_with(tmp_path, firmware(version), image(kernel), **settings)
+    chosen = image(kernel, cmdline=DEFAULT_CMDLINE)
+    machine = machine_with(tmp_path, firmware(version), chosen, **settings)
     guest = Guest(boot(machine)).ready()
 
     status = guest.json("pykexec status --json")

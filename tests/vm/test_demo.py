@@ -15,6 +15,7 @@ from pykexec.cli import main
 from pykexec.demo import windows_machine
 from pykexec.demo.attest_machine import PROOF
 from pykexec.demo.local import run_local_demo
+from pykexec.image import initrd
 from pykexec.vm.disk import Esp, make_disk
 from pykexec.vm.luks import VOLUME_UUID
 from pykexec.vm.machine import Disk, Machine
@@ -23,9 +24,16 @@ from pykexec.vm.stages import MissedStage, Progress, Stage
 from pykexec.vm.vm import Vm
 from pykexec.windows.bitlocker import read_volume
 from pykexec.windows.keys import startup_key
+from tests.vm.images import COMPRESSION_LEVEL
 from tests.vm.payloads import PAYLOADS
 from tests.vm.watch import Processes, files_of, forms_of, holders, open_store
 from tests.vm.windows import VOLUME, bitlocker
+
+
+@pytest.fixture(autouse=True)
+def quickly_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are made as the other tests' are: at the product's level one takes ten seconds."""
+    monkeypatch.setattr(initrd, "_LEVEL", COMPRESSION_LEVEL)
 
 
 def test_demo_unlocks_a_volume_and_refuses_what_somebody_has_changed(

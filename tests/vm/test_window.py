@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.image.recipe import DEFAULT_CMDLINE
 from pykexec.vm.ovmf import firmware
 from tests.vm.boot import Boot
 from tests.vm.equipment import BARE
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
-from tests.vm.images import image
+from tests.vm.images import QUICK_CMDLINE, image
 from tests.vm.snapshots import AgentReady
 
 INVALID_PARAMETER, UNSUPPORTED, BAD_BUFFER_SIZE, MEDIA_CHANGED, NOT_FOUND = 2, 3, 4, 13, 14
@@ -59,7 +58,7 @@ def test_the_window_is_checked_by_the_stub(kernel: str, agent_ready: AgentReady)
 
 
 def test_a_kernel_that_takes_the_window_for_memory_keeps_it(boot: Boot, tmp_path: Path) -> None:
-    plain = image(cmdline=f"{DEFAULT_CMDLINE} efi=nosoftreserve")
+    plain = image(cmdline=f"{QUICK_CMDLINE} efi=nosoftreserve")
     guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), plain)))
     guest.vm.expect("init: window: this kernel uses it as ordinary memory", within=120)
     guest.ready()
