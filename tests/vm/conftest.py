@@ -146,9 +146,16 @@ def _told(config: pytest.Config) -> dict[str, Any]:
 def agent_ready(boot: Boot, snapshots: Snapshots, artefacts: Path) -> AgentReady:
     """A function that gives a machine whose agent is ready, with all that is in equipment.py."""
 
-    def start(image: Path, firmware: Firmware, *, limit_s: float = 300.0, **settings: Any) -> Guest:
-        kind = Kind(image, firmware, {**HARDWARE, **settings})
+    def start(
+        image: Path,
+        firmware: Firmware,
+        *,
+        limit_s: float = 300.0,
+        quick: bool = True,
+        **settings: Any,
+    ) -> Guest:
+        kind = Kind(image, firmware, {**HARDWARE, **settings}, quick)
         snapshot = snapshots.of(kind, artefacts / "frozen")
-        return Guest(boot(kind.machine(), limit_s=limit_s, snapshot=snapshot))
+        return Guest(boot(kind.machine(), limit_s=limit_s, snapshot=snapshot), quick)
 
     return start

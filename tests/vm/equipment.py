@@ -5,19 +5,32 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pykexec import _freestanding
-from pykexec.vm.disk import Esp, Files, make_disk
+from pykexec.vm.disk import Esp, Files, Partition, make_disk
+from pykexec.vm.guest_os import data_partition
 from pykexec.vm.kernels import kernel, load_order
 from pykexec.vm.machine import Nic
 from pykexec.vm.ovmf import Firmware
 from tests.vm import images
 from tests.vm.payloads import PAYLOADS
 from tests.vm.signed import SIGNED_DRIVER, SIGNED_HELLO, signed
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Of a disk, beside the image and hello.efi: files, which firmware may make others; partitions
+    behind the ESP.
+    """
+
+    files: Callable[[Firmware], Files]
+    partitions: tuple[Partition, ...] = ()
+
 
 HARDWARE: Mapping[str, Any] = {"cpus": 2, "tpm": "tis", "nic": Nic()}
 BARE: Mapping[str, Any] = {"tpm": None, "nic": None}
@@ -101,8 +114,7 @@ def module() -> bytes:
     return load_order(kernel("6.1-cloud"), ["dummy"])[-1][1]
 
 
-def everything(firmware: Firmware) -> Files:
-    """What is on the disk of a machine with firmware, beside the image and hello.efi."""
+def _everything(firmware: Firmware) -> Files:
     keyed = {
         SIGNED_HELLO: signed(images.hello(), firmware),
         SIGNED_DRIVER: signed(images.driver(), firmware),
@@ -116,3 +128,16 @@ def everything(firmware: Firmware) -> Files:
         RAMDISK[1:]: volume(),
         MODULE_PATH[1:].replace("\\", "/"): module(),
     }
+
+
+def _payloads(firmware: Firmware) -> Files:
+    return {path: file for name in ON_ONE_DISK for path, file in PAYLOADS[name].files().items()}
+
+
+USUAL = Contents(_everything)
+# Payloads that do not mind each other.
+ON_ONE_DISK = (
+    *("grub-2.12", "shim", "systemd-boot-257", "uki-257", "refind-0.14", "efi-shell", "ipxe"),
+    "memtest86+-7.20",
+)
+ALL_PAYLOADS = Contents(_payloads, (data_partition(),))

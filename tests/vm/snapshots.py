@@ -25,8 +25,9 @@ from tests.vm.equipment import (
     HIDDEN,
     NEXT_OPTIONS,
     NON_VOLATILE_BOOT_ONLY,
+    USUAL,
     VENDOR,
-    everything,
+    Contents,
 )
 from tests.vm.guest import Guest, machine_with
 from tests.vm.images import KEPT_S, ROOT
@@ -40,11 +41,18 @@ _NOT_KEPT = ("reboot", "memory_file")
 class AgentReady(Protocol):
     """Gives a machine on which the agent of image is ready; settings are what it has of its own.
 
-    It is another one each time: what is done to it nobody else sees.
+    It is another one each time: what is done to it nobody else sees. It is quick (guest.py) unless
+    it is for one test that asks for little.
     """
 
     def __call__(
-        self, image: Path, firmware: Firmware, *, limit_s: float = 300.0, **settings: Any
+        self,
+        image: Path,
+        firmware: Firmware,
+        *,
+        limit_s: float = 300.0,
+        quick: bool = True,
+        **settings: Any,
     ) -> Guest: ...
 
 
@@ -55,14 +63,17 @@ class Kind:
     image: Path
     firmware: Firmware
     settings: Mapping[str, Any] = field(default_factory=lambda: HARDWARE)
+    is_quick: bool = True
+    disk: Contents = USUAL
 
     @property
     def key(self) -> str:
         """A digest of all of it, by contents."""
-        digest = hashlib.sha256(f"{self.firmware}\0{NEXT_OPTIONS}\0".encode())
+        digest = hashlib.sha256(f"{self.firmware}\0{NEXT_OPTIONS}\0{self.is_quick}\0".encode())
         for name in sorted(set(self.settings) - set(_NOT_KEPT)):
             digest.update(f"{name}={self.settings[name]!r}\0".encode())
-        for name, content in sorted({"": self.image, **everything(self.firmware)}.items()):
+        digest.update(f"{self.disk.partitions!r}\0".encode())
+        for name, content in sorted({"": self.image, **self.disk.files(self.firmware)}.items()):
             digest.update(f"{name}\0{_digest(content)}\0".encode())
         return digest.hexdigest()[:16]
 
@@ -77,13 +88,16 @@ class Kind:
                 Path(directory),
                 self.firmware,
                 self.image,
-                files=everything(self.firmware),
+                files=self.disk.files(self.firmware),
+                partitions=self.disk.partitions,
                 next_options=NEXT_OPTIONS,
                 **self.settings,
             )
             _hide_a_variable(machine)
             with Vm(replace(machine, memory_file=True), log_directory) as vm:
-                Guest(vm).ready()
+                guest = Guest(vm).ready()
+                if self.is_quick:
+                    guest.quick()
                 vm.freeze(target)
 
 

@@ -139,7 +139,7 @@ def test_the_shell_fetches_by_https_and_says_why_not(
         serve(settings(trusted), print) as good,
         serve(settings(other), print) as foreign,
     ):
-        guest = Guest(boot(machine)).ready()
+        guest = Guest(boot(machine)).ready().quick()
         faults = {
             f"https://{HOST}:{foreign.https_port}/boot/hello.efi": "certificate refused: ",
             f"https://{HOST}:{good.https_port}/boot/none.efi": "404 Not Found",

@@ -43,7 +43,7 @@ def test_a_path_into_the_firmware_is_refused(agent_ready: AgentReady) -> None:
 
 def test_without_the_check_unsigned_code_runs_under_secure_boot(agent_ready: AgentReady) -> None:
     unchecked = signed_image(FIRMWARE, defines=("PK_TEST_NO_ORIGIN_CHECK",))
-    guest = agent_ready(unchecked, FIRMWARE, **BARE)
+    guest = agent_ready(unchecked, FIRMWARE, quick=False, **BARE)
     path = firmware_volume(guest) + ANY_FILE
 
     guest.send(f"pykexec exec {UNSIGNED} --device-path '{path}' --via leave")

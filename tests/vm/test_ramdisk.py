@@ -78,7 +78,7 @@ def test_a_payload_reads_a_ram_disk_and_nothing_is_left_of_it(
     machine = machine_with(
         tmp_path, firmware, alone, files=files, memory_mib=MEMORY_MIB, memory_file=True
     )
-    guest = Guest(boot(machine)).ready()
+    guest = Guest(boot(machine)).ready().quick()
     assert guest.script("ramdisk_attacks") == ATTACKS
 
     # What was removed is wiped, and the firmware has its memory back.

@@ -60,7 +60,7 @@ def test_variables_are_listed_read_written_and_deleted_and_survive_a_reset(
 
 def test_without_the_filter_boot_services_variables_are_exposed(agent_ready: AgentReady) -> None:
     unfiltered = image(defines=("PK_TEST_NO_VARIABLE_FILTER",))
-    guest = agent_ready(unfiltered, firmware("2025.02"), **BARE)
+    guest = agent_ready(unfiltered, firmware("2025.02"), quick=False, **BARE)
     found = guest.script("variables", CHANGE_HIDDEN, VOLATILE)
     assert found["PkHidden"]["listed"] and found["PkHidden"]["read"].endswith(
         HIDDEN["PkHidden"].hex()
