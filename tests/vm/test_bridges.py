@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pykexec.vm.machine import Machine, Nic
 from pykexec.vm.ovmf import firmware
-from tests.vm.boot import Boot
 from tests.vm.guest import HELLO_PATH, Guest
 from tests.vm.images import image
 from tests.vm.snapshots import AgentReady
@@ -86,15 +83,3 @@ def check_hand_over(guest: Guest) -> None:
     guest.ready()
     assert rows(guest)["block"]["state"] == "up"
     assert guest.firmware_is_the_same()
-
-
-def test_without_disks_the_agent_says_so_and_works(boot: Boot, tmp_path: Path) -> None:
-    (tmp_path / "pykexec.efi").write_bytes(image().read_bytes())
-    nic = Nic(tftp=tmp_path, bootfile="pykexec.efi", bootindex=0)
-    guest = Guest(boot(Machine(firmware("2025.02"), nic=nic)))
-    guest.vm.expect("block devices: none", within=120)
-    guest.prompt(within=60)
-    assert "no disk" in guest.ok("pykexec bridge start block")
-    # The network that brought the image is the firmware's until somebody asks for it.
-    assert "efi0" in guest.ok("pykexec net up", within=60)
-    guest.ok("ping -c 3 10.0.2.2")

@@ -27,7 +27,6 @@ from pykexec.vm.vm import Vm
 from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.equipment import BARE
-from tests.vm.guest import Guest, machine_with
 from tests.vm.payloads import PAYLOADS, Payload
 from tests.vm.snapshots import AgentReady
 from tests.vm.through import agent_toml, expect_kexec, through_machine
@@ -182,8 +181,8 @@ def test_an_image_by_ukify_boots_and_measures_its_sections_for_who_wants_that(
     assert len(measured.of(11)) == 2 * len(sections)
 
 
-def test_status_says_that_it_was_measured(boot: Boot, tmp_path: Path) -> None:
-    guest = Guest(boot(machine_with(tmp_path, firmware(), images.image(), tpm="crb"))).ready()
+def test_status_says_that_it_was_measured(agent_ready: AgentReady) -> None:
+    guest = agent_ready(images.image(), firmware())
     assert "measured: yes" in guest.ok("pykexec status").splitlines()
     assert "TPM: none" not in guest.vm.console.text
 

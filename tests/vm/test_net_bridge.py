@@ -199,7 +199,7 @@ def test_a_machine_without_nic_says_so(agent_ready: AgentReady) -> None:
         assert "no network device" in refused.output
 
 
-def test_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(
+def test_without_disks_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(
     boot: Boot, tmp_path: Path, served: Path, web: str
 ) -> None:
     variables = tmp_path / "variables.fd"
@@ -208,8 +208,13 @@ def test_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(
     (served / "pykexec.efi").write_bytes(images.image().read_bytes())
     nic = Nic(tftp=served, bootfile="pykexec.efi", bootindex=0)
     guest = Guest(boot(replace(Machine(firmware()), variables=variables, nic=nic))).ready()
+    assert "block devices: none\n" in guest.vm.console.text
+    assert "no disk" in guest.ok("pykexec bridge start block")
 
+    # The network that brought the image is the firmware's until somebody asks for it.
     said = on_line(guest)
+    assert said["interface"] == "efi0"
+    guest.ok(f"ping -c 3 {SERVER}")
     assert said["boot_url"] == f"tftp://{SERVER}/pykexec.efi"
     assert said["addresses"][0] == "10.0.2.15/24"
     assert [lease["source"] for lease in said["leases"]] == ["the firmware's PXE boot"]

@@ -13,8 +13,8 @@ from pykexec.vm import ovmf
 from pykexec.vm.ovmf import Firmware
 from tests.vm import images
 from tests.vm.boot import Boot
+from tests.vm.equipment import LINUX, SIGNED_KERNEL
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
-from tests.vm.payloads import PAYLOADS
 from tests.vm.signed import SIGNED_HELLO, signed, signed_image
 from tests.vm.snapshots import AgentReady
 from tests.vm.through import agent_toml
@@ -43,7 +43,6 @@ def tampered(signed: bytes) -> bytes:
 
 def _expect_fallback(guest: Guest) -> None:
     vm = guest.vm
-    vm.expect_stage("agent", "ready", within=120)
     vm.expect(rf"{REFUSAL}; leaving through the mailbox instead$")
     vm.expect_stage("agent", "leave")
     vm.expect_stage("stub", "firmware")
@@ -63,24 +62,18 @@ def test_refused_kexec_falls_back_to_leaving(
     # Boot entries are root's, too: with these Linux would have the firmware's memory, and no agent.
     options = "memmap=512M@1M rdinit=/bin/sh"
     guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files, options=options)))
+    guest.vm.expect_stage("agent", "ready", within=120)
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "started")
     guest.payload_ran("by mailbox")
 
 
 def test_signed_linux_is_started_and_sees_secure_boot(
-    enforcing: Firmware, boot: Boot, tmp_path: Path
+    enforcing: Firmware, agent_ready: AgentReady
 ) -> None:
-    linux = PAYLOADS["linux-6.1-cloud"]
-    files = dict(linux.files())
-    kernel = files["vmlinuz"]
-    assert isinstance(kernel, Path)
-    files["vmlinuz"] = signed(kernel, enforcing)
-    files["EFI/pykexec/agent.toml"] = agent_toml(
-        linux.path, linux.options.replace("os.checks=disk,efivar", "os.checks=efivar")
-    )
-    image = signed_image(enforcing)
-    guest = Guest(boot(machine_with(tmp_path, enforcing, image, files=files)))
+    guest = agent_ready(signed_image(enforcing), enforcing)
+    options = LINUX.options.replace("os.checks=disk,efivar", "os.checks=efivar")
+    guest.send(f"pykexec exec '{SIGNED_KERNEL}' --options '{options}'")
     _expect_fallback(guest)
     guest.vm.expect("UEFI Secure Boot is enabled")
     guest.vm.expect("^OS:DONE$", within=120)
@@ -100,19 +93,18 @@ def test_payload_without_a_good_signature_is_refused_by_the_firmware(
     image = signed_image(enforcing)
     machine = machine_with(tmp_path, enforcing, image, files=files, next_options="next entry")
     guest = Guest(boot(machine))
+    guest.vm.expect_stage("agent", "ready", within=120)
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
     guest.vm.expect_stage("stub", "action", 2)
     guest.payload_ran("next entry")
 
 
-def test_refused_payload_comes_back_to_the_agent(boot: Boot, tmp_path: Path) -> None:
-    firmware = ovmf.firmware("2025.02", "snakeoil")
-    files: dict[str, bytes | Path] = {
-        "EFI/bad/bad.efi": images.hello(),
-        "EFI/pykexec/agent.toml": agent_toml(BAD_PATH, failure="agent", shell=True),
-    }
-    guest = Guest(boot(machine_with(tmp_path, firmware, signed_image(firmware), files=files)))
+def test_refused_payload_comes_back_to_the_agent(
+    enforcing: Firmware, agent_ready: AgentReady
+) -> None:
+    guest = agent_ready(signed_image(enforcing), enforcing)
+    guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure agent")
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
     guest.vm.expect_stage("agent", "ready", within=120)
