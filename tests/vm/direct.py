@@ -10,6 +10,7 @@ from pykexec.vm.disk import Esp, Files, make_disk
 from pykexec.vm.guest_os import data_partition
 from pykexec.vm.machine import Disk, Machine
 from pykexec.vm.ovmf import Firmware
+from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
 from tests.vm.payloads import Payload
 
@@ -45,7 +46,11 @@ def direct_machine(payload: Payload, firmware: Firmware, directory: Path) -> Mac
 
 def check_direct(payload: Payload, firmware: Firmware, boot: Boot, directory: Path) -> None:
     """Boot payload without us, wait for all of its proof and for its own end."""
-    vm = boot(direct_machine(payload, firmware, directory))
+    expect_proof(boot(direct_machine(payload, firmware, directory)), payload)
+
+
+def expect_proof(vm: Vm, payload: Payload) -> None:
+    """Wait for all that payload prints when it works, and for its own end."""
     for pattern in payload.proof:
         vm.expect(pattern, within=120)
     if payload.ends:

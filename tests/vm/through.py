@@ -9,8 +9,8 @@ from pykexec.vm.machine import Machine
 from pykexec.vm.ovmf import Firmware
 from pykexec.vm.vm import Vm
 from tests.vm.boot import Boot
-from tests.vm.direct import payload_machine
-from tests.vm.guest import IMAGE_PATH
+from tests.vm.direct import expect_proof, payload_machine
+from tests.vm.guest import IMAGE_PATH, Guest
 from tests.vm.payloads import Payload
 
 
@@ -48,6 +48,11 @@ def through_machine(payload: Payload, firmware: Firmware, image: Path, directory
 def expect_kexec(vm: Vm, within: float = 120) -> None:
     """The agent comes up, and its kexec leads through the resume image to a started payload."""
     vm.expect_stage("agent", "ready", within=within)
+    expect_start(vm)
+
+
+def expect_start(vm: Vm) -> None:
+    """The agent's kexec leads through the resume image to a started payload."""
     vm.expect_stage("agent", "resume")
     vm.expect_stage("resume", "handoff")
     vm.expect_stage("stub", "firmware")
@@ -61,7 +66,11 @@ def check_through(
     """Boot image and wait for the same proof and end of payload as check_direct() does."""
     vm = boot(through_machine(payload, firmware, image, directory))
     expect_kexec(vm)
-    for pattern in payload.proof:
-        vm.expect(pattern, within=120)
-    if payload.ends:
-        assert vm.wait_exit(60) == payload.ends
+    expect_proof(vm, payload)
+
+
+def check_from_shell(payload: Payload, guest: Guest) -> None:
+    """Have payload started, and wait for the same."""
+    guest.send(f"pykexec exec '{payload.path}' --options '{payload.options}'")
+    expect_start(guest.vm)
+    expect_proof(guest.vm, payload)
