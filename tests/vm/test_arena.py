@@ -43,11 +43,14 @@ def test_arena_above_4_gib_is_left_and_entered_again(
     assert guest.firmware_is_the_same()
 
 
+@pytest.mark.parametrize(
+    "kernel", ["6.1-cloud", pytest.param("6.1-generic", marks=pytest.mark.matrix)]
+)
 def test_smallest_arena_starts_what_fits_and_names_what_does_not(
-    boot: Boot, tmp_path: Path
+    kernel: str, boot: Boot, tmp_path: Path
 ) -> None:
     files = {"EFI/big.efi": hello().read_bytes() + bytes(12 * MIB)}
-    small = image("6.1-generic", arena_mib=SMALLEST_MIB)
+    small = image(kernel, arena_mib=SMALLEST_MIB)
     guest = Guest(
         boot(machine_with(tmp_path, ovmf.firmware("2025.02"), small, files=files))
     ).ready()

@@ -31,7 +31,7 @@ SERVER6 = "fec0::2"
 FULL_FRAME = "-s 1472"  # and 42 of headers: 1514
 EXEC = f"pykexec exec '{NETWORK_PATH}'"
 # What a download of the issue is, scaled to a machine without hardware support.
-DOWNLOAD_SIZE = 24 << 20
+DOWNLOAD_SIZE = 8 << 20
 REFUSED = {"INVALID_PARAMETER", "BAD_BUFFER_SIZE", "NOT_FOUND"}
 
 
