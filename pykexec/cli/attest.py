@@ -20,7 +20,8 @@ HELP = "have a server judge this boot: evidence, verdict; no secret is opened or
 EPILOG = """\
 Nothing that the server releases is opened, but it counts as released: this boot is given nothing
 more. Without --server and --ca those of the image's configuration count. On a machine that was
-booted normally Linux' own TPM and event log are used.
+booted normally Linux' own TPM and event log are used. Linux' EFI stub keeps that log: there is none
+where a boot loader jumped past it, as GRUB's own loader for Linux does.
 """
 EXAMPLES = """\
 pykexec attest
