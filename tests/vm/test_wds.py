@@ -45,14 +45,16 @@ def test_it_finds_what_it_finds_without_us(version: str, boot: Boot, tmp_path: P
     ("define", "step", "fault"),
     [
         ("PK_TEST_NO_PXE_STATE", "2", "mode->started && !mode->using_ipv6"),
-        ("PK_TEST_NO_NIC_SHUTDOWN", "2", "mode->started && !mode->using_ipv6"),
+        # The firmware's own stack does not take a NIC that is at work.
+        ("PK_TEST_NO_NIC_SHUTDOWN", "1", "!EFI_ERROR(find(image->device_handle, &efi_guid_pxe_"),
     ],
 )
-def test_without_its_state_it_finds_no_server(
+def test_a_fault_of_ours_fails_its_step(
     define: str, step: str, fault: str, boot: Boot, tmp_path: Path
 ) -> None:
     served = serve(tmp_path / "served", images.image(defines=(define,)))
-    assert expect_failure(boot, machine("2025.02", user_nic(served, THROUGH)), step) == fault
+    found = expect_failure(boot, machine("2025.02", user_nic(served, THROUGH)))
+    assert found[0] == step and found[1].startswith(fault)
 
 
 @pytest.mark.matrix
@@ -85,5 +87,5 @@ def test_a_server_behind_a_router_is_reached(boot: Boot, artefacts: Path, tmp_pa
             found[boot_file] = expect_steps(boot, machine("2025.02", nic, lan))
     assert found[THROUGH] == found[DIRECTLY]
     with Lan(ROUTED) as lan, behind_router(lan, lame, artefacts / "lame.log", THROUGH):
-        fault = expect_failure(boot, machine("2025.02", nic, lan), "3")
-    assert fault == "!EFI_ERROR(status) && size"
+        found_lame = expect_failure(boot, machine("2025.02", nic, lan))
+    assert found_lame == ("3", "!EFI_ERROR(status) && size")

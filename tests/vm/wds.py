@@ -59,12 +59,12 @@ def expect_steps(boot: Boot, what: Machine) -> list[str]:
     return said(vm)
 
 
-def expect_failure(boot: Boot, what: Machine, step: str) -> str:
-    """Boot until the stand-in has ended in step; what was not so."""
+def expect_failure(boot: Boot, what: Machine) -> tuple[str, str]:
+    """Boot until the stand-in has failed; in which step, and what was not so."""
     vm = boot(what)
-    vm.expect(rf"PK:wds:{step}:0x8[0-9a-f]{{15}}$", within=240)
+    step = vm.expect(r"PK:wds:(\d):0x8[0-9a-f]{15}$", within=240)[1]
     (fault,) = (line for line in said(vm) if line.startswith("WDS:failed:"))
-    return fault.removeprefix("WDS:failed:")
+    return step, fault.removeprefix("WDS:failed:")
 
 
 @contextmanager
