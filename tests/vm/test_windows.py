@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pykexec.vm.disk import DiskLayout
 from pykexec.vm.machine import Disk, Machine, Nic
 from pykexec.vm.ovmf import NEWEST, firmware
 from tests.support.sealed import seal
+from tests.support.windows_disk import load_options
 from tests.vm import images
 from tests.vm.boot import Boot
 from tests.vm.guest import IMAGE_PATH, Guest
@@ -38,7 +40,9 @@ ABORTED, NOT_FOUND = 1 << 63 | 21, 1 << 63 | 14
 CLEAN = {11: bytes(32)}
 
 
-def machine(directory: Path, disk: DiskLayout, version: str, path: str, words: str = "") -> Machine:
+def machine(
+    directory: Path, disk: DiskLayout, version: str, path: str, words: str | bytes = ""
+) -> Machine:
     """A machine with all that Windows looks at, whose only boot entry is path.
 
     Those whose directories are in the same one have the same TPM.
@@ -58,10 +62,11 @@ def machine(directory: Path, disk: DiskLayout, version: str, path: str, words: s
 
 
 def direct(boot: Boot, directory: Path, version: str, image: Path, *more: str) -> Transcript:
-    """Started by the firmware alone; its key is a file on the ESP."""
+    """Started by the firmware, by an entry like Windows' own; its key is a file on the ESP."""
     directory.mkdir()
     disk = windows_disk(directory, image, key=True)
-    vm = boot(machine(directory, disk, version, PATH, options(*more)), limit_s=240)
+    words = load_options(options(*more))
+    vm = boot(machine(directory, disk, version, PATH, words), limit_s=240)
     found = expect_steps(vm)
     assert vm.wait_exit(60) == "guest-shutdown"
     return found
@@ -160,6 +165,29 @@ def test_a_fault_of_ours_fails_its_step(
     assert assertion in expect_failure(guest.vm, step, ABORTED)
     # Of which disk: a RAM disk or the other.
     assert transcript(guest.vm).values("10:kept") == kept
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(600)
+def test_a_nic_that_nobody_but_linux_had_is_at_rest(boot: Boot, tmp_path: Path) -> None:
+    # The firmware connects what it boots from, so that no driver of its own has the NIC.
+    def start_behind_network(image: Path) -> Guest:
+        directory = tmp_path / image.stem
+        directory.mkdir()
+        disk = windows_disk(directory, image, key=False)
+        quick = machine(directory, disk, "2025.02", IMAGE_PATH)
+        quick = replace(quick, disks=(Disk(disk.path, bootindex=0),), tpm=None)
+        guest = Guest(boot(quick)).ready()
+        guest.ok("pykexec net up", within=90)
+        start(guest)
+        return guest
+
+    start_behind_network(images.image()).vm.expect_stage("wbm", "05", within=120)
+    guest = start_behind_network(images.image(defines=("PK_TEST_NO_NIC_SHUTDOWN",)))
+    fault = expect_failure(guest.vm, "05", ABORTED)
+    assert fault.endswith(
+        "network->mode->state == EFI_SIMPLE_NETWORK_STOPPED || has_driver(handles[i])"
+    )
 
 
 @pytest.mark.matrix

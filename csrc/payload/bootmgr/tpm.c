@@ -16,7 +16,10 @@ enum {
 	NR_BANKS	= 4,
 	PCR_READ_DIGEST	= HEADER_SIZE + 4 + 10 + 4,	/* its size; the digest is behind it */
 	UNSEAL_DATA	= HEADER_SIZE + 4,
+	HASH_DIGEST	= HEADER_SIZE,
 	DIGEST_MAX	= 64,
+	FIRST_OF_WINDOWS = 11,
+	LAST_OF_WINDOWS	= 14,
 };
 
 enum command {
@@ -24,11 +27,14 @@ enum command {
 	TPM2_FLUSH_CONTEXT	= 0x165,
 	TPM2_START_AUTH_SESSION	= 0x176,
 	TPM2_GET_RANDOM		= 0x17b,
+	TPM2_HASH		= 0x17d,
 	TPM2_PCR_READ		= 0x17e,
 	TPM2_POLICY_PCR		= 0x17f,
+	TPM2_PCR_EXTEND		= 0x182,
 };
 
 #define RH_NULL 0x40000007U
+#define RS_PASSWORD 0x40000009U
 
 struct bank {
 	u16 algorithm;
@@ -182,6 +188,69 @@ static efi_status_t unseal_what_there_is(void)
 	return EFI_SUCCESS;
 }
 
+static void put_bytes(const u8 *data, u32 size)
+{
+	while (size--)
+		put(*data++, 1);
+}
+
+static efi_status_t hash(const struct bank *bank, const u8 *data, u32 size, u8 *ret)
+{
+	begin(NO_SESSIONS, TPM2_HASH);
+	put(size, 2);
+	put_bytes(data, size);
+	put(bank->algorithm, 2);
+	put(RH_NULL, 4);
+	wbm_try(transmit());
+	wbm_need(get(HASH_DIGEST, 2) == bank->size);
+	memcpy(ret, response + HASH_DIGEST + 2, bank->size);
+	return EFI_SUCCESS;
+}
+
+static efi_status_t cap(const struct bank *bank, u32 pcr)
+{
+	static const u8 separator[4];
+	u8 both[2 * DIGEST_MAX], expected[DIGEST_MAX], found[DIGEST_MAX];
+
+	wbm_try(read_pcr(bank, pcr, both));
+	wbm_try(hash(bank, separator, sizeof(separator), both + bank->size));
+	begin(SESSIONS, TPM2_PCR_EXTEND);
+	put(pcr, 4);
+	put(9, 4);
+	put(RS_PASSWORD, 4);
+	put(0, 2);
+	put(0, 1);
+	put(0, 2);
+	put(1, 4);
+	put(bank->algorithm, 2);
+	put_bytes(both + bank->size, bank->size);
+	wbm_try(transmit());
+	wbm_try(hash(bank, both, 2U * bank->size, expected));
+	wbm_try(read_pcr(bank, pcr, found));
+	wbm_need(!memcmp(found, expected, bank->size));
+	return EFI_SUCCESS;
+}
+
+/*
+ * One bank is used. Into the others goes a separator, which no log tells of: nothing that looks like
+ * Windows' own can be in them afterwards.
+ */
+static efi_status_t cap_others(u32 active)
+{
+	u8 before[DIGEST_MAX], after[DIGEST_MAX];
+
+	for (u32 pcr = FIRST_OF_WINDOWS; pcr <= LAST_OF_WINDOWS; pcr++) {
+		wbm_try(read_pcr(&banks[SHA256_BANK], pcr, before));
+		for (u32 i = 0; i < NR_BANKS; i++)
+			if (i != SHA256_BANK && active & 1U << i)
+				wbm_try(cap(&banks[i], pcr));
+		wbm_try(read_pcr(&banks[SHA256_BANK], pcr, after));
+		wbm_need(!memcmp(before, after, banks[SHA256_BANK].size));
+	}
+	wbm_fact("capped", active & ~(1U << SHA256_BANK));
+	return EFI_SUCCESS;
+}
+
 /* What the boot manager logs, and then the loader. */
 static const struct wbm_event events[] = {
 	{ 11, EFI_TCG2_EV_COMPACT_HASH, 0, 0x00000010 },
@@ -225,6 +294,7 @@ efi_status_t wbm_tpm(void)
 	if (wbm_option_is("pcr11", "zero"))
 		wbm_try(check_pcr11(capability->active_pcr_banks));
 	wbm_try(unseal_what_there_is());
+	wbm_try(cap_others(capability->active_pcr_banks));
 	return wbm_log_add(tcg2, events, sizeof(events) / sizeof(events[0]));
 }
 
