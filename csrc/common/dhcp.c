@@ -27,30 +27,40 @@ static bool has_options(const u8 *bytes, u64 size)
 	return size >= OPTIONS && !memcmp(bytes + COOKIE, cookie, sizeof(cookie));
 }
 
-u32 pk_dhcp_address(const void *packet, u64 size, u8 option)
+const u8 *pk_dhcp_option(const void *packet, u64 size, u8 option, u8 *ret_length)
 {
 	const u8 *bytes = packet;
 	u64 at = OPTIONS;
 
 	if (!has_options(bytes, size))
-		return 0;
+		return NULL;
 	while (at < size && bytes[at] != OPTION_END) {
-		u64 length;
+		u8 length;
 
 		if (bytes[at] == OPTION_PAD) {
 			at++;
 			continue;
 		}
 		if (size - at < 2)
-			return 0;
+			return NULL;
 		length = bytes[at + 1];
 		if (length > size - at - 2)
-			return 0;
-		if (bytes[at] == option)
-			return length >= ADDRESS_SIZE ? address_at(bytes + at + 2) : 0;
-		at += 2 + length;
+			return NULL;
+		if (bytes[at] == option) {
+			*ret_length = length;
+			return bytes + at + 2;
+		}
+		at += 2ULL + length;
 	}
-	return 0;
+	return NULL;
+}
+
+u32 pk_dhcp_address(const void *packet, u64 size, u8 option)
+{
+	u8 length;
+	const u8 *value = pk_dhcp_option(packet, size, option, &length);
+
+	return value && length >= ADDRESS_SIZE ? address_at(value) : 0;
 }
 
 u32 pk_dhcp_boot_server(const void *packet, u64 size)

@@ -11,6 +11,9 @@
 #include <efi/protocols.h>
 #include <payload/console.h>
 
+/* Beside what PXE started. */
+static const char file_name[] = "boot.sdi";
+
 enum {
 	TFTP_GET_FILE_SIZE	= 1,
 	TFTP_READ_FILE		= 2,
@@ -20,11 +23,9 @@ enum {
 	BOOT_FILE		= 108,
 	BOOT_FILE_SIZE		= 128,
 	ETHERNET_SIZE		= 6,
+	NAME_MAX		= 255 + sizeof(file_name),
 	PATH_MAX		= 4096,
 };
-
-/* Beside what PXE started. */
-static const char file_name[] = "boot.sdi";
 
 static struct efi_system_table *st;
 static struct efi_loaded_image *image;
@@ -128,15 +129,20 @@ static const u8 *boot_packet(void)
 	return mode->proxy_offer_received ? mode->proxy_offer.bytes : mode->dhcp_ack.bytes;
 }
 
-/* The name of a file beside the boot file. */
-static void name_beside(const u8 *boot_file, u8 *ret)
+/* The name of a file beside the boot file, which the header has, or an option. */
+static void name_beside_boot_file(const u8 *packet, u8 *ret)
 {
+	const u8 *boot_file = packet + BOOT_FILE;
+	u8 size = BOOT_FILE_SIZE;
 	u32 used = 0;
 
-	for (u32 i = 0; i < BOOT_FILE_SIZE && boot_file[i]; i++)
+	if (!boot_file[0])
+		boot_file = pk_dhcp_option(packet, sizeof(pxe->mode->dhcp_ack), PK_DHCP_BOOT_FILE, &size);
+	for (u32 i = 0; boot_file && i < size && boot_file[i]; i++)
 		if (boot_file[i] == '/' || boot_file[i] == '\\')
 			used = i + 1;
-	memcpy(ret, boot_file, used);
+	if (used)
+		memcpy(ret, boot_file, used);
 	memcpy(ret + used, file_name, sizeof(file_name));
 }
 
@@ -144,7 +150,7 @@ static void name_beside(const u8 *boot_file, u8 *ret)
 static efi_status_t fetch(void)
 {
 	const u8 *packet = boot_packet();
-	u8 name[BOOT_FILE_SIZE + sizeof(file_name)];
+	u8 name[NAME_MAX];
 	struct efi_ip_address server = { 0 };
 	efi_status_t status;
 	u64 size = 0, read;
@@ -154,7 +160,7 @@ static efi_status_t fetch(void)
 	server.words[0] = pk_dhcp_boot_server(packet, sizeof(pxe->mode->dhcp_ack));
 	pk_put_line(u"WDS:server:", server.words[0]);
 	need(server.words[0]);
-	name_beside(packet + BOOT_FILE, name);
+	name_beside_boot_file(packet, name);
 	status = pxe->mtftp(pxe, TFTP_GET_FILE_SIZE, NULL, false, &size, NULL, &server, name, NULL, false);
 	pk_put_line(u"WDS:size:", status, size);
 	need(!EFI_ERROR(status) && size);
