@@ -6,7 +6,6 @@ known, and reads these back through it. Prints JSON: what came back, and where t
 import json
 import os
 import sys
-import tempfile
 
 from pykexec._native import lib
 from pykexec.firmware.devices import read_block_info, read_blocks
@@ -14,14 +13,15 @@ from pykexec.firmware.info import read_memory_map
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.kexec.ramdisk import add, open_image, remove
 
+FILE = "/tmp/large"
 BOOT_SERVICES_DATA = lib.EFI_BOOT_SERVICES_DATA
 size = int(sys.argv[1]) << 20
 
-with tempfile.NamedTemporaryFile() as file, Mailbox() as mailbox:
+with open(FILE, "wb") as file, Mailbox() as mailbox:
     file.truncate(size)
     os.pwrite(file.fileno(), b"first", 0)
     os.pwrite(file.fileno(), b"last", size - 512)
-    with open_image(file.name) as image:
+    with open_image(FILE) as image:
         disk = add(mailbox, image, shape="block")
     info = read_block_info(mailbox, disk.handle)
     ends = [
