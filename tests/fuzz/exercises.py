@@ -6,9 +6,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from pykexec.attest.protocol import Evidence
 from pykexec.config.agent import AgentConfig, parse_config, resolve_network_config
 from pykexec.config.url import parse_url
 from pykexec.crypto import EcdhKey, ecdh_generate
-from pykexec.disk import gpt, mbr, probe, reader
+from pykexec.disk import gpt, probe, reader
 from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
@@ -47,18 +46,10 @@ from pykexec.verify.chain import ChainError
 from pykexec.verify.explain import explain
 from pykexec.verify.signatures import parse_signatures
 from pykexec.verify.verify import verify
-from pykexec.windows import bitlocker as volume
 from pykexec.windows import machine as windows_machine
-from pykexec.windows.bcd import parse_bcd, ramdisk_files
-from pykexec.windows.check import check
-from pykexec.windows.hive import BASE_SIZE, Hive, checksum
-from pykexec.windows.machine import Machine as WindowsMachine
-from pykexec.windows.unlock import opens
-from pykexec.windows.wim import WimCheck
 from tests.support import attest_log
 from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
-from tests.support.windows_disk import whole
 
 KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
@@ -97,48 +88,6 @@ def authenticode(data: bytes) -> None:
             SignatureList(X509, b"", 16, (bytes(16) + c.der,)) for c in found.certificates
         )
         signatures.appraise(data, image, listed, listed, "x")
-
-
-def bitlocker(data: bytes) -> None:
-    """As a block of metadata whose checksum is right, what follows it, and as a volume."""
-    volume.read_volume(lambda offset, size: data[offset : offset + size], "x")
-    found = volume.parse_metadata(data, data[-_PROOF_SIZE:], "x")
-    for protector in found.protectors:
-        assert str(protector).isprintable()
-        assert not opens(found, protector, bytes(32))
-
-
-def hive(data: bytes) -> None:
-    """Every key and value, as deep as a path goes, and as a boot configuration; the checksum is
-    made right.
-    """
-    whole = bytearray(data)
-    if len(whole) >= BASE_SIZE:
-        struct.pack_into("<I", whole, 508, checksum(data))
-    found = Hive(bytes(whole), "x")
-    level = [found.root]
-    for _ in range(_DEPTH):
-        for key in level:
-            assert all(value.texts is not None for value in found.values(key))
-        level = [child for key in level for child in found.subkeys(key)][:_WIDTH]
-    for path in (ramdisk_files(bytes(whole), "x").wim, parse_bcd(bytes(whole), "x").default.path):
-        assert "\0" not in path
-
-
-def wim(data: bytes) -> None:
-    """In two pieces, as a file of just these bytes and as one of which a byte is missing."""
-    for size in (len(data) + 1, len(data)):
-        found = WimCheck("x", size)
-        with suppress(FormatError) if size > len(data) else nullcontext():
-            found.update(data[:100])
-            found.update(data[100:])
-            found.finish()
-
-
-def windows_disk(data: bytes) -> None:
-    """A disk may hold anything: what is said of it is a report."""
-    report = check([whole("x", data, 512)], WindowsMachine(True, (), (), ()))
-    assert report.findings and all("\n" not in str(each) for each in report.findings)
 
 
 def certificates(data: bytes) -> None:
@@ -258,18 +207,6 @@ def file_system(data: bytes) -> None:
         gpt.read_gpt(reader(fd), 512, len(data) // 512)
     finally:
         os.close(fd)
-
-
-def old_table(data: bytes) -> None:
-    """Whatever the chain is like: partitions on the disk, apart from each other, not too many."""
-    nr_blocks = len(data) // 512
-    found = mbr.read_mbr(lambda offset, size: data[offset : offset + size], 512, nr_blocks)
-    ranges = sorted((each.first_lba, each.end) for each in found.partitions) if found else []
-    assert len(ranges) <= 4 + mbr.LOGICAL_MAX
-    free = 1
-    for first, end in ranges:
-        assert free <= first < end <= nr_blocks
-        free = end
 
 
 def http_answer(data: bytes) -> None:

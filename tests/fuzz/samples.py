@@ -6,7 +6,6 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
-import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from joserfc.jwk import OctKey
 
 from pykexec.attest import protocol
 from pykexec.attest.verdict import Finding, Verdict
-from pykexec.disk import bek, fat, gpt
+from pykexec.disk import gpt
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import Guid
 from pykexec.efi.variables import LoadOption
@@ -29,17 +28,13 @@ from pykexec.tpm.seal import Sealed, condition, template
 from pykexec.tpm.templates import AK_TEMPLATE, STORAGE_TEMPLATE
 from pykexec.verify.jwe import seal_to_key
 from pykexec.verify.promises import NUMBERS
-from pykexec.vm.hives import bcd_tree
-from pykexec.vm.hives import hive as bcd_hive
 from tests.fuzz.exercises import KEY, pieces, recipient
 from tests.fuzz.firmware_side import handoff
-from tests.support import attest_ca, attest_log, bitlocker, installer, windows_disk
+from tests.support import attest_ca, attest_log, windows_disk
 from tests.support.attest_expected import NONCE
 from tests.support.attest_machine import Machine
-from tests.support.mbr_disk import BASIC, EXTENDED, Record, put
 from tests.support.samples import SETUP_SIZE, TEXT, bzimage_file, pe_file
 from tests.support.samples_event_log import AGILE_LOG, SHA1_LOG, agile_entry
-from tests.support.wims import hollow_wim, make_wim
 from tests.unit.image import inputs as image_inputs
 from tests.unit.image.inputs import SectionInput, pe_bytes
 
@@ -53,6 +48,7 @@ _PATHS = (
     "VenHw(01234567-89AB-CDEF-0123-456789ABCDEF,0011)/USB(0x1,0x2)/Sata(0x0,0xFFFF,0x0)",
     "PciRoot(0x0)/AcpiAdr(0x80010100)/Uart(115200,8,N,1)/VirtualDisk(0x1000,0x1FFF,0)",
     "BBS(HD,a disk,0x1)/Path(1,77,0011)",
+    "VenHw(01234567-89AB-CDEF-0123-456789ABCDEF)/Ata(Secondary,Slave,0x1)",
 )
 _AGENT = b"""\
 locked = false
@@ -95,66 +91,9 @@ def attestations() -> list[bytes]:
     return [protocol.AttestRequest("token", bytes(32), each).encode() for each in both]
 
 
-def beks() -> list[bytes]:
-    identifier = Guid.parse("01234567-89ab-cdef-0123-456789abcdef")
-    made = []
-    for volume in (None, identifier):
-        out = bytearray(bek.size(volume))
-        bek.write(memoryview(out), memoryview(bytes(32)), identifier, volume, 0)
-        made.append(bytes(out))
-    return made
-
-
-def bitlocker_metadata() -> list[bytes]:
-    """One protector of each shape, with what vouches for them behind."""
-    key = bytes(range(1, 33))
-    ways = [
-        bitlocker.Way(_GUID, 0x0000, key),
-        bitlocker.Way(_GUID, 0x0200, key),
-        bitlocker.Way(_GUID, 0x0700, pcrs=(7, 11)),
-    ]
-    block = bitlocker.metadata(ways)
-    return [block, block + bitlocker.validation(block)]
-
-
-def hives() -> list[bytes]:
-    plain = [bcd_hive(bcd_tree(_GUID, _GUID, _GUID), lists) for lists in ("lf", "li", "ri")]
-    return [*plain, installer.configuration()]
-
-
-def wims() -> list[bytes]:
-    """One without and one with an integrity table."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "boot.wim"
-        hollow_wim(path, 100)
-        return [path.read_bytes(), make_wim(Path(directory), "--check", name="a").read_bytes()]
-
-
 @cache
 def signed_images() -> list[bytes]:
     return [windows_disk.authority(windows_disk.CA_2023).sign(pe_bytes())]
-
-
-def windows_disks() -> list[bytes]:
-    """An ESP, BitLocker's signature, and that in partitions of an MBR."""
-    files = {windows_disk.BOOTMGFW: signed_images()[0], windows_disk.BCD: windows_disk.bcd()}
-    files["a.BEK"] = beks()[1]
-    planned = fat.plan({name: memoryview(data) for name, data in files.items()})
-    out = bytearray(planned.size)
-    planned.write(memoryview(out))
-    old = bytearray(old_tables()[0])
-    for lba, to_go in ((1, False), (5, True)):
-        old[lba * 512 : (lba + 1) * 512] = bitlocker.volume([], to_go)[:512]
-    return [bytes(out), bitlocker.volume([])[:512], bytes(old)]
-
-
-def old_tables() -> list[bytes]:
-    """A primary partition, and two in a chain."""
-    out = bytearray(9 * 512)
-    put(out, 0, Record(BASIC, 1, 2, flag=0x80), Record(EXTENDED, 4, 5))
-    put(out, 4, Record(BASIC, 1, 1), Record(EXTENDED, 3, 2))
-    put(out, 7, Record(BASIC, 1, 1))
-    return [bytes(out)]
 
 
 def bridge_requests() -> list[bytes]:

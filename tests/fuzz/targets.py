@@ -30,7 +30,7 @@ from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote
-from tests.fuzz import exercises, firmware_side, samples, server_side
+from tests.fuzz import exercises, firmware_side, samples, server_side, windows_side
 
 # Inputs that broke something once, by target; see its README.
 FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
@@ -65,8 +65,8 @@ TARGETS: dict[str, Target] = {
     "attestation": Target(decode.parse_attest_request, samples.attestations),
     "audit-entry": Target(server_side.audit_entry, server_side.audit_entries, ()),
     "authenticode": Target(exercises.authenticode, samples.signed_images),
-    "bek": Target(lambda data: bek.read(memoryview(data), "x"), samples.beks),
-    "bitlocker": Target(exercises.bitlocker, samples.bitlocker_metadata),
+    "bek": Target(lambda data: bek.read(memoryview(data), "x"), windows_side.beks),
+    "bitlocker": Target(windows_side.bitlocker, windows_side.bitlocker_metadata),
     "bridge-request": Target(parse_request, samples.bridge_requests, (ValueError,)),
     "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
     "certificates": Target(exercises.certificates, samples.certificates),
@@ -84,14 +84,14 @@ TARGETS: dict[str, Target] = {
         firmware_side.answer_seeds,
         (FirmwareError, FormatError, TpmError),
     ),
-    "hive": Target(exercises.hive, samples.hives),
+    "hive": Target(windows_side.hive, windows_side.hives),
     "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,), samples.problems),
     "image": Target(lambda data: inspect(data, "x"), samples.images),
     "jwe": Target(exercises.jwe, samples.tokens),
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
     "load-option": Target(variables.parse_load_option, samples.load_options),
-    "mbr": Target(exercises.old_table, samples.old_tables),
+    "mbr": Target(windows_side.old_table, windows_side.old_tables),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
     "partition": Target(firmware_side.partition, lambda: samples.disks()[:1]),
     "pe": Target(exercises.pe, samples.pe_files),
@@ -108,8 +108,9 @@ TARGETS: dict[str, Target] = {
     "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),
     "url": Target(exercises.url, samples.urls, (UsageError,)),
     "variable": Target(firmware_side.variable, firmware_side.variable_seeds, ()),
-    "wim": Target(exercises.wim, samples.wims),
-    "windows-disk": Target(exercises.windows_disk, samples.windows_disks, ()),
+    "wim": Target(windows_side.wim, windows_side.wims),
+    "windows-disk": Target(windows_side.disk, windows_side.disks, ()),
+    "windows-report": Target(windows_side.report, windows_side.reports),
 }
 
 
