@@ -49,12 +49,12 @@ def boot_manager(directory: Path, signing: SigningKey) -> bytes:
 
 def startup_key() -> bytes:
     """The .BEK file of the volume."""
-    return _bitlocker(_KEY).read_bytes()
+    return bitlocker(_KEY).read_bytes()
 
 
 def other_startup_key() -> bytes:
     """The one of another volume."""
-    return _bitlocker(_OTHER_KEY).read_bytes()
+    return bitlocker(_OTHER_KEY).read_bytes()
 
 
 def make_machine(
@@ -87,7 +87,7 @@ def windows_disk(path: Path, image: bytes, manager: bytes) -> DiskLayout:
         "EFI/Microsoft/Boot/BCD": boot_configuration(),
         _LOADER: b"what Windows' loader would be, behind BitLocker",
     }
-    return make_disk(path, [Esp(files, label=ESP_LABEL), Raw(_bitlocker(_VOLUME))])
+    return make_disk(path, [Esp(files, label=ESP_LABEL), Raw(bitlocker(_VOLUME))])
 
 
 def boot_configuration() -> bytes:
@@ -99,7 +99,8 @@ def boot_configuration() -> bytes:
     return hives.hive(tree)
 
 
-def _bitlocker(name: str) -> Path:
+def bitlocker(name: str) -> Path:
+    """One of the volumes that Windows made for cryptsetup's tests, or of their .BEK files."""
     return packages.fetch_archive(packages.BITLOCKER_IMAGES) / "bitlk-images" / name
 
 

@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Mapping
 
 from pykexec.disk import fat32
-from pykexec.disk.fat32 import SECTOR_SIZE, Layout, Place
+from pykexec.disk.fat32 import Layout, Place
+from pykexec.disk.fat_tree import SECTOR_SIZE
 
 PARTITION_SECTOR = 128
 """Where the partition begins; it has all of the rest."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from pykexec.disk.fat_tree import (
     ENTRY_SIZE,
+    MEDIA,
+    SECTOR_SIZE,
     VOLUME,
     Node,
     check_label,
@@ -26,7 +28,6 @@ from pykexec.disk.fat_tree import (
 )
 from pykexec.errors import FormatError
 
-SECTOR_SIZE = 512
 _CLUSTERS_MAX = 4084  # one more, and every reader takes it for FAT16
 _CLUSTER_SECTORS = (1, 2, 4, 8, 16, 32, 64)
 _RESERVED_SECTORS = 1
@@ -34,7 +35,6 @@ _NR_FATS = 2
 _ROOT_ENTRIES_MIN = 112
 _ENTRIES_PER_SECTOR = SECTOR_SIZE // ENTRY_SIZE
 _TRACK_SECTORS, _HEADS = 32, 2  # mtools wants whole tracks
-_MEDIA = 0xF8
 _FAT_END = 0xFFF
 # EDK II's FAT driver reads and keeps up to so many bytes at once, counted from the root directory.
 # To list a directory must not bring a key into the driver's memory, where nobody wipes it.
@@ -91,7 +91,7 @@ class Volume:
         struct.pack_into(
             "<3s8sHBHBHHBHHHIIBBBI11s8s", out, 0, b"\xeb\x3c\x90", b"pykexec ", SECTOR_SIZE,
             self._cluster_sectors, _RESERVED_SECTORS, _NR_FATS, self._root_entries,
-            nr_sectors if nr_sectors < 1 << 16 else 0, _MEDIA, self._fat_sectors, _TRACK_SECTORS,
+            nr_sectors if nr_sectors < 1 << 16 else 0, MEDIA, self._fat_sectors, _TRACK_SECTORS,
             _HEADS, hidden_sectors, 0 if nr_sectors < 1 << 16 else nr_sectors, 0x80, 0, 0x29,
             zlib.crc32(names.encode()), padded_label(self.label), b"FAT12   ",
         )  # fmt: skip
@@ -99,7 +99,7 @@ class Volume:
 
     def _fat(self) -> bytes:
         values = [0] * (self._nr_clusters + 2)
-        values[0], values[1] = 0xF00 | _MEDIA, _FAT_END
+        values[0], values[1] = 0xF00 | MEDIA, _FAT_END
         for node in self._nodes:
             for number in range(node.cluster, node.cluster + node.nr_clusters):
                 values[number] = number + 1

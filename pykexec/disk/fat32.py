@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pykexec.disk.fat_tree import (
+    MEDIA,
+    SECTOR_SIZE,
     VOLUME,
     Node,
     check_label,
@@ -25,7 +27,6 @@ from pykexec.disk.fat_tree import (
 )
 from pykexec.errors import FormatError
 
-SECTOR_SIZE = 512
 FILE_SIZE_MAX = (1 << 32) - 1
 CLUSTERS_MIN = 65525 + 16
 """One less than 65525, and every reader takes it for FAT16; some are a few off (1.03, page 15)."""
@@ -36,7 +37,6 @@ _INFO_SECTOR, _BACKUP_SECTOR = 1, 6
 # One table, as wimboot's disk has it: nobody writes here, and it saves memory.
 _NR_FATS = 1
 _ROOT_CLUSTER = 2
-_MEDIA = 0xF8
 _END = 0x0FFFFFFF
 _TRACK_SECTORS, _HEADS = 63, 255
 _INFO = struct.Struct("<4s480x4sII12x4s")
@@ -118,7 +118,7 @@ def _place(nodes: tuple[Node, ...], cluster_size: int) -> int:
 def _table(nodes: tuple[Node, ...], nr_clusters: int) -> bytes:
     """The file allocation table, in whole sectors."""
     table = array("I", bytes(4 * (nr_clusters + _ROOT_CLUSTER)))
-    table[0], table[1] = _END & ~0xFF | _MEDIA, _END
+    table[0], table[1] = _END & ~0xFF | MEDIA, _END
     for node in nodes:
         if node.nr_clusters:
             end = node.cluster + node.nr_clusters
@@ -148,7 +148,7 @@ def _boot_sector(
     names = "\n".join(sorted(node.name for node in nodes))
     sector = struct.pack(
         "<3s8sHBHBHHBHHHIIIHHIHH12xBBBI11s8s", b"\xeb\x58\x90", b"pykexec ", SECTOR_SIZE,
-        cluster_sectors, _RESERVED_SECTORS, _NR_FATS, 0, 0, _MEDIA, 0, _TRACK_SECTORS, _HEADS,
+        cluster_sectors, _RESERVED_SECTORS, _NR_FATS, 0, 0, MEDIA, 0, _TRACK_SECTORS, _HEADS,
         hidden_sectors, nr_sectors, fat_sectors, 0, 0, _ROOT_CLUSTER, _INFO_SECTOR, _BACKUP_SECTOR,
         0x80, 0, 0x29, zlib.crc32(names.encode()), padded_label(label), b"FAT32   ",
     )  # fmt: skip

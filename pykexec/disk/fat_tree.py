@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from pykexec.errors import FormatError
 
+SECTOR_SIZE = 512
 ENTRY_SIZE = 32
+MEDIA = 0xF8
+"""The media descriptor of a fixed disk."""
 DIRECTORY, ARCHIVE, VOLUME, LONG_NAME = 0x10, 0x20, 0x08, 0x0F
 _EPOCH = 0x0021  # 1980-01-01
 _LAST_LONG = 0x40

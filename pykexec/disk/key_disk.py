@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pykexec.disk import fat, gpt
+from pykexec.disk.fat_tree import SECTOR_SIZE
 from pykexec.efi.guid import Guid
 from pykexec.secret import Secret
 
 _ALIGNMENT = 64  # blocks
-_BLOCK_SIZE = fat.SECTOR_SIZE
+_BLOCK_SIZE = SECTOR_SIZE
 
 
 @dataclass(frozen=True, slots=True)

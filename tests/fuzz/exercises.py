@@ -53,8 +53,6 @@ from tests.support.attest_machine import Machine
 
 KEY = bytes(range(32))
 _SIZE_MAX = 1 << 16
-_PROOF_SIZE = 80
-_DEPTH, _WIDTH = 8, 64
 _CHANGES = Changes(
     appended={"db": attest_log.signature_list(Guid(bytes(16)), [bytes(32)])},
     version="2",

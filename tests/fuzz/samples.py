@@ -68,7 +68,6 @@ bridges = ["net"]
 [network]
 interface = "efi0"
 """ % (b"ab" * 32)
-_GUID = "01234567-89ab-cdef-0123-456789abcdef"
 _DIGEST = {"sha256": "a1" * 32}
 _IMAGE = {"name": "image", "authenticode": _DIGEST, "pcr11": _DIGEST}
 _POLICY = {"version": 1, "name": "p", "images": [_IMAGE]}

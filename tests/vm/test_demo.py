@@ -27,7 +27,7 @@ from pykexec.windows.keys import startup_key
 from tests.vm.images import COMPRESSION_LEVEL
 from tests.vm.payloads import PAYLOADS
 from tests.vm.watch import Processes, files_of, forms_of, holders, open_store
-from tests.vm.windows import VOLUME, bitlocker
+from tests.vm.windows import VOLUME
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_demo_opens_a_bitlocker_volume_and_says_when_the_key_is_another_ones(
 def master_key() -> bytes:
     """The volume's, opened by its startup key in another way."""
     key = startup_key(memoryview(windows_machine.startup_key()), "key")
-    with open(bitlocker(VOLUME), "rb") as file:
+    with open(windows_machine.bitlocker(VOLUME), "rb") as file:
         volume = read_volume(lambda offset, size: os.pread(file.fileno(), size, offset), "volume")
     assert volume
     (sealed,) = (each.key for each in volume.protectors if each.identifier == key.identifier)

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from pykexec import _freestanding
+from pykexec.demo.windows_machine import bitlocker, boot_configuration
 from pykexec.disk.key_disk import BITLOCKER, make_key_disk
 from pykexec.kexec.ramdisk import SHAPES
-from pykexec.vm import hives, packages
-from pykexec.vm.disk import DISK_GUID, DiskLayout, Esp, Raw, make_disk
+from pykexec.vm import hives
+from pykexec.vm.disk import DiskLayout, Esp, Raw, make_disk
 from pykexec.vm.vm import Vm
 from tests.vm import images
 from tests.vm.guest import IMAGE_PATH
@@ -25,7 +26,6 @@ KEY_IMAGES = {shape: rf"\{shape}.img" for shape in SHAPES}
 VOLUME = "bitlk-aes-xts-128-startup-key-win11.img"
 BEK = "AA80A52B-9B66-47AE-B097-33F536FFBB07.BEK"
 _LOADER = b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(3000))
-_ESP, _OS = Esp({}).guid, Raw(Path()).guid
 
 
 def bootmgr() -> Path:
@@ -35,20 +35,6 @@ def bootmgr() -> Path:
         _freestanding.build_bootmgr(images.CSRC, path)
 
     return images.kept("bootmgr", ".efi", make, images.sources())
-
-
-def bitlocker(name: str) -> Path:
-    """One of the volumes that Windows made for cryptsetup's tests, or of their .BEK files."""
-    return packages.fetch_archive(packages.BITLOCKER_IMAGES) / "bitlk-images" / name
-
-
-def boot_configuration() -> bytes:
-    """A BCD whose loader is on the ESP: the volume that it will start has it behind the key."""
-    disk, esp, volume = (str(guid) for guid in (DISK_GUID, _ESP, _OS))
-    tree = hives.bcd_tree(volume, disk, esp)
-    loader = tree.subkeys["Objects"].subkeys[f"{{{hives.LOADER}}}"].subkeys["Elements"]
-    loader.subkeys["11000001"].values["Element"] = hives.partition_device(esp, disk)
-    return hives.hive(tree)
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pykexec.disk import boot_disk, fat32
+from pykexec.disk import boot_disk, fat32, fat_tree
 from pykexec.disk.fat_reader import FatVolume
 from pykexec.errors import FormatError
 from pykexec.run import run
@@ -21,8 +21,8 @@ FILES = {
     "EFI/Microsoft/Boot/größe.ttf": b"f",
     "empty": b"",
 }
-START = boot_disk.PARTITION_SECTOR * fat32.SECTOR_SIZE
-MINIMUM = fat32.CLUSTERS_MIN * fat32.SECTOR_SIZE
+START = boot_disk.PARTITION_SECTOR * fat_tree.SECTOR_SIZE
+MINIMUM = fat32.CLUSTERS_MIN * fat_tree.SECTOR_SIZE
 
 
 def on_disk(directory: Path, files: dict[str, bytes]) -> Path:
