@@ -168,6 +168,17 @@ def test_a_fault_of_ours_fails_its_step(
 
 
 @pytest.mark.matrix
+def test_a_register_of_windows_own_that_we_extended_fails_its_step(
+    boot: Boot, tmp_path: Path
+) -> None:
+    sections = images.image(cmdline=f"{images.QUICK_CMDLINE} pykexec.measure=systemd")
+    guest = agent(boot, tmp_path / "through", "2025.02", sections)
+    add_keys(guest, *SHAPES)
+    start(guest)
+    assert "digest[j] == 0" in expect_failure(guest.vm, "07", ABORTED)
+
+
+@pytest.mark.matrix
 @pytest.mark.timeout(600)
 def test_a_nic_that_nobody_but_linux_had_is_at_rest(boot: Boot, tmp_path: Path) -> None:
     # The firmware connects what it boots from, so that no driver of its own has the NIC.
