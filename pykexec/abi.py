@@ -33,6 +33,7 @@ class Limit(IntEnum):
     PAYLOAD_MAX = lib.PK_PAYLOAD_MAX
     ARENA_DEFAULT = lib.PK_ARENA_DEFAULT
     ARENA_MIN = lib.PK_ARENA_MIN
+    PARAMETERS_MAX = lib.PK_PARAMETERS_MAX
 
 
 class Component(IntEnum):

@@ -34,6 +34,7 @@ enum pk_limits {
 	 * and below 128 the generic one has no memory left to start a payload.
 	 */
 	PK_ARENA_MIN		= 134217728,
+	PK_PARAMETERS_MAX	= 640,		/* bytes that the stub appends to .cmdline */
 };
 
 /* A physical interval [start, start + size). */

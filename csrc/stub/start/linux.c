@@ -16,7 +16,8 @@
 #include <stub/start/tables.h>
 
 enum {
-	COMMAND_LINE_MAX = 4096,
+	COMMAND_LINE_MAX = 2048,	/* Linux' own: it cuts off what is longer, and the last words are ours */
+	DIGITS_MAX = 20,
 	KERNEL_ALIGNMENT = 2 * 1024 * 1024,
 	LOADED_IMAGE_REVISION = 0x1000,
 	SELECTOR_LOCAL = 4,
@@ -30,13 +31,19 @@ enum {
  * TSC's rate must then be told. Four-level paging, since leaving the fifth means
  * leaving long mode. ResetSystem leads back, after a fault of the kernel too: one that
  * goes on with a task missing may stand still for ever. Of processors that trap split
- * locks without announcing it Linux knows the models; the gate does not. The last word
- * on the line wins.
+ * locks without announcing it Linux knows the models; the gate does not. Real-time
+ * kernels switch runtime services off, which are the doors. The gate's interrupt
+ * descriptors are none where FRED delivers events; and what a hypervisor writes into
+ * memory for a guest's sake it goes on writing when that is the payload's. The last
+ * word on the line wins.
  */
 static const char parameters[] =
 	" tsc=reliable noapic pci=noearly,nommconf no5lvl reboot=efi lapic=notscdeadline nmi_watchdog=0 mce=off"
 	" split_lock_detect=off oops=panic panic=10"
+	" efi=runtime fred=off nopv"
 	" tsc_early_khz=";
+
+_Static_assert(sizeof(parameters) + DIGITS_MAX <= PK_PARAMETERS_MAX, "what build leaves room for");
 
 static u16 command_line[COMMAND_LINE_MAX];
 static struct efi_loaded_image image;
@@ -47,7 +54,7 @@ static efi_status_t build_command_line(void)
 	const u8 *given = (const void *)pk_sections.command_line.start;
 	u64 size = pk_sections.command_line.size;
 	u64 khz = pk_handoff.tsc_khz;
-	char digits[24];
+	char digits[DIGITS_MAX];
 	u32 nr_digits = 0;
 	u64 n = 0;
 
