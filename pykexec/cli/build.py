@@ -120,6 +120,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _print(output: Path, built: Built) -> None:
+    from pykexec.image.recipe import WAYS
+
     print(f"{output}: {len(built.data)} bytes, {'signed' if built.signed else 'not signed'}")
     print(f"  kernel      {built.kernel.version}, {built.section_sizes['.linux']} bytes")
     print(
@@ -127,6 +129,9 @@ def _print(output: Path, built: Built) -> None:
         f"{built.initrd_unpacked_size} unpacked"
     )
     print(f"  all but the kernel: {built.overhead_size} bytes")
+    for what, names in WAYS.items() if built.modules else ():
+        there = [name for name in names if name in built.modules]
+        print(f"  {what:11} {'by ' if there else ''}{' '.join(there) or 'none'}")
     print(f"  Authenticode sha256 {built.authenticode.hex()}")
     for bank, value in built.pcr11.items():
         print(f"  PCR 11 {bank:6} {value.hex()}")

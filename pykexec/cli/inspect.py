@@ -81,6 +81,7 @@ def _kernel_lines(kernel: Kernel) -> Iterator[str]:
     yield f"boot protocol       {kernel.protocol[0]}.{kernel.protocol[1]}"
     yield f"memory to unpack    {kernel.init_size}"
     yield f"longest cmdline     {kernel.cmdline_size}"
+    yield f"initramfs           {'by LoadFile2' if kernel.loads_initrd else 'not by LoadFile2'}"
 
 
 def _uki_lines(uki: UkiReport) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pykexec.abi import Limit
 from pykexec.about import NUMBER, version
 from pykexec.config.agent import parse_config
 from pykexec.efi import pe
@@ -18,6 +19,7 @@ from pykexec.image.recipe import Recipe
 log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+_Modules = dict[str, list[modules.Module]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Built:
     section_sizes: Mapping[str, int]
     """Bytes of each section that was appended."""
     initrd_unpacked_size: int
+    modules: tuple[str, ...]
+    """Of those that were wished for, what the kernel has, in files or built in."""
     pcr11: Mapping[str, bytes]
     """Expected value of PCR 11 for each bank, where the image extends it."""
     authenticode: bytes
@@ -49,6 +53,9 @@ def build(recipe: Recipe) -> Built:
 
     kernel_data = files.read(recipe.kernel)
     kernel = bzimage.parse(kernel_data, str(recipe.kernel))
+    if not kernel.loads_initrd:
+        fault = "its EFI stub does not ask for an initramfs (LoadFile2), as Linux 5.8 and newer do"
+        raise FormatError(f"{recipe.kernel}: {fault}")
     config = files.read(recipe.config) if recipe.config else b""
     agent = parse_config(config, str(recipe.config))
     if agent.attest and not agent.network.authorities:
@@ -56,8 +63,10 @@ def build(recipe: Recipe) -> Built:
         raise ConfigError(f"{recipe.config}: attest: {fault}")
     cmdline = _cmdline(recipe, kernel)
     directory = _modules_directory(recipe, kernel)
-    _check_config(recipe, kernel, kernel_data, directory)
-    composed = _initrd(recipe, kernel, config, directory)
+    options = kernel_config.read(recipe.kernel, kernel_data, kernel.version, directory)
+    found = _modules(recipe, kernel, directory)
+    _tell(recipe, kernel, options, found)
+    composed = _initrd(recipe, kernel, config, found, options)
     _check_arena(recipe, kernel, kernel_data, composed)
     sections = {
         ".osrel": _os_release(kernel).encode(),
@@ -78,6 +87,7 @@ def build(recipe: Recipe) -> Built:
         kernel=kernel,
         section_sizes={name: len(content) for name, content in sections.items()},
         initrd_unpacked_size=composed.unpacked_size,
+        modules=tuple(found),
         pcr11=measure.expected(measure.measured_sections(data, image)),
         authenticode=pe.authenticode_digest(data, image),
         signed=recipe.signing is not None,
@@ -102,10 +112,10 @@ def described(stub: bytes, source: str, sections: Mapping[str, bytes]) -> dict[s
 
 def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:
     cmdline = recipe.full_cmdline.encode()
-    if len(cmdline) >= kernel.cmdline_size:
-        raise UsageError(
-            f"command line of {len(cmdline)} bytes: {recipe.kernel} takes {kernel.cmdline_size}"
-        )
+    room = kernel.cmdline_size - Limit.PARAMETERS_MAX
+    if len(cmdline) >= room:
+        fault = f"{recipe.kernel} takes {kernel.cmdline_size}, of which {room} are free"
+        raise UsageError(f"command line of {len(cmdline)} bytes: {fault}")
     return cmdline
 
 
@@ -115,38 +125,53 @@ def _modules_directory(recipe: Recipe, kernel: bzimage.Kernel) -> Path:
     return recipe.modules or modules.find(recipe.kernel, kernel.version)
 
 
-def _check_config(
-    recipe: Recipe, kernel: bzimage.Kernel, kernel_data: bytes, directory: Path
+def _tell(
+    recipe: Recipe, kernel: bzimage.Kernel, options: frozenset[str] | None, found: _Modules
 ) -> None:
     """Warn of what the image will not do, or do slowly, for the kernel's sake."""
-    options = kernel_config.read(recipe.kernel, kernel_data, kernel.version, directory)
     if options is None:
         log.info("%s: what it was built with is not to be found", recipe.kernel)
-        return
-    for fault in kernel_config.lacks(options, recipe.cmdline):
+    if kernel_config.is_older_than_tried(kernel.version):
+        log.warning("%s: older than any Linux that was tried", recipe.kernel)
+    names = found if recipe.has_modules else None
+    for fault in kernel_config.lacks(options, names, recipe.cmdline):
         log.warning("%s: %s", recipe.kernel, fault)
+    unsigned = {each.name for order in found.values() for each in order if not each.is_signed}
+    if unsigned:
+        words = "nobody signed them, and a kernel that locks itself down loads none such"
+        log.warning("%s: modules %s: %s", recipe.kernel, " ".join(sorted(unsigned)), words)
 
 
 def _initrd(
-    recipe: Recipe, kernel: bzimage.Kernel, config: bytes, directory: Path
+    recipe: Recipe,
+    kernel: bzimage.Kernel,
+    config: bytes,
+    found: _Modules,
+    options: frozenset[str] | None,
 ) -> initrd.Initrd:
     return initrd.compose(
         kernel_version=kernel.version,
-        modules=_modules(recipe, directory),
+        modules=found,
         at_boot=recipe.kernel_modules,
         config=config,
         resume=files.read(recipe.resume),
         ramdisk=_ramdisk(recipe),
         busybox=recipe.busybox,
         additions=recipe.initrd_add,
+        pack=initrd.packer(options),
     )
 
 
-def _modules(recipe: Recipe, directory: Path) -> dict[str, list[modules.Module]]:
-    names = recipe.kernel_modules + recipe.more_modules
-    if not names and not recipe.optional_modules:
+def _modules(recipe: Recipe, kernel: bzimage.Kernel, directory: Path) -> _Modules:
+    if not recipe.has_modules:
         return {}  # A kernel without modules has no directory of them.
-    return modules.load(directory, names, recipe.optional_modules)
+    names = recipe.kernel_modules + recipe.more_modules
+    found = modules.load(directory, names, recipe.optional_modules)
+    for each in (module for order in found.values() for module in order):
+        if each.release and each.release != kernel.version:
+            fault = f"is for Linux {each.release}, and {recipe.kernel} is {kernel.version}"
+            raise FormatError(f"{each.source}: {fault}")
+    return found
 
 
 def _ramdisk(recipe: Recipe) -> bytes:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 
 from pykexec._native import ffi, lib
@@ -12,6 +13,8 @@ from pykexec.efi import pe
 from pykexec.errors import FormatError
 
 _VERSION = re.compile(r"\w[\w.+~-]{0,63}", re.ASCII)
+_PE_OFFSET_AT, _MAJOR_IMAGE_VERSION = 0x3C, 24 + 44
+_LOAD_FILE2 = 1
 _FAULTS = {
     BzimageFault.TRUNCATED: "truncated Linux kernel",
     BzimageFault.NOT_BZIMAGE: "not a Linux kernel (no setup header)",
@@ -35,6 +38,8 @@ class Kernel:
     init_size: int
     pref_address: int
     kernel_alignment: int
+    loads_initrd: bool
+    """Its EFI stub asks the firmware for the initramfs (LoadFile2), as Linux' does since 5.8."""
 
 
 def is_bzimage(data: bytes) -> bool:
@@ -66,7 +71,15 @@ def parse(data: bytes, source: str) -> Kernel:
         init_size=header.init_size,
         pref_address=header.pref_address,
         kernel_alignment=header.kernel_alignment,
+        loads_initrd=bool(_stub_version(data) & _LOAD_FILE2),
     )
+
+
+def _stub_version(data: bytes) -> int:
+    """MajorImageVersion, bits of what the EFI stub can do (Linux, include/linux/pe.h)."""
+    pe_offset: int = struct.unpack_from("<I", data, _PE_OFFSET_AT)[0]
+    version: int = struct.unpack_from("<H", data, pe_offset + _MAJOR_IMAGE_VERSION)[0]
+    return version
 
 
 def _string(data: bytes, offset: int) -> str:

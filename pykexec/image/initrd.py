@@ -4,14 +4,16 @@ compressed.
 
 zstd, level 19, one thread. xz would be a seventh smaller, but takes eight times as long to unpack;
 the size is paid once when the firmware reads the image, unpacking by the (emulated, slow)
-processor.
+processor. A kernel that unpacks no zstd gets what it does unpack.
 """
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +77,15 @@ def compose(
     ramdisk: bytes,
     busybox: Path,
     additions: Sequence[Path] = (),
+    pack: Callable[[bytes], bytes] | None = None,
 ) -> Initrd:
     """The initramfs for one kernel.
 
     modules gives for each name what is to be loaded, in order; PID 1 loads those of at_boot, the
     others wait until somebody asks. additions are archives (put behind ours) or directories
-    (packed).
+    (packed). pack is what packer() has for this kernel, compress() by default.
     """
+    pack = pack or compress
     by_path = {
         f"lib/modules/{kernel_version}/{module.name}.ko": module
         for order in modules.values()
@@ -93,8 +97,8 @@ def compose(
         *interpreter.entries(),
     )
     archive = cpio.archive(entries)
-    added = tuple(_addition(path) for path in additions)
-    parts = [compress(archive), *(addition.data for addition in added)]
+    added = tuple(_addition(path, pack) for path in additions)
+    parts = [pack(archive), *(addition.data for addition in added)]
     # The kernel looks for the next archive at a multiple of 4 and skips zeros.
     data = b"".join(part + bytes(-len(part) % 4) for part in parts)
     unpacked_size = len(archive) + sum(addition.unpacked_size for addition in added)
@@ -104,6 +108,26 @@ def compose(
 def compress(archive: bytes) -> bytes:
     """zstd, the same bytes for the same archive and library version."""
     return zstandard.ZstdCompressor(level=_LEVEL, threads=0, write_checksum=False).compress(archive)
+
+
+def _gzip(archive: bytes) -> bytes:
+    return gzip.compress(archive, mtime=0)
+
+
+def _xz(archive: bytes) -> bytes:
+    return lzma.compress(archive, check=lzma.CHECK_CRC32)  # The kernel knows no other.
+
+
+_PACKERS = {"RD_ZSTD": compress, "RD_GZIP": _gzip, "RD_XZ": _xz}
+
+
+def packer(options: Collection[str] | None) -> Callable[[bytes], bytes]:
+    """How an archive is packed for a kernel with these options (CONFIG_RD_...), the best way first;
+    compress() where nobody says what it has.
+    """
+    if options is None:
+        return compress
+    return next((pack for option, pack in _PACKERS.items() if option in options), bytes)
 
 
 def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: Path) -> Iterator[cpio.Entry]:
@@ -142,11 +166,11 @@ def _modules(
     yield cpio.file(MODULES_PATH, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _addition(path: Path) -> Addition:
+def _addition(path: Path, pack: Callable[[bytes], bytes] = compress) -> Addition:
     if path.is_dir():
         entries = tuple(sorted(_tree(path), key=lambda entry: entry.path))
         archive = cpio.archive(entries)
-        return Addition(path.name, compress(archive), len(archive), entries)
+        return Addition(path.name, pack(archive), len(archive), entries)
     data = files.read(path)
     if not data.startswith(_ARCHIVE_MAGICS):
         raise FormatError(f"{path}: neither a cpio archive nor a compressed one")

@@ -3,7 +3,7 @@
 
 Distributions put the configuration beside the kernel (/boot/config-VERSION) or among its modules;
 some kernels carry it themselves (CONFIG_IKCONFIG: Linux, scripts/extract-ikconfig). Who has
-neither is believed.
+neither is judged by the modules alone, which may also lie in packages that are not installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,13 @@ _UNPACKED_MAX = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One of options is wanted, as y or m; without it there is this consequence."""
+    """One of options is wanted, as y or m, and in the image one of the modules that they make, if
+    they do; without it there is this consequence.
+    """
 
     options: tuple[str, ...]
     consequence: str
+    modules: tuple[str, ...] = ()
 
 
 _WINDOW = "bridges go by the mailbox, slowly: there is no window"
@@ -41,14 +44,22 @@ NEEDS = (
     Need(("EFIVAR_FS",), "there is no mailbox: nothing can be asked of the firmware"),
     Need(("KEXEC_FILE",), "no payload can be started by kexec: exec goes by the mailbox alone"),
     Need(("EFI_SOFT_RESERVE",), _WINDOW),
-    Need(("DEV_DAX",), _WINDOW),
-    Need(("DEV_DAX_HMEM",), _WINDOW),
-    Need(("BLK_DEV_UBLK", "BLK_DEV_NBD"), "the firmware's disks cannot be bridged"),
-    Need(("TUN",), "the firmware's NICs cannot be bridged"),
-    Need(("TCG_VTPM_PROXY",), "the firmware's TPM cannot be bridged"),
+    Need(("DEV_DAX",), _WINDOW, ("device_dax",)),
+    Need(("DEV_DAX_HMEM",), _WINDOW, ("dax_hmem",)),
+    Need(
+        ("BLK_DEV_UBLK", "BLK_DEV_NBD"),
+        "the firmware's disks cannot be bridged",
+        ("ublk_drv", "nbd"),
+    ),
+    Need(("TUN",), "the firmware's NICs cannot be bridged", ("tun",)),
+    Need(("TCG_VTPM_PROXY",), "the firmware's TPM cannot be bridged", ("tpm_vtpm_proxy",)),
+    Need(
+        ("SECURITY_LOCKDOWN_LSM",),
+        "under Secure Boot the image gives the machine back at once, since nothing keeps root from "
+        "the firmware's memory",
+    ),
 )
-_NO_RUNTIME = ("PREEMPT_RT", "EFI_DISABLE_RUNTIME")
-"""Options that turn EFI runtime services off, unless the command line says efi=runtime."""
+_OLDEST_TRIED = (5, 10)
 
 
 def read(kernel: Path, data: bytes, version: str, modules: Path) -> frozenset[str] | None:
@@ -65,20 +76,27 @@ def read(kernel: Path, data: bytes, version: str, modules: Path) -> frozenset[st
     return None if carried is None else _options(carried)
 
 
-def lacks(options: frozenset[str], cmdline: str) -> Iterator[str]:
-    """A line for each need that is not met, by the configuration or by the command line."""
+def lacks(
+    options: frozenset[str] | None, modules: Collection[str] | None, cmdline: str
+) -> Iterator[str]:
+    """A line for each need that is not met: by the configuration, by the modules that the image
+    has or the kernel has built in (each None where that is not known), by the command line.
+    """
     for need in NEEDS:
-        if options.isdisjoint(need.options):
+        if options is not None and options.isdisjoint(need.options):
             names = " and ".join(f"CONFIG_{option}" for option in need.options)
             yield f"built without {names}: {need.consequence}"
+        elif modules is not None and need.modules and not set(need.modules) & set(modules):
+            yield f"without module {' and '.join(need.modules)}: {need.consequence}"
     words = [word[4:].split(",") for word in cmdline.split() if word.startswith("efi=")]
-    told = {word for each in words for word in each}
-    for option in _NO_RUNTIME:
-        if option in options and "runtime" not in told:
-            fault = "EFI runtime services are off and nothing can be asked of the firmware"
-            yield f"built with CONFIG_{option}: {fault}, unless the command line says efi=runtime"
-    if "nosoftreserve" in told:
+    if any("nosoftreserve" in each for each in words):
         yield f"told efi=nosoftreserve: {_WINDOW}"
+
+
+def is_older_than_tried(version: str) -> bool:
+    """Is it older than the oldest Linux that anything is known of?"""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return match is not None and (int(match[1]), int(match[2])) < _OLDEST_TRIED
 
 
 def _options(text: bytes) -> frozenset[str]:

@@ -26,10 +26,15 @@ from pykexec.image import files
 _SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 
+_SIGNED = b"~Module signature appended~\n"
+"""The end of a signed module (Linux, Documentation/admin-guide/module-signing.rst)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A kernel module as insmod takes it: ELF, not compressed; needs names others. Where it was
-    found, in source, makes no difference.
+    """A kernel module as insmod takes it: ELF, not compressed; needs names others; release is the
+    kernel that it is for, "" if it does not say. Where it was found, in source, makes no
+    difference.
     """
 
     name: str
@@ -38,6 +43,12 @@ class Module:
     licence: str
     """As MODULE_LICENSE() says it."""
     source: Path = field(compare=False)
+    release: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        """Has it a signature, whoever's? A kernel that is locked down loads no other."""
+        return self.data.endswith(_SIGNED)
 
 
 def find(kernel: Path, version: str) -> Path:
@@ -78,7 +89,9 @@ def load(
         needs = tuple(_canonical(other) for other in said.get("depends", "").split(",") if other)
         for dependency in needs:
             visit(dependency, f", which {name} needs")
-        found[name] = Module(name, data, needs, said.get("license", ""), available[name])
+        release = said.get("vermagic", "").partition(" ")[0]
+        licence = said.get("license", "")
+        found[name] = Module(name, data, needs, licence, available[name], release)
 
     wanted = [_canonical(name) for name in names]
     wanted += [name for name in map(_canonical, optional) if name in available or name in builtin]

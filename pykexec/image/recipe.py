@@ -19,8 +19,15 @@ MIN_ARENA_MIB = Limit.ARENA_MIN >> 20
 ARENA_PARAMETER = "pykexec.arena"
 KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
-BRIDGE_MODULES = ("device_dax", "dax_hmem", "ublk_drv", "nbd", "tun", "tpm_vtpm_proxy")
-"""What bridges need, loaded when they start; a kernel may lack some."""
+WAYS = {
+    "window": ("dax_hmem",),
+    "disks": ("ublk_drv", "nbd"),
+    "network": ("tun",),
+    "TPM": ("tpm_vtpm_proxy",),
+}
+"""What each bridge goes by, and what makes it quick."""
+BRIDGE_MODULES = ("device_dax", *(module for modules in WAYS.values() for module in modules))
+"""Loaded when bridges start; a kernel may lack some."""
 NATIVE_MODULES = tuple(MODULES.values())
 """What makes bridges needless where the kernel has it; what these refuse is bridged."""
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -66,6 +73,11 @@ class Recipe:
             raise UsageError(f"command line: {ARENA_PARAMETER} is set by the size of the arena")
         if MEASURE_PARAMETER in words:
             raise UsageError(f"command line: {MEASURE_PARAMETER} is set by what is measured")
+
+    @property
+    def has_modules(self) -> bool:
+        """Are any to be looked for?"""
+        return bool(self.kernel_modules + self.optional_modules + self.more_modules)
 
     @property
     def full_cmdline(self) -> str:

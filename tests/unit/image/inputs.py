@@ -65,10 +65,14 @@ def pe_bytes(
 
 
 def kernel_bytes(
-    version: str = "6.1.0-test (me) #1", init_size: int = 1 << 20, magic: bytes = b"HdrS"
+    version: str = "6.1.0-test (me) #1",
+    init_size: int = 1 << 20,
+    magic: bytes = b"HdrS",
+    stub_version: int = 3,
 ) -> bytes:
     """A kernel with EFI stub as far as its headers go (boot.rst, "Details of Header Fields")."""
     data = bytearray(pe_bytes((TEXT,), headers_size=2048, image_size=0x2000))
+    struct.pack_into("<H", data, PE_OFFSET + 24 + 44, stub_version)
     text = version.encode("latin-1")
     data[0x300 : 0x300 + len(text)] = text
     struct.pack_into("<B", data, 0x1F1, 3)

@@ -24,6 +24,7 @@ from pykexec.run import run
 from tests.support.shared import once
 from tests.unit.image import built
 from tests.unit.image.inputs import kernel_bytes, pe_bytes
+from tests.unit.image.test_modules import module
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -274,6 +275,9 @@ spoil("bad: Linux kernel without EFI stub", FormatError)(with_kernel(bytes(2) + 
 spoil("bad: does not fit into an arena of 256 MiB", UsageError)(
     with_kernel(kernel_bytes(init_size=1 << 28))
 )
+spoil("bad: its EFI stub does not ask for an initramfs", FormatError)(
+    with_kernel(kernel_bytes(stub_version=2))
+)
 spoil("bad: the kernel does not say its version", FormatError)(with_kernel(kernel_bytes("")))
 spoil("bad: colour: unknown key", ConfigError)(with_config("colour = 1"))
 spoil("bad: agent.shell: must be true or false", ConfigError)(with_config("[agent]\nshell = 1"))
@@ -293,6 +297,20 @@ spoil("no kernel module nonsense", FormatError)(
 spoil("bad: No such file or directory ", UsageError)(
     lambda recipe, file: dataclasses.replace(recipe, stub=file)
 )
+
+
+@spoil("one.ko: is for Linux 6.1.1, and ", FormatError)
+def with_module_of_another_kernel(recipe: Recipe, _: Path) -> Recipe:
+    """The recipe with a module that this kernel does not take."""
+    assert recipe.modules
+    (recipe.modules / "one.ko").write_bytes(module("", "6.1.1"))
+    return dataclasses.replace(recipe, more_modules=("one",))
+
+
+@spoil("of which 1407 are free", UsageError)
+def with_a_line_that_leaves_no_room(recipe: Recipe, _: Path) -> Recipe:
+    """The recipe with a command line that Linux would cut off, with what the stub appends."""
+    return dataclasses.replace(recipe, cmdline="x" * 1390)
 
 
 @pytest.mark.parametrize("fault", SPOILS)
@@ -384,6 +402,19 @@ def test_what_the_kernel_was_built_without_is_said(
     assert all(line.startswith(f"{tmp_path / 'vmlinuz'}: built without ") for line in warnings)
     assert any("CONFIG_EFI_SOFT_RESERVE: " in line for line in warnings)
     assert not any("KEXEC_FILE" in line or "EFIVAR_FS" in line for line in warnings)
+
+
+def test_modules_that_nobody_signed_are_named(
+    recipe: Recipe, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initrd, "_LEVEL", 1)
+    assert recipe.modules
+    (recipe.modules / "one.ko").write_bytes(module("", "6.1.0-test"))
+    (recipe.modules / "two.ko").write_bytes(module("") + b"~Module signature appended~\n")
+    found = build(dataclasses.replace(recipe, more_modules=("one", "two")))
+    assert found.modules == ("efivarfs", "one", "two")
+    lines = [record.getMessage() for record in caplog.records if "signed" in record.getMessage()]
+    assert len(lines) == 1 and "modules one: nobody signed them" in lines[0]
 
 
 def test_the_ram_disk_driver_is_signed_like_the_image(

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pykexec.image.kernel_config import NEEDS, lacks, read
+from pykexec.image.initrd import packer
+from pykexec.image.kernel_config import NEEDS, is_older_than_tried, lacks, read
+from pykexec.image.recipe import BRIDGE_MODULES
 
 ALL = frozenset(need.options[0] for need in NEEDS)
 TEXT = b"# Linux/x86\nCONFIG_EFI=y\nCONFIG_TUN=m\n# CONFIG_KEXEC_FILE is not set\nCONFIG_X=1\n"
@@ -72,7 +74,7 @@ def test_who_says_nothing_is_no_error(data: bytes, tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_of_a_kernel_that_has_all() -> None:
-    assert list(lacks(ALL, "quiet efi=debug")) == []
+    assert list(lacks(ALL, BRIDGE_MODULES, "quiet efi=debug")) == []
 
 
 @pytest.mark.parametrize(
@@ -91,22 +93,66 @@ def test_nothing_is_said_of_a_kernel_that_has_all() -> None:
     ],
 )
 def test_what_is_missing_is_named_with_what_follows(missing: str, line: str) -> None:
-    assert list(lacks(ALL - {missing}, "quiet")) == [line]
+    assert list(lacks(ALL - {missing}, BRIDGE_MODULES, "quiet")) == [line]
 
 
 def test_one_of_two_is_enough() -> None:
-    assert list(lacks(ALL - {"BLK_DEV_UBLK"} | {"BLK_DEV_NBD"}, "")) == []
+    modules = set(BRIDGE_MODULES) - {"ublk_drv"}
+    assert list(lacks(ALL - {"BLK_DEV_UBLK"} | {"BLK_DEV_NBD"}, modules, "")) == []
 
 
-@pytest.mark.parametrize("option", ["PREEMPT_RT", "EFI_DISABLE_RUNTIME"])
-def test_runtime_services_may_have_to_be_asked_for(option: str) -> None:
-    (line,) = lacks(ALL | {option}, "quiet efi=debug")
-    assert line.startswith(f"built with CONFIG_{option}: ") and line.endswith("efi=runtime")
-    assert list(lacks(ALL | {option}, "quiet efi=debug,runtime")) == []
+@pytest.mark.parametrize("options", [ALL, None], ids=["configured", "unknown"])
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        (
+            {"dax_hmem"},
+            "without module dax_hmem: bridges go by the mailbox, slowly: there is no window",
+        ),
+        (
+            {"ublk_drv", "nbd"},
+            "without module ublk_drv and nbd: the firmware's disks cannot be bridged",
+        ),
+        ({"ublk_drv"}, None),
+    ],
+)
+def test_a_module_may_be_in_a_package_that_is_not_installed(
+    options: frozenset[str] | None, missing: set[str], line: str | None
+) -> None:
+    found = list(lacks(options, set(BRIDGE_MODULES) - missing, ""))
+    assert found == ([line] if line else [])
+
+
+def test_where_nobody_says_anything_nothing_is_known() -> None:
+    assert list(lacks(None, None, "")) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("4.18.0-553.el8", True), ("5.9.16", True), ("5.10.0-8-amd64", False), ("6.1.0", False)],
+)
+def test_an_old_linux_is_known(version: str, old: bool) -> None:
+    assert is_older_than_tried(version) == old
+
+
+@pytest.mark.parametrize(
+    ("options", "magic"),
+    [
+        (None, b"\x28\xb5\x2f\xfd"),
+        ({"RD_ZSTD", "RD_GZIP"}, b"\x28\xb5\x2f\xfd"),
+        ({"RD_GZIP", "RD_XZ"}, b"\x1f\x8b"),
+        ({"RD_XZ"}, b"\xfd7zXZ\0\0\1"),  # whose check is CRC32
+        (set(), b"070701"),
+    ],
+)
+def test_the_initramfs_is_packed_as_the_kernel_unpacks_it(
+    options: set[str] | None, magic: bytes
+) -> None:
+    assert packer(options)(b"070701" + bytes(1000)).startswith(magic)
 
 
 @pytest.mark.parametrize("cmdline", ["efi=nosoftreserve", "quiet efi=debug,nosoftreserve"])
 def test_a_command_line_may_take_the_window_away(cmdline: str) -> None:
-    assert list(lacks(ALL, cmdline)) == [
+    assert list(lacks(ALL, BRIDGE_MODULES, cmdline)) == [
         "told efi=nosoftreserve: bridges go by the mailbox, slowly: there is no window"
     ]

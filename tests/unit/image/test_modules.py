@@ -24,9 +24,10 @@ FORMATS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def module(depends: str) -> bytes:
-    """An object file that says what it depends on."""
+def module(depends: str, release: str = "") -> bytes:
+    """An object file that says what it depends on and, where that is given, for which kernel."""
     source = f'.section .modinfo,"a"\n.asciz "license=GPL"\n.asciz "depends={depends}"\n'
+    source += f'.asciz "vermagic={release} SMP preempt mod_unload "\n' if release else ""
     with tempfile.NamedTemporaryFile(suffix=".ko") as file:
         run(["cc", "-c", "-x", "assembler", "-o", file.name, "-"], stdin=source.encode())
         return Path(file.name).read_bytes()
