@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.bridge.state import records
     from pykexec.firmware import native
     from pykexec.kexec.native import takes_applications
+    from pykexec.linux.lockdown import read_level
 
     devices, native_exec = ways(records(), native.devices()), takes_applications()
     if args.json:
@@ -65,6 +66,7 @@ def main(args: argparse.Namespace) -> int:
                 "resident": True,
                 "pykexec": version(),
                 "kernel": kernel,
+                "lockdown": read_level(),
                 "firmware": info,
                 "handoff": handoff,
                 "devices": devices,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doors of the kernel that PID 1 closes under Secure Boot, before there is any other process.
 
-The firmware is alive in memory that Linux does not count as its own, and the kernel's lockdown
-knows nothing of that: what it lets in because it is signed still takes root's parameters. A
+The firmware is alive in memory that Linux does not count as its own. Lockdown keeps root from it,
+and is asked for where the distribution's kernel does not lock itself down. But it knows nothing of
+a firmware that is alive: what it lets in because it is signed still takes root's parameters. A
 distribution's kernel, by kexec, takes a memory map. A module of that distribution may take an
 address; lockdown refuses those parameters that somebody has marked, and has never been asked what
 else maps memory that is no RAM. docs/threat-model.md has the list of all doors.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 
 from pykexec._native import ffi, lib
+from pykexec.linux.lockdown import lock_down
 from pykexec.linux.modules import load_all
 from pykexec.steps import attempt
 
@@ -23,16 +25,18 @@ _MODULES = "proc/sys/kernel/modules_disabled"
 
 
 def close_doors(root: str = "/") -> list[str]:
-    """Close kexec and modules, for good, unless Secure Boot is off; which modules are missing.
+    """Lock down, close kexec and modules, for good, unless Secure Boot is off; which modules are
+    missing.
 
-    Before that the image's own modules are loaded, whatever asks for them later. A kernel with the
-    series in kernel-patches/ keeps what it does natively: kexec of EFI applications, and drivers
-    that take what they serve as soon as they are loaded. OSError when a door stays open: nobody
-    may be let in then.
+    Before that the image's own modules are loaded, whatever asks for them later: the image vouches
+    for them, and not every distribution signs its own. A kernel with the series in kernel-patches/
+    keeps what it does natively: kexec of EFI applications, and drivers that take what they serve as
+    soon as they are loaded. OSError when a door stays open: nobody may be let in then.
     """
     if is_secure_boot_off(root):
         return []
     if os.path.isdir(os.path.join(root, _SERIES)):
+        lock_down(root)
         from pykexec.kexec.native import takes_applications
 
         if not takes_applications():
@@ -40,6 +44,7 @@ def close_doors(root: str = "/") -> list[str]:
         return []
     faults: list[str] = []
     faults += attempt("modules", load_all, [], faults.append)
+    lock_down(root)
     _close(root, _KEXEC)
     _close(root, _MODULES)
     return faults

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pykexec._native import ffi, lib
 from pykexec.guest.doors import close_doors
+from pykexec.linux.lockdown import SECURITYFS
 from pykexec.linux.modules import load_at_boot
 from pykexec.steps import attempt, on_stderr
 
@@ -37,6 +38,12 @@ _MOUNTS = (
     ("devtmpfs", "/dev", "devtmpfs", lib.MS_NOSUID),
     ("tmpfs", "/run", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
     ("tmpfs", "/tmp", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
+)
+_SECURITYFS = (
+    "securityfs",
+    f"/{SECURITYFS}",
+    "securityfs",
+    lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC,
 )
 _EFIVARFS = (
     "efivarfs",
@@ -77,6 +84,8 @@ def set_up() -> bool:
     faults += attempt("modules", load_at_boot, [], faults.append)
     if os.path.isdir(os.path.dirname(_EFIVARFS[1])):
         faults.append(attempt("efivarfs", partial(_mount, *_EFIVARFS), "", faults.append))
+    if os.path.isdir(_SECURITYFS[1]):
+        faults.append(attempt("securityfs", partial(_mount, *_SECURITYFS), "", faults.append))
     window = attempt("window", _settle_window, None, faults.append)
     faults.append(window or "")
     missing = attempt("doors", close_doors, None, faults.append)

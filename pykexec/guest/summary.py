@@ -43,11 +43,14 @@ def status_lines(
     info: FirmwareInfo, handoff: Handoff, ways: Sequence[Way], native_exec: bool
 ) -> Iterator[str]:
     """All of `pykexec status`."""
+    from pykexec.linux.lockdown import read_level
+
     arena = f"{handoff.arena}, {format_size(handoff.arena.size)}"
     yield "under live boot services"
     yield firmware_line(info)
     yield f"pykexec: {version()}"
     yield f"kernel: {os.uname().release}"
+    yield f"lockdown: {read_level() or 'this kernel has none'}"
     yield f"arena: {arena}, {format_size(info.arena_peak)} used by the kernel's start"
     yield f"window: {_window(handoff.window)}"
     yield f"stub: {handoff.stub}, resume entry {handoff.resume_entry:#x}"

@@ -43,6 +43,10 @@ DOORS = {
 }
 
 
+# What the kernel's lockdown alone closes.
+LOCKED = ("ports", "physical memory", "BPF that writes", "hibernation")
+
+
 def expected(machine: int) -> dict[str, str]:
     """One column of the table."""
     return {door: results[machine] for door, results in DOORS.items()}
@@ -63,3 +67,13 @@ def test_what_is_ours_closes_what_the_kernel_leaves_open(agent_ready: AgentReady
 
 def test_without_secure_boot_root_may_do_it(agent_ready: AgentReady) -> None:
     assert attempts(agent_ready(image(), ovmf.firmware("2025.02"))) == expected(2)
+
+
+def test_a_kernel_that_leaves_lockdown_to_others_does_it_when_asked(
+    agent_ready: AgentReady,
+) -> None:
+    guest = agent_ready(image(), ovmf.firmware("2025.02"))
+    assert guest.script("lock_down") == ["none", "integrity"]
+    assert guest.json("pykexec status --json")["lockdown"] == "integrity"
+    found = attempts(guest)
+    assert {door: found[door] for door in LOCKED} == {door: DOORS[door][1] for door in LOCKED}

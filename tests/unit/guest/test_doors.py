@@ -13,15 +13,20 @@ from tests.support.faults import FAULTS, inject
 
 SECURE_BOOT_AT, BOOT_PARAMS_SIZE = 0x1EC, 4096  # Documentation/arch/x86/zero-page.rst
 UNSET, UNKNOWN, DISABLED, ENABLED = range(4)
+LEVEL, SECURITY_MODULES = "sys/kernel/security/lockdown", "sys/kernel/security/lsm"
 KEXEC, MODULES = "proc/sys/kernel/kexec_load_disabled", "proc/sys/kernel/modules_disabled"
 
 
 def linux(root: Path, secure_boot: int, *switches: str) -> Path:
-    """A Linux whose EFI stub found this of Secure Boot, with these switches, all off."""
+    """A Linux whose EFI stub found this of Secure Boot, with these switches, all off, and which is
+    not locked down.
+    """
     data = bytearray(BOOT_PARAMS_SIZE)
     data[SECURE_BOOT_AT] = secure_boot
     for name, content in {
         "sys/kernel/boot_params/data": bytes(data),
+        SECURITY_MODULES: b"lockdown,yama,apparmor\n",
+        LEVEL: b"[none] integrity confidentiality\n",
         **dict.fromkeys(switches, b"0"),
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +50,52 @@ def test_without_secure_boot_they_stay_open(tmp_path: Path) -> None:
     root = linux(tmp_path, DISABLED, KEXEC, MODULES)
     assert doors.close_doors(str(root)) == []
     assert switched(root) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "after"),
+    [
+        (ENABLED, "[none] integrity confidentiality\n", "integrity"),
+        (ENABLED, "none [integrity] confidentiality\n", "none [integrity] confidentiality\n"),
+        (ENABLED, "none integrity [confidentiality]\n", "none integrity [confidentiality]\n"),
+        (DISABLED, "[none] integrity confidentiality\n", "[none] integrity confidentiality\n"),
+    ],
+)
+def test_a_kernel_that_does_not_lock_itself_down_is_asked_to(
+    found: int, before: str, after: str, tmp_path: Path
+) -> None:
+    root = linux(tmp_path, found, KEXEC, MODULES)
+    (root / LEVEL).write_text(before)
+    doors.close_doors(str(root))
+    assert (root / LEVEL).read_text() == after
+
+
+def test_the_series_is_locked_down_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = linux(tmp_path, ENABLED)
+    (root / "sys/bus/efi-bootsvc").mkdir(parents=True)
+    monkeypatch.setattr(native, "takes_applications", lambda: True)
+    doors.close_doors(str(root))
+    assert (root / LEVEL).read_text() == "integrity"
+
+
+@pytest.mark.parametrize("modules", [None, "", "yama,apparmor\n", "nolockdown\n"])
+def test_nobody_is_let_in_where_a_kernel_cannot_be_locked_down(
+    modules: str | None, tmp_path: Path
+) -> None:
+    root = linux(tmp_path, ENABLED, KEXEC, MODULES)
+    (root / SECURITY_MODULES).unlink()
+    if modules is not None:
+        (root / SECURITY_MODULES).write_text(modules)
+    with pytest.raises(OSError, match="cannot be locked down"):
+        doors.close_doors(str(root))
+
+
+def test_a_kernel_that_refuses_keeps_a_door_open(tmp_path: Path) -> None:
+    root = linux(tmp_path, ENABLED, KEXEC, MODULES)
+    (root / LEVEL).unlink()
+    (root / LEVEL).mkdir()
+    with pytest.raises(IsADirectoryError):
+        doors.close_doors(str(root))
 
 
 @pytest.mark.parametrize("data", [None, b"", bytes(BOOT_PARAMS_SIZE - 1)])
