@@ -176,7 +176,6 @@ def _serve_medium(
         },
     )
     device = open_device(disk, bridge.name)
-    device.prepare()
     watcher = _Watcher(mailbox, bridge, info, disk, device, port.is_window, stop_fd)
     watcher.start()
     try:

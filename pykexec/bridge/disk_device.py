@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import socket
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 from pykexec._native import ffi, lib
 from pykexec.abi_devices import NbdEnd, UblkState
 from pykexec.errors import FirmwareError
+from pykexec.log import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pykexec._native import CData
+
+log = logging.getLogger(__name__)
 
 UBLK_CONTROL = "/dev/ublk-control"
 FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (((6, 5), (7, 0)),)
@@ -27,6 +31,10 @@ FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (((6, 5), (7,
 
 A server of ublk that is killed with requests under way may take these kernels with it:
 docs/io-uring.md has what was seen, and in which sources the way there is.
+"""
+UNUSABLE = (errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENOSYS)
+"""What ublk answers where it is there and of no use: before Linux 6.5 it does not copy for us, and
+io_uring may be left out or switched off (kernel.io_uring_disabled).
 """
 _NBD_MODULE = "/sys/module/nbd"
 _SOCKET_BUFFER = 4 << 20
@@ -37,7 +45,7 @@ _RETRY_S = 0.05
 
 
 class DiskDevice(Protocol):
-    """prepare(), then start() in one thread while run() is in another one; stop() ends run()."""
+    """Once prepared, start() in one thread while run() is in another one; stop() ends run()."""
 
     node: str
 
@@ -58,10 +66,22 @@ class DiskDevice(Protocol):
 
 
 def open_device(disk: CData, name: str) -> DiskDevice:
-    """The kernel's best way to a block device; FirmwareError (ENODEV) when it has none."""
+    """The kernel's best way to a block device that can be used, prepared; FirmwareError (ENODEV)
+    when it has none.
+    """
+    device: DiskDevice
     if has_ublk() and not (has_faulty_ublk(os.uname().release) and _has_nbd()):
-        return UblkDevice(disk, name)
-    return NbdDevice(disk, name)
+        device = UblkDevice(disk, name)
+        try:
+            device.prepare()
+            return device
+        except FirmwareError as error:
+            if error.errno not in UNUSABLE or not _has_nbd():
+                raise
+            log.warning("%s: the disk goes by NBD", describe(error))
+    device = NbdDevice(disk, name)
+    device.prepare()
+    return device
 
 
 def has_ublk() -> bool:

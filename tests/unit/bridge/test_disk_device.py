@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pykexec._native import ffi
 from pykexec.bridge import disk_device
-from pykexec.bridge.disk_device import NbdDevice, UblkDevice, has_faulty_ublk, open_device
+from pykexec.bridge.disk_device import UNUSABLE, has_faulty_ublk, open_device
+from pykexec.errors import FirmwareError
 
 
 @pytest.mark.parametrize(
@@ -34,23 +37,72 @@ def test_kernels_that_a_killed_ublk_server_takes_along_are_known(
     assert has_faulty_ublk(release) == faulty
 
 
+class Kernel:
+    """Of the native calls those that make a device: has says what for, ublk what it answers."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, path: Path, has: set[str], ublk: int = 0) -> None:
+        for name in has:
+            (path / name).touch()
+        self._has, self._ublk = has, ublk
+        patch.setattr(disk_device, "UBLK_CONTROL", str(path / "ublk"))
+        patch.setattr(disk_device, "_NBD_MODULE", str(path / "nbd"))
+        patch.setattr(disk_device, "_ublk_devices", list)
+        patch.setattr(disk_device, "_nbd_devices", lambda name: [])
+        patch.setattr(disk_device, "_retry", lambda step, code: 0)
+        patch.setattr(disk_device, "lib", self)
+        patch.setattr("pykexec.linux.modules.load", lambda name: [f"{name}: not there"])
+
+    def pk_ublk_add(self, disk: object, tag: int, added: Any) -> int:
+        """A device, or -errno."""
+        added[0] = 1
+        return self._ublk
+
+    def pk_nbd_connect(self, disk: object, name: bytes, fd: int, made: Any) -> int:
+        """A device where there is NBD."""
+        made[0] = 2
+        return 0 if "nbd" in self._has else -errno.ENOENT
+
+
 @pytest.mark.parametrize(
-    ("release", "has", "kind"),
+    ("release", "has", "node"),
     [
-        ("6.1.0", {"nbd"}, NbdDevice),
-        ("6.12.95", {"nbd", "ublk"}, NbdDevice),
-        ("6.12.95", {"ublk"}, UblkDevice),
-        ("7.2.13", {"nbd", "ublk"}, UblkDevice),
-        ("7.2.13", set(), NbdDevice),
+        ("6.1.0", {"nbd"}, "nbd2"),
+        ("6.12.95", {"nbd", "ublk"}, "nbd2"),
+        ("6.12.95", {"ublk"}, "ublkb1"),
+        ("7.2.13", {"nbd", "ublk"}, "ublkb1"),
     ],
 )
 def test_a_disk_goes_by_what_can_be_trusted(
-    release: str, has: set[str], kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    release: str, has: set[str], node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in has:
-        (tmp_path / name).touch()
-    monkeypatch.setattr(disk_device, "UBLK_CONTROL", str(tmp_path / "ublk"))
-    monkeypatch.setattr(disk_device, "_NBD_MODULE", str(tmp_path / "nbd"))
-    monkeypatch.setattr("pykexec.linux.modules.load", lambda name: [])
+    Kernel(monkeypatch, tmp_path, has)
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
-    assert isinstance(open_device(ffi.NULL, "disk-1"), kind)
+    assert open_device(ffi.NULL, "disk-1").node == node
+
+
+@pytest.mark.parametrize("answer", UNUSABLE)
+def test_ublk_that_cannot_be_used_leaves_the_disk_to_nbd(
+    answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Kernel(monkeypatch, tmp_path, {"nbd", "ublk"}, -answer)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release="7.2.13"))
+    assert open_device(ffi.NULL, "disk-1").node == "nbd2"
+    assert caplog.messages == [f"ublk: new device: {os.strerror(answer)}: the disk goes by NBD"]
+
+
+@pytest.mark.parametrize(
+    ("has", "answer", "code"),
+    [
+        ({"ublk"}, errno.EPERM, errno.EPERM),
+        ({"nbd", "ublk"}, errno.ENOSPC, errno.ENOSPC),
+        (set(), 0, errno.ENODEV),
+    ],
+)
+def test_a_disk_that_has_no_way_says_which_failed(
+    has: set[str], answer: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Kernel(monkeypatch, tmp_path, has, -answer)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release="7.2.13"))
+    with pytest.raises(FirmwareError) as caught:
+        open_device(ffi.NULL, "disk-1")
+    assert caught.value.errno == code
