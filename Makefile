@@ -22,9 +22,9 @@ WHEEL_HOSTS ?= sid
 APT_PACKAGES := \
 	binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
 	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
-	libclang-rt-dev libcrypt-dev libhivex-bin libssl-dev lld llvm mandoc mtools ntfs-3g openssl \
-	osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
-	swtpm swtpm-tools systemd tpm2-tools util-linux wimtools xorriso xz-utils zstd
+	libclang-rt-dev libcrypt-dev libengine-pkcs11-openssl libhivex-bin libssl-dev lld llvm mandoc mtools \
+	ntfs-3g openssl osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils sbsigntool \
+	softhsm2 swtpm swtpm-tools systemd tpm2-tools util-linux wimtools xorriso xz-utils zstd
 
 # What a kernel is built and looked through with: the targets about it alone install these.
 KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse

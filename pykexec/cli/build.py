@@ -11,12 +11,15 @@ from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
     from pykexec.image.builder import Built
+    from pykexec.image.pkcs11 import TokenKey
 
 HELP = "make a bootable image: stub, stock kernel and agent in one EFI application"
 EXAMPLES = """\
 pykexec build --kernel /boot/vmlinuz-6.1.0-50-cloud-amd64 --config agent.toml --output pykexec.efi
 pykexec build --kernel vmlinuz --modules lib/modules/6.12.0 --module xfs --output pykexec.efi
 pykexec build --kernel vmlinuz --sign-key db.key --sign-cert db.pem --output pykexec.efi
+pykexec build --kernel vmlinuz --sign-key "pkcs11:token=boot;object=db?pin-source=/run/pin" \\
+    --sign-cert db.pem --output pykexec.efi
 pykexec build --kernel vmlinuz --reference image.json --output pykexec.efi
 """
 
@@ -57,7 +60,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="who measures: the firmware alone, into PCR 4 (default), or the image its sections, "
         "too, into PCR 11 as systemd-stub does",
     )  # fmt: skip
-    parser.add_argument("--sign-key", type=Path, metavar="KEY", help="private key (PEM)")
+    parser.add_argument(
+        "--sign-key", metavar="KEY",
+        help="private key: a PEM file, or the PKCS #11 URI of one in a token; "
+        "?module-path=PATH&pin-source=PATH name library and PIN",
+    )  # fmt: skip
     parser.add_argument("--sign-cert", type=Path, metavar="CERT", help="its certificate (PEM)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the image")
     parser.add_argument(
@@ -96,7 +103,7 @@ def main(args: argparse.Namespace) -> int:
         cmdline=DEFAULT_CMDLINE if args.cmdline is None else args.cmdline,
         arena_mib=DEFAULT_ARENA_MIB if args.arena is None else args.arena,
         initrd_add=tuple(args.initrd_add),
-        signing=SigningKey(args.sign_key, args.sign_cert) if args.sign_key else None,
+        signing=SigningKey(_key(args.sign_key), args.sign_cert) if args.sign_key else None,
         kernel_modules=() if args.no_modules else KERNEL_MODULES,
         optional_modules=() if args.no_modules else BRIDGE_MODULES + NATIVE_MODULES,
         more_modules=tuple(args.module),
@@ -117,6 +124,12 @@ def main(args: argparse.Namespace) -> int:
     if not args.no_sbom:
         print(f"  bill of materials {bill}")
     return 0
+
+
+def _key(text: str) -> Path | TokenKey:
+    from pykexec.image.pkcs11 import SCHEME, parse_key
+
+    return parse_key(text) if text.startswith(SCHEME) else Path(text)
 
 
 def _print(output: Path, built: Built) -> None:

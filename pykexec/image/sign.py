@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signing images for Secure Boot with osslsigncode or, where that is missing, sbsign."""
+"""Signing images for Secure Boot with osslsigncode or, where that is missing and the key is a file,
+sbsign.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from pathlib import Path
 from pykexec.efi import pe
 from pykexec.errors import ToolError
 from pykexec.image import files
+from pykexec.image.pkcs11 import TokenKey
 from pykexec.run import run
 
 log = logging.getLogger(__name__)
@@ -22,10 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key and its certificate, both as PEM files."""
+    """A private key, a PEM file or one in a token, and its certificate, a PEM file."""
 
-    key: Path
+    key: Path | TokenKey
     certificate: Path
+
+    def __str__(self) -> str:
+        return self.key.uri if isinstance(self.key, TokenKey) else str(self.key)
 
 
 def sign(image: bytes, signing: SigningKey) -> bytes:
@@ -35,8 +41,10 @@ def sign(image: bytes, signing: SigningKey) -> bytes:
     osslsigncode's output is reproducible (for RSA keys): the signing time is the first that the
     certificate is valid at, unless SOURCE_DATE_EPOCH sets another one.
     """
-    for path in (signing.key, signing.certificate):
-        files.read(path)
+    secret = signing.key.pin if isinstance(signing.key, TokenKey) else signing.key
+    for path in (secret, signing.certificate):
+        if path:
+            files.read(path)
     with tempfile.TemporaryDirectory(prefix="pykexec-sign-") as directory:
         unsigned, signed = Path(directory, "unsigned.efi"), Path(directory, "signed.efi")
         unsigned.write_bytes(image)
@@ -45,20 +53,25 @@ def sign(image: bytes, signing: SigningKey) -> bytes:
     before = pe.authenticode_digest(image, pe.parse(image, "unsigned image"))
     after = pe.parse(data, "signed image")
     if not after.certificates_size or pe.authenticode_digest(data, after) != before:
-        raise ToolError(f"{signing.key}: the signing tool changed the image or did not sign it")
+        raise ToolError(f"{signing}: the signing tool changed the image or did not sign it")
     return data
 
 
 def _command(signing: SigningKey, unsigned: Path, signed: Path) -> list[str]:
-    key, certificate = str(signing.key), str(signing.certificate)
+    key, certificate = signing.key, str(signing.certificate)
     if shutil.which("osslsigncode"):
         command = ["osslsigncode", "sign", "-h", "sha256"]
         command += ["-time", os.environ.get("SOURCE_DATE_EPOCH") or _valid_from(certificate)]
-        command += ["-certs", certificate, "-key", key]
+        command += ["-certs", certificate, "-key", str(signing)]
+        if isinstance(key, TokenKey):
+            command += ["-pkcs11module", key.module]
+            command += ["-readpass", str(key.pin)] if key.pin else []
         return [*command, "-in", str(unsigned), "-out", str(signed)]
+    if isinstance(key, TokenKey):
+        raise ToolError("osslsigncode: not installed, and a key in a token needs it")
     if shutil.which("sbsign"):
         log.warning("osslsigncode is not installed: sbsign's output differs each time")
-        command = ["sbsign", "--key", key, "--cert", certificate]
+        command = ["sbsign", "--key", str(key), "--cert", certificate]
         return [*command, "--output", str(signed), str(unsigned)]
     raise ToolError("osslsigncode: not installed, and neither is sbsign")
 

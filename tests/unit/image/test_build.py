@@ -354,7 +354,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
     directory = tmp_path_factory.mktemp("key")
     found = SigningKey(directory / "key.pem", directory / "cert.pem")
     command = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=t"]
-    run([*command, "-keyout", found.key, "-out", found.certificate])
+    run([*command, "-keyout", str(found.key), "-out", found.certificate])
     return found
 
 
