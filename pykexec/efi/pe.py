@@ -87,6 +87,7 @@ class Image:
     """What the headers of a PE image say; the offsets of fields are offsets in the file."""
 
     machine: int
+    characteristics: int
     magic: int
     subsystem: int
     entry: int
@@ -98,6 +99,7 @@ class Image:
     pe_offset: int
     optional_offset: int
     section_table: int
+    nr_directories: int
     certificate_entry: int
     """Offset of the certificate table's directory entry, 0 when the headers have none."""
     certificates_offset: int
@@ -138,7 +140,9 @@ def parse(data: bytes, source: str) -> Image:
         raise fail(f"truncated PE image (headers at {pe_offset:#x}, {len(data)} bytes)")
     if data[pe_offset : pe_offset + 4] != b"PE\0\0":
         raise fail(f"not a PE image (no signature at {pe_offset:#x})")
-    machine, nr_sections, optional_size = struct.unpack_from("<HH12xH", data, pe_offset + 4)
+    machine, nr_sections, optional_size, characteristics = struct.unpack_from(
+        "<HH12xHH", data, pe_offset + 4
+    )
     optional = pe_offset + 24
     table = optional + optional_size
     if nr_sections > _SECTIONS_MAX:
@@ -173,6 +177,7 @@ def parse(data: bytes, source: str) -> Image:
         raise fail(f"its sections have {zeros} bytes that are not in the file")
     return Image(
         machine=machine,
+        characteristics=characteristics,
         magic=magic,
         subsystem=subsystem,
         entry=entry,
@@ -184,6 +189,7 @@ def parse(data: bytes, source: str) -> Image:
         pe_offset=pe_offset,
         optional_offset=optional,
         section_table=table,
+        nr_directories=nr_directories,
         certificate_entry=certificate_entry,
         certificates_offset=certificates_offset,
         certificates_size=certificates_size,

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from pykexec.abi import Action, Op
 from pykexec.errors import FirmwareError, KexecError, PayloadRefusedError
+from pykexec.firmware.info import read_info
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.kexec.leave import leave_with
 from pykexec.kexec.load import execute, load
 from pykexec.kexec.request import ExecRequest, prepare
+from pykexec.steps import attempt
 
 if TYPE_CHECKING:
     from pykexec.config.agent import NetworkConfig
@@ -43,8 +45,9 @@ def exec_payload(
     via "kexec" or "leave" allows that route alone. Without it a refused kexec
     (lockdown, no such system call) falls back to leaving through the mailbox,
     and report is told so; not where the kernel checked the payload itself and refused it
-    (PayloadRefusedError). Everything is checked before anything is changed. before is called
-    with what was read: what is started afterwards are just these bytes.
+    (PayloadRefusedError). Everything is checked before anything is changed, and report is told
+    what the firmware is going to refuse. before is called with what was read: what is started
+    afterwards are just these bytes.
     """
     refresh(mailbox)
     request = prepare(
@@ -57,6 +60,8 @@ def exec_payload(
         sha256=sha256,
         network=network,
     )
+    for line in attempt("Secure Boot", lambda: _foresee(mailbox, request), [], report):
+        report(line)
     if before:
         before(request)
     if via == "leave":
@@ -73,6 +78,14 @@ def exec_payload(
             raise
         report(f"{error.filename}: {error.strerror}; leaving through the mailbox instead")
         _fall_back(mailbox, request, error)
+
+
+def _foresee(mailbox: Mailbox, request: ExecRequest) -> list[str]:
+    if not read_info(mailbox).secure_boot:
+        return []
+    from pykexec.kexec.foresee import foreseen
+
+    return list(foreseen(mailbox, request.payload))
 
 
 def refresh(mailbox: Mailbox) -> None:

@@ -22,7 +22,6 @@ from pykexec.verify.promises import NUMBERS
 from pykexec.verify.signatures import parse_certificate, parse_signatures
 
 SECURE_BOOT_PCR = 7
-SHIM_LOCK = Guid.parse("605dab50-e046-4300-abb6-3dd810dd8b23")
 
 _CONFIG = NUMBERS["EV_EFI_VARIABLE_DRIVER_CONFIG"]
 _AUTHORITIES = (NUMBERS["EV_EFI_VARIABLE_AUTHORITY"], NUMBERS["EV_EFI_SPDM_DEVICE_POLICY"])

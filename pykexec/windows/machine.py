@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pykexec.efi.authenticode import Certificate, certificate
 from pykexec.efi.efivarfs import EFIVARFS, StrPath
 from pykexec.efi.guid import GUID_SIZE
+from pykexec.efi.secure_boot import read_database, read_raw
 from pykexec.efi.signature_list import (
-    SECURITY_DATABASE,
     SignatureList,
     parse_signature_lists,
     without_authentication,
 )
-from pykexec.efi.variables import VariableName, global_name, read_variable
+from pykexec.efi.variables import global_name
 from pykexec.tpm.event_data import AUTHORITY_SURPLUS_MAX, parse_variable
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import parse_event_log
@@ -44,11 +44,11 @@ def read_machine(root: StrPath = EFIVARFS, log: bytes | None = None) -> Machine:
     """Of efivarfs and, where given, of the firmware's event log; FormatError names a variable that
     is none.
     """
-    state = _variable(global_name("SecureBoot"), root)
+    state = read_raw(global_name("SecureBoot"), root)
     return Machine(
         None if state is None else state == b"\1",
-        _database("db", root),
-        _database("dbx", root),
+        read_database("db", root),
+        read_database("dbx", root),
         None if log is None else authorities(log),
     )
 
@@ -56,18 +56,6 @@ def read_machine(root: StrPath = EFIVARFS, log: bytes | None = None) -> Machine:
 def database(data: bytes, source: str) -> tuple[SignatureList, ...]:
     """The content of a variable, or of a file that updates it; FormatError names source."""
     return parse_signature_lists(without_authentication(data), source)
-
-
-def _database(name: str, root: StrPath) -> tuple[SignatureList, ...] | None:
-    data = _variable(VariableName(name, SECURITY_DATABASE), root)
-    return None if data is None else parse_signature_lists(data, f"variable {name}")
-
-
-def _variable(name: VariableName, root: StrPath) -> bytes | None:
-    try:
-        return read_variable(name, root).data
-    except FileNotFoundError:
-        return None
 
 
 def authorities(log: bytes) -> tuple[Certificate | str, ...]:

@@ -24,6 +24,7 @@ from pykexec.efi import authenticode as signatures
 from pykexec.efi import pe as pe_file
 from pykexec.efi.device_path import DevicePath, parse
 from pykexec.efi.guid import Guid
+from pykexec.efi.secure_boot import Trust, refusals
 from pykexec.efi.signature_list import X509, SignatureList, without_authentication
 from pykexec.errors import FormatError, UsageError
 from pykexec.image import kernel_config
@@ -58,6 +59,7 @@ _CHANGES = Changes(
     version="2",
     application=bytes(32),
 )
+_BY_SHIM = Trust((), (), True, (), (), (("sbat", 1), ("shim", 4)))
 _POLICY = b"""
 version = 1
 name = "demanding"
@@ -313,6 +315,7 @@ def pe(data: bytes) -> None:
     for section in image.sections:
         pe_file.section_data(data, section)
     pe_file.authenticode_digest(data, image)
+    assert all(line.isprintable() for line in refusals(data, "x", _BY_SHIM))
 
 
 def kernel(data: bytes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pykexec.efi.guid import Guid
-from pykexec.verify.secure_boot import SHIM_LOCK
+from pykexec.efi.secure_boot import SHIM_LOCK
 from pykexec.vm import ovmf, packages
 from pykexec.vm.bootvars import add_variables
 from pykexec.vm.machine import Machine

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pykexec.verify.secure_boot import SHIM_LOCK
+from pykexec.efi.secure_boot import SHIM_LOCK
 from tests.support.attest_expected import claims_of
 from tests.support.attest_log import IPL, VARIABLE_AUTHORITY, certificate, variable
 from tests.support.attest_machine import Machine
