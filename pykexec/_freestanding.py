@@ -118,10 +118,12 @@ def _build(csrc: Path, sources: Iterable[Path], script: Path, elf: Path) -> None
 
 
 def build_payload(csrc: Path, name: str, output: Path, subsystem: int = EFI_APPLICATION) -> None:
-    """Build the test application, or driver, csrc/payload/<name>.c."""
+    """Build the test application, or driver, csrc/payload/<name>.c, or of the files in <name>/."""
     with TemporaryDirectory() as directory:
         elf = Path(directory) / "payload.elf"
-        own = [csrc / "payload" / f"{each}.c" for each in (name, "console", "packets")]
+        payload = csrc / "payload"
+        own = sorted((payload / name).glob("*.[cS]")) or [payload / f"{name}.c"]
+        own += [payload / f"{each}.c" for each in ("console", "packets")]
         names = ("device_path.c", "dhcp.c", "guids.c")
         shared = [csrc / "stub" / "lib" / "mem.c", *(csrc / "common" / name for name in names)]
         sources = [*own, *shared]

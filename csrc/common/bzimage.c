@@ -75,6 +75,7 @@ enum pk_bzimage_fault pk_bzimage_parse(const void *file, u64 size, struct pk_bzi
 		.pref_address = header.pref_address,
 		.kernel_alignment = header.kernel_alignment,
 		.version_offset = find_version(file, &header, setup_size),
+		.has_five_levels = header.xloadflags & XLF_5LEVEL_ENABLED,
 	};
 	return PK_BZIMAGE_OK;
 }

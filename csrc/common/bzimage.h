@@ -22,6 +22,7 @@ struct pk_bzimage {
 	u64 pref_address;
 	u64 kernel_alignment;
 	u64 version_offset;	/* in the file, of a terminated string; 0 if none */
+	bool has_five_levels;	/* its page tables may have */
 };
 
 enum pk_bzimage_fault pk_bzimage_parse(const void *file, u64 size, struct pk_bzimage *ret);

@@ -10,6 +10,7 @@
 #include <common/page_table.h>
 #include <efi/guids.h>
 #include <efi/tables.h>
+#include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
 enum {
@@ -21,7 +22,6 @@ enum {
 	RESET_PORT	= 0xcf9,
 	RESET_FULL	= 0x06,
 	CR4_PGE		= 0x80,
-	CR4_LA57	= 0x1000,
 	CR4_PCIDE	= 0x20000,
 };
 
@@ -67,15 +67,14 @@ static void map(struct pk_page_table *table, u64 start, u64 size)
 static void switch_page_tables(struct pk_page_table *table)
 {
 	u64 cr3, cr4;
+	u32 levels;
 
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	/* The fifth level can only be left by leaving long mode: the stub gives Linux no5lvl. */
-	if (cr4 & CR4_LA57)
-		fail("la57:", 1);
+	levels = cr4 & PK_CR4_LA57 ? PK_FIVE_LEVELS : PK_FOUR_LEVELS;
 	__asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
 	__asm__ volatile("mov %0, %%cr3" : : "r"(cr3 & ~0xfffULL) : "memory");
 	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 & ~(u64)(CR4_PGE | CR4_PCIDE)) : "memory");
-	if (!pk_page_table_init(table, (u64)pool, sizeof(pool)) ||
+	if (!pk_page_table_init(table, levels, (u64)pool, sizeof(pool)) ||
 	    !pk_page_table_map(table, (u64)__resume_base, (u64)pool + sizeof(pool)))
 		fail("map:", 2);
 	__asm__ volatile("mov %0, %%cr3" : : "r"(table->pool) : "memory");
@@ -114,6 +113,9 @@ void pk_resume_main(const struct boot_params *boot_params)
 	fault = pk_handoff_check(handoff_copy, sizeof(handoff_copy), (u64)handoff);
 	if (fault != PK_HANDOFF_OK)
 		fail("handoff:", fault);
+	/* To change the number of levels is to leave long mode: the stub sees to it that Linux has as many. */
+	if ((pk_cpu_read(PK_CPU_CR4) ^ handoff->cpu.cr4) & PK_CR4_LA57)
+		fail("la57:", 1);
 	map(&table, handoff->stub.start, handoff->stub.size);
 	put("PK:resume:handoff:0\r\n");
 	__asm__ volatile("jmp *%0" : : "r"(handoff->resume_entry), "D"(handoff), "S"(boot_params) : "memory");

@@ -62,7 +62,10 @@ def seeds(driver: str) -> list[bytes]:
         ],
         "sequence": [*SEQUENCES.values(), *LIVES],
         "segment": [_segments(64), b"\0\1" + (_FRAME_SIZE.to_bytes(2, "little") + _TCP) * 2],
-        "page_table": [_walk(), b"\0\x08" + b"\0\0\x20\0\0\0" + b"\0\0\x40\0"],
+        "page_table": [
+            *(_walk(levels) for levels in b"\0\1"),
+            *(bytes([0, levels, 8]) + b"\0\0\x20\0\0\0" + b"\0\0\x40\0" for levels in b"\0\1"),
+        ],
     }.get(driver, [])
 
 
@@ -90,8 +93,7 @@ def _handoff() -> bytes:
     return (0x12000).to_bytes(8, "little") + handoff()
 
 
-def _walk() -> bytes:
-    entries = [abi.PteBit.PRESENT | n << 12 for n in range(16)]
-    return (
-        b"\x01" + bytes(16) + b"\x0f" + b"".join(entry.to_bytes(8, "little") for entry in entries)
-    )
+def _walk(levels: int) -> bytes:
+    entries = [abi.PteBit.PRESENT | n << 12 for n in range(20)]
+    tables = b"".join(entry.to_bytes(8, "little") for entry in entries)
+    return bytes([1, levels]) + bytes(16) + b"\x0f" + tables

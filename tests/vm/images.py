@@ -90,6 +90,15 @@ def tables() -> Path:
     return kept("tables", ".efi", make, sources())
 
 
+def strict() -> Path:
+    """The application csrc/payload/strict, which makes the firmware so and starts our image."""
+
+    def make(path: Path) -> None:
+        _freestanding.build_payload(CSRC, "strict", path)
+
+    return kept("strict", ".efi", make, sources())
+
+
 def ramdisk() -> Path:
     """The driver for firmware without RAM disks."""
 

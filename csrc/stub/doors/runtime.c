@@ -9,6 +9,7 @@
 #include <stub/doors/window.h>
 #include <stub/end/leave.h>
 #include <stub/gate/gate.h>
+#include <stub/gate/hardware.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/lib/test.h>
@@ -363,6 +364,9 @@ static void EFIAPI reset_system(u32 type, efi_status_t status, u64 size, void *d
 	(void)status;
 	(void)size;
 	(void)data;
+	/* Linux has other ways to reset a machine. */
+	if (!pk_has_levels_of(pk_handoff.cpu.cr4))
+		return;
 	pk_leave_reset(type);
 	pk_resume_entry(&pk_handoff, 0);
 }

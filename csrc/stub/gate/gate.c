@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The gate: one function call in the firmware's world, made from Linux'. */
 #include <stub/gate/gate.h>
+#include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
@@ -70,6 +71,8 @@ efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument)
 	bool interrupts_were_on = pk_interrupts_enabled();
 	efi_status_t status;
 
+	if (!pk_has_levels_of(pk_handoff.cpu.cr4))
+		return EFI_UNSUPPORTED;
 	pk_interrupts_off();
 	pk_gate_statistics.nr_lean_switches++;
 	timers_run = false;
@@ -90,6 +93,9 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 	u32 drained, eois;
 	efi_status_t status;
 
+	/* start/levels.c sees to it; a kernel with parameters of its own gets no firmware. */
+	if (!pk_has_levels_of(pk_handoff.cpu.cr4))
+		return EFI_UNSUPPORTED;
 	pk_interrupts_off();
 	pk_state_leave_linux(interrupts_were_on, &drained, &eois);
 	pk_gate_statistics.nr_switches++;

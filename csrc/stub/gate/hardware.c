@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Interrupt controllers and PCI configuration, at register level. */
 #include <stub/gate/hardware.h>
+#include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
 enum {
@@ -11,6 +12,11 @@ enum {
 	PK_IDT_INTERRUPT_GATE = 0x8e,
 	PK_DRAIN_MAX = 512,
 };
+
+bool pk_has_levels_of(u64 cr4)
+{
+	return !((pk_cpu_read(PK_CPU_CR4) ^ cr4) & PK_CR4_LA57);
+}
 
 static bool x2apic(u64 apic_base)
 {

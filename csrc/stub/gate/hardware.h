@@ -43,6 +43,9 @@ enum pk_hardware {
 	PK_PIC_IMR2		= 0xa1,
 };
 
+/* Have the page tables in use as many levels as those of who has this CR4? Long mode cannot change that. */
+bool pk_has_levels_of(u64 cr4);
+
 u32 pk_lapic_read(u32 offset);
 
 /* Registers that x2APIC mode does not have or lets nobody write are passed over. */

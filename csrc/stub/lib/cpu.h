@@ -13,7 +13,10 @@ enum pk_cpu_register {
 	PK_CPU_FPU_CW, PK_CPU_FPU_MXCSR,
 };
 
-enum { PK_CR4_OSXSAVE = 0x40000 };
+enum {
+	PK_CR4_LA57 = 0x1000,
+	PK_CR4_OSXSAVE = 0x40000,
+};
 
 static inline u64 pk_cpu_read(enum pk_cpu_register which)
 {

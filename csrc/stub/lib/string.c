@@ -23,6 +23,18 @@ const char *pk_option(const char *command_line, const char *name)
 	return NULL;
 }
 
+bool pk_has_word(const void *command_line, u64 size, const char *word)
+{
+	const char *line = command_line;
+	u64 length = pk_strlen(word);
+
+	for (u64 i = 0; i + length <= size; i++)
+		if ((!i || line[i - 1] == ' ') && (i + length == size || line[i + length] == ' ') &&
+		    !memcmp(line + i, word, length))
+			return true;
+	return false;
+}
+
 u64 pk_parse_decimal(const char *text)
 {
 	u64 value = 0;

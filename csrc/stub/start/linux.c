@@ -10,6 +10,7 @@
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/start/levels.h>
 #include <stub/start/linux.h>
 #include <stub/start/memory.h>
 #include <stub/start/sections.h>
@@ -28,8 +29,7 @@ enum {
 
 /*
  * No PIT, HPET, 8259, IOAPIC, PCI or AML for Linux: the firmware keeps them. The
- * TSC's rate must then be told. Four-level paging, since leaving the fifth means
- * leaving long mode. ResetSystem leads back, after a fault of the kernel too: one that
+ * TSC's rate must then be told. ResetSystem leads back, after a fault of the kernel too: one that
  * goes on with a task missing may stand still for ever. Of processors that trap split
  * locks without announcing it Linux knows the models; the gate does not. Real-time
  * kernels switch runtime services off, which are the doors. The gate's interrupt
@@ -38,7 +38,7 @@ enum {
  * word on the line wins.
  */
 static const char parameters[] =
-	" tsc=reliable noapic pci=noearly,nommconf no5lvl reboot=efi lapic=notscdeadline nmi_watchdog=0 mce=off"
+	" tsc=reliable noapic pci=noearly,nommconf reboot=efi lapic=notscdeadline nmi_watchdog=0 mce=off"
 	" split_lock_detect=off oops=panic panic=10"
 	" efi=runtime fred=off nopv"
 	" tsc_early_khz=";
@@ -54,6 +54,7 @@ static efi_status_t build_command_line(void)
 	const u8 *given = (const void *)pk_sections.command_line.start;
 	u64 size = pk_sections.command_line.size;
 	u64 khz = pk_handoff.tsc_khz;
+	const char *levels = pk_levels_parameter();
 	char digits[DIGITS_MAX];
 	u32 nr_digits = 0;
 	u64 n = 0;
@@ -64,11 +65,13 @@ static efi_status_t build_command_line(void)
 		digits[nr_digits++] = (char)('0' + khz % 10);
 		khz /= 10;
 	} while (khz);
-	if (size + sizeof(parameters) + nr_digits >= COMMAND_LINE_MAX)
+	if (size + pk_strlen(levels) + sizeof(parameters) + nr_digits >= COMMAND_LINE_MAX)
 		return EFI_BAD_BUFFER_SIZE;
 
 	for (u64 i = 0; i < size; i++)
 		command_line[n++] = given[i];
+	for (u64 i = 0; levels[i]; i++)
+		command_line[n++] = (u8)levels[i];
 	for (u64 i = 0; parameters[i]; i++)
 		command_line[n++] = (u8)parameters[i];
 	while (nr_digits)
@@ -92,6 +95,9 @@ efi_status_t pk_linux_prepare(void)
 		pk_print("pykexec: .linux is not an EFI application (fault %d)\n", (u64)fault);
 		return EFI_LOAD_ERROR;
 	}
+	status = pk_levels_check();
+	if (EFI_ERROR(status))
+		return status;
 	pk_arena_reset();
 	status = pk_arena_pages(EFI_LOADER_CODE, (pe.size_of_image + KERNEL_ALIGNMENT) / PK_PAGE_SIZE + 1, &base);
 	if (EFI_ERROR(status)) {

@@ -10,6 +10,7 @@
 #include <stub/end/secrets.h>
 #include <stub/end/staged.h>
 #include <stub/gate/gate.h>
+#include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
@@ -40,6 +41,12 @@ static struct efi_loaded_image loaded_image;
 static bool secrets;
 
 /* ---- the gate's assembler, and the state of a machine ---- */
+
+bool pk_has_levels_of(u64 cr4)
+{
+	(void)cr4;
+	return true;
+}
 
 u64 pk_world_switch(const struct pk_cpu_context *firmware, struct pk_cpu_context *linux_context,
 		    u64 (*function)(void *), void *argument, void *stack_top)

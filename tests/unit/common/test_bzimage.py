@@ -48,6 +48,14 @@ def test_each_fault_has_its_name(file: bytes, fault: BzimageFault) -> None:
     assert parse(file) == fault
 
 
+@pytest.mark.parametrize(("xloadflags", "has"), [(0x3F, False), (0x5F, True), (0x41, True)])
+def test_whether_it_can_have_five_levels_of_page_tables(xloadflags: int, has: bool) -> None:
+    kernel = ffi.new("struct pk_bzimage *")
+    file = bzimage_file(xloadflags=xloadflags)
+    assert lib.pk_bzimage_parse(file, len(file), kernel) == BzimageFault.OK
+    assert kernel.has_five_levels is has
+
+
 @pytest.mark.parametrize("size", range(0, 0x800, 0x11))
 def test_every_truncation_is_found(size: int) -> None:
     assert parse(bzimage_file(size=size)) == BzimageFault.TRUNCATED

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 PAGE = 1 << 12
 LARGE = 1 << 21
 HUGE = 1 << 30
+FOUR, FIVE = lib.PK_FOUR_LEVELS, lib.PK_FIVE_LEVELS
 CANONICAL_END = 1 << 47
+PHYSICAL_END = 1 << 52
 PRESENT = lib.PK_PTE_PRESENT
 BIG = lib.PK_PTE_PRESENT | lib.PK_PTE_HUGE
 
@@ -23,30 +25,31 @@ BIG = lib.PK_PTE_PRESENT | lib.PK_PTE_HUGE
 class Pool:
     """Page-aligned memory for tables, and the reader that goes with it."""
 
-    def __init__(self, nr_pages: int) -> None:
+    def __init__(self, nr_pages: int, levels: int = FOUR) -> None:
         # Not zeroed: the tables must not rely on it.
         self._memory = ffi.new("u8[]", b"\xff" * ((nr_pages + 1) * PAGE))
         self.size = nr_pages * PAGE
+        self.levels = levels
         start = int(ffi.cast("uintptr_t", self._memory))
         self.start = (start + PAGE - 1) // PAGE * PAGE
         self.table: CData = ffi.new("struct pk_page_table *")
 
     def init(self) -> bool:
-        return lib.pk_page_table_init(self.table, self.start, self.size)
+        return lib.pk_page_table_init(self.table, self.levels, self.start, self.size)
 
     def read(self, context: CData, address: int) -> CData:
         assert self.start <= address < self.start + self.table.used
         return ffi.cast("u64 *", address)
 
     def walk(self, virt: int) -> tuple[int, int] | None:
-        return walk(self.start, virt, self.read)
+        return walk(self.start, virt, self.read, self.levels)
 
 
-def walk(root: int, virt: int, reader: object) -> tuple[int, int] | None:
+def walk(root: int, virt: int, reader: object, levels: int = FOUR) -> tuple[int, int] | None:
     """Physical address and page size, or None."""
     read = ffi.callback("const u64 *(void *, u64)", reader)  # type: ignore[arg-type]
     physical, entry, size = ffi.new("u64 *"), ffi.new("u64 *"), ffi.new("u64 *")
-    if not lib.pk_page_table_walk(root, virt, read, ffi.NULL, physical, entry, size):
+    if not lib.pk_page_table_walk(root, levels, virt, read, ffi.NULL, physical, entry, size):
         assert (physical[0], entry[0], size[0]) == (0, 0, 0)
         return None
     return physical[0], size[0]
@@ -65,14 +68,24 @@ def walk(root: int, virt: int, reader: object) -> tuple[int, int] | None:
         (5 * LARGE + 5, 5 * LARGE + 5, [], [5 * LARGE]),
     ],
 )
+@pytest.mark.parametrize("levels", [FOUR, FIVE])
 def test_every_large_page_that_is_touched_is_mapped_to_itself(
-    start: int, end: int, mapped: list[int], not_mapped: list[int]
+    start: int, end: int, mapped: list[int], not_mapped: list[int], levels: int
 ) -> None:
-    pool = Pool(6)
+    pool = Pool(levels + 2, levels)
     assert pool.init()
     assert lib.pk_page_table_map(pool.table, start, end)
     assert [pool.walk(address) for address in mapped] == [(address, LARGE) for address in mapped]
     assert [pool.walk(address) for address in not_mapped] == [None] * len(not_mapped)
+
+
+def test_five_levels_reach_as_far_as_memory_does() -> None:
+    last, edge = PHYSICAL_END - LARGE, CANONICAL_END
+    pool = Pool(9, FIVE)
+    assert pool.init()
+    for start, end in [(edge - 1, edge + 1), (last, PHYSICAL_END)]:
+        assert lib.pk_page_table_map(pool.table, start, end)
+        assert [pool.walk(at) for at in (start, end - 1)] == [(start, LARGE), (end - 1, LARGE)]
 
 
 def test_maps_add_up_and_share_tables() -> None:
@@ -96,29 +109,37 @@ def test_an_exhausted_pool_is_not_overrun(nr_pages: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"),
-    [(2, 1), (0, CANONICAL_END + 1), (1 << 63, (1 << 63) + 1), ((1 << 64) - 2, (1 << 64) - 1)],
+    ("start", "end", "levels"),
+    [
+        (2, 1, FOUR),
+        (0, CANONICAL_END + 1, FOUR),
+        (0, PHYSICAL_END + 1, FIVE),
+        (1 << 63, (1 << 63) + 1, FOUR),
+        ((1 << 64) - 2, (1 << 64) - 1, FIVE),
+    ],
 )
-def test_ranges_that_are_not_canonical_are_refused(start: int, end: int) -> None:
-    pool = Pool(6)
+def test_ranges_that_are_not_canonical_are_refused(start: int, end: int, levels: int) -> None:
+    pool = Pool(6, levels)
     assert pool.init()
     assert not lib.pk_page_table_map(pool.table, start, end)
     assert pool.table.used == PAGE
 
 
 @pytest.mark.parametrize(
-    ("pool", "pool_size"),
+    ("levels", "pool", "pool_size"),
     [
-        (0, PAGE),
-        (PAGE, 0),
-        (PAGE, PAGE - 1),
-        (PAGE + 8, PAGE),
-        ((1 << 64) - PAGE, PAGE),
-        (PAGE, (1 << 64) - 1),
+        (FOUR, 0, PAGE),
+        (FOUR, PAGE, 0),
+        (FOUR, PAGE, PAGE - 1),
+        (FOUR, PAGE + 8, PAGE),
+        (FOUR, (1 << 64) - PAGE, PAGE),
+        (FOUR, PAGE, (1 << 64) - 1),
+        (3, PAGE, PAGE),
+        (6, PAGE, PAGE),
     ],
 )
-def test_a_pool_that_cannot_be(pool: int, pool_size: int) -> None:
-    assert not lib.pk_page_table_init(ffi.new("struct pk_page_table *"), pool, pool_size)
+def test_a_pool_that_cannot_be(levels: int, pool: int, pool_size: int) -> None:
+    assert not lib.pk_page_table_init(ffi.new("struct pk_page_table *"), levels, pool, pool_size)
 
 
 class Tables:
@@ -186,6 +207,29 @@ def test_walking_foreign_tables(virt: int, expected: tuple[int, int] | None) -> 
     tables = Tables(FOUR_LEVELS)
     # PCIDs and flags in the low bits of CR3 are not part of the address.
     assert walk(0x1000 | 0xFFF, virt, tables.read) == expected
+
+
+@pytest.mark.parametrize(
+    ("virt", "expected"),
+    [
+        (0xABC, (0x123ABC, PAGE)),
+        # What is not canonical with four levels.
+        (0x0000_8000_0000_0ABC, (0x123ABC, PAGE)),
+        (3 << 48, (0x123000, PAGE)),
+        (0xFF00_0000_0000_0ABC, (0x123ABC, PAGE)),
+        (1 << 56, None),
+        # The top level has no pages, nor has the one below it.
+        (1 << 48, None),
+        (1 << 39, None),
+    ],
+)
+def test_walking_foreign_tables_of_five_levels(
+    virt: int, expected: tuple[int, int] | None
+) -> None:
+    lower = 0x1000 | PRESENT
+    top = {0: lower, 1: BIG, 3: lower, 256: lower}
+    tables = Tables({**FOUR_LEVELS, 0x7000: top})
+    assert walk(0x7000 | 0xFFF, virt, tables.read, FIVE) == expected
 
 
 def test_tables_that_point_at_themselves_end() -> None:
