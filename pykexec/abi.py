@@ -166,6 +166,7 @@ class StateFlag(IntFlag):
     HAS_LEFT = lib.PK_STATE_HAS_LEFT
     GATE = lib.PK_STATE_GATE
     VOLATILE = lib.PK_STATE_VOLATILE
+    TOLD = lib.PK_STATE_TOLD
 
 
 class BlockFlag(IntFlag):

@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> int:
 
     def row(item: StateItem) -> tuple[str, ...]:
         left, after = (f"{value:#x}" if item.has_left else "-" for value in (item.left, item.after))
-        flags = ("gate",) * item.gate + ("volatile",) * item.volatile
+        flags = ("gate",) * item.gate + ("volatile",) * item.volatile + ("told",) * item.told
         return (item.name, f"{item.before:#x}", f"{item.during:#x}", left, after, " ".join(flags))
 
     with Mailbox() as mailbox:
@@ -36,6 +36,8 @@ def main(args: argparse.Namespace) -> int:
         print_table([("item", "before", "during", "left", "after", ""), *map(row, report.items)])
         print(f"handoff: {report.handoff_fault or 'sound'}")
         print(f"timer events: {report.self_test.nr_ticks} ticks of 50 ms in a second")
+        for difference in report.told:
+            print(f"changed, and stays so: {difference}")
         for difference in report.differences:
             print(f"DIFFERENT {difference}")
         print("the firmware is the same" if report.is_same else "the firmware differs")

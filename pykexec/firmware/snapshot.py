@@ -19,7 +19,8 @@ class StateItem:
     """One value at four moments; left and after count only if has_left.
 
     before: when Linux was entered first. during: now, inside the firmware's
-    world. left: as Linux left it at its last end. after: once restored.
+    world. left: as Linux left it at its last end. after: once restored. told: what Linux changes
+    stays so.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StateItem:
     has_left: bool
     gate: bool
     volatile: bool
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Difference:
 class FirmwareReport:
     """The whole comparison; handoff_fault is "" if the handoff is sound.
 
-    self_test tells whether the firmware's own timer still drives its events.
+    told are differences that are known, and held against nobody: nothing could undo them, or needs
+    to. self_test tells whether the firmware's own timer still drives its events.
     """
 
     items: tuple[StateItem, ...]
     differences: tuple[Difference, ...]
+    told: tuple[Difference, ...]
     handoff_fault: str
     self_test: SelfTest
 
@@ -82,14 +86,17 @@ def _item(body: bytes, offset: int) -> StateItem:
         has_left=bool(raw.flags & StateFlag.HAS_LEFT),
         gate=bool(raw.flags & StateFlag.GATE),
         volatile=bool(raw.flags & StateFlag.VOLATILE),
+        told=bool(raw.flags & StateFlag.TOLD),
     )
 
 
-def compare(items: tuple[StateItem, ...]) -> tuple[Difference, ...]:
-    """What the gate does not switch, and what the way back did not restore."""
+def compare(items: tuple[StateItem, ...], *, told: bool = False) -> tuple[Difference, ...]:
+    """What the gate does not switch, and what the way back did not restore, of items that are told
+    or of the others.
+    """
     differences = []
     for item in items:
-        if item.volatile:
+        if item.volatile or item.told is not told:
             continue
         if item.gate and item.during != item.before:
             differences.append(Difference(item.name, "during", item.before, item.during))
@@ -102,4 +109,5 @@ def verify_firmware(mailbox: Mailbox) -> FirmwareReport:
     """Read every state item and the handoff, compare, and let the firmware's timer run."""
     items = decode_state(mailbox.ask(Request(Op.STATE, _WHAT)))
     fault = handoff_fault(read_handoff_bytes(mailbox))
-    return FirmwareReport(items, compare(items), fault, self_test(mailbox))
+    told = compare(items, told=True)
+    return FirmwareReport(items, compare(items), told, fault, self_test(mailbox))

@@ -74,7 +74,10 @@ def test_linux_has_five_levels_of_page_tables_where_the_firmware_has(
     image = images.image(kernel)
     vm = booted(boot, tmp_path, "la57=1", image, release=release, cpu=FIVE_LEVELS_CPU)
     guest = Guest(vm).ready()
-    items = {item["name"]: item for item in guest.json("pykexec verify-firmware --json")["report"]["items"]}
+    items = {
+        item["name"]: item
+        for item in guest.json("pykexec verify-firmware --json")["report"]["items"]
+    }
     assert items["cr4"]["before"] & CR4_LA57
     goes_there_and_back(guest)
 

@@ -25,7 +25,7 @@ enum pk_limits {
 	PK_DEVICE_PATH_MAX	= 2048,		/* bytes, end node included */
 	PK_PATH_MAX		= 1024,		/* bytes of a UCS-2 file path, terminator included */
 	PK_TRACE_MAX		= 64,		/* entries kept, the oldest is overwritten */
-	PK_STATE_MAX		= 1024,		/* values in one state snapshot */
+	PK_STATE_MAX		= 2560,		/* values in one state snapshot */
 	PK_STATE_NAME_MAX	= 24,
 	PK_PAYLOAD_MAX		= 1073741824,	/* bytes */
 	PK_ARENA_DEFAULT	= 268435456,	/* bytes, unless pykexec.arena=<MiB>M is in .cmdline */
@@ -296,6 +296,7 @@ enum pk_state_flags {
 	PK_STATE_HAS_LEFT	= 1,	/* left and after are valid: Linux has ended at least once */
 	PK_STATE_GATE		= 2,	/* the gate switches this item too: during must equal before */
 	PK_STATE_VOLATILE	= 4,	/* moves by itself; reported, never compared */
+	PK_STATE_TOLD		= 8,	/* what Linux changes stays so: reported, and nobody's fault */
 };
 
 /* One value of the machine's state (csrc/stub/gate/state.c), four times. */

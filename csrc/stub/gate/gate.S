@@ -10,7 +10,7 @@
 	.set MSR_FS_BASE, 0xc0000100
 	.set MSR_GS_BASE, 0xc0000101
 	.set MSR_KERNEL_GS_BASE, 0xc0000102
-	.set EFER_SCE_NXE, 0x801
+	.set RDMSR_SIZE, 2
 #ifdef PK_TEST_KEEP_SMEP	/* a negative control, as in stub/lib/test.h */
 	.set CR4_OF_ONE_WORLD, 0x820080
 #else
@@ -153,14 +153,8 @@ pk_resume_entry:
 	cld
 	mov	%rsi, HANDOFF_BOOT_PARAMS(%rdi)
 	lea	HANDOFF_CPU(%rdi), %rbx
-	/* NXE first: the firmware's page tables may use it. */
-	mov	$MSR_EFER, %ecx
-	rdmsr
-	mov	CPU_EFER(%rbx), %esi
-	and	$EFER_SCE_NXE, %esi
-	and	$~EFER_SCE_NXE, %eax
-	or	%esi, %eax
-	wrmsr
+	/* Before CR3: the firmware's page tables may use NXE. Long mode is on in both. */
+	load_msr MSR_EFER, CPU_EFER, %rbx
 	drop_what_is_of_one_world
 	fninit
 	load_world %rbx, CPU_RSP(%rbx)
@@ -231,6 +225,15 @@ pk_world_switch:
 	.globl pk_drain_interrupt
 	.balign 16
 pk_drain_interrupt:
+	iretq
+
+/* #GP of the rdmsr in pk_msr_exists() (hardware.c): goes on behind it, and the carry flag tells. */
+	.globl pk_msr_fault
+	.balign 16
+pk_msr_fault:
+	add	$8, %rsp		/* the error code */
+	addq	$RDMSR_SIZE, (%rsp)
+	orq	$1, 16(%rsp)
 	iretq
 
 	.section .note.GNU-stack, "", @progbits

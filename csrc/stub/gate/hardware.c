@@ -10,6 +10,7 @@ enum {
 	PK_PCI_DATA = 0xcfc,
 	PK_IDT_ENTRIES = 256,
 	PK_IDT_INTERRUPT_GATE = 0x8e,
+	PK_GENERAL_PROTECTION = 13,
 	PK_DRAIN_MAX = 512,
 };
 
@@ -159,29 +160,52 @@ struct idt_register {
 };
 
 void pk_drain_interrupt(void);
+void pk_msr_fault(void);
 
-static struct idt_gate drain_idt[PK_IDT_ENTRIES] __attribute__((aligned(16)));
+static struct idt_gate own_idt[PK_IDT_ENTRIES] __attribute__((aligned(16)));
 
-static void drain_idt_load(struct idt_register *old)
+static void set_gate(u32 vector, u64 handler)
 {
-	u64 handler = (u64)pk_drain_interrupt;
-	u64 base = (u64)drain_idt;
-	u16 limit = sizeof(drain_idt) - 1;
-	struct idt_register new;
 	u16 cs;
 
 	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
+	own_idt[vector] = (struct idt_gate){
+		.offset_low = (u16)handler,
+		.selector = cs,
+		.type = PK_IDT_INTERRUPT_GATE,
+		.offset_middle = (u16)(handler >> 16),
+		.offset_high = (u32)(handler >> 32),
+	};
+}
+
+static void own_idt_load(struct idt_register *old)
+{
+	u64 base = (u64)own_idt;
+	u16 limit = sizeof(own_idt) - 1;
+	struct idt_register new;
+
 	for (u32 i = 0; i < PK_IDT_ENTRIES; i++)
-		drain_idt[i] = (struct idt_gate){
-			.offset_low = (u16)handler,
-			.selector = cs,
-			.type = PK_IDT_INTERRUPT_GATE,
-			.offset_middle = (u16)(handler >> 16),
-			.offset_high = (u32)(handler >> 32),
-		};
+		set_gate(i, (u64)pk_drain_interrupt);
+	set_gate(PK_GENERAL_PROTECTION, (u64)pk_msr_fault);
 	__builtin_memcpy(new.bytes, &limit, 2);
 	__builtin_memcpy(new.bytes + 2, &base, 8);
 	__asm__ volatile("sidt %0; lidt %1" : "=m"(*old) : "m"(new) : "memory");
+}
+
+bool pk_msr_exists(u32 msr)
+{
+	bool interrupts_were_on = pk_interrupts_enabled();
+	struct idt_register old;
+	u32 low, high;
+	bool exists;
+
+	pk_interrupts_off();
+	own_idt_load(&old);
+	__asm__ volatile("clc; rdmsr" : "=@ccnc"(exists), "=a"(low), "=d"(high) : "c"(msr));
+	__asm__ volatile("lidt %0" : : "m"(old));
+	if (interrupts_were_on)
+		pk_interrupts_on();
+	return exists;
 }
 
 u32 pk_drain_interrupts(u32 *ret_eois)
@@ -190,7 +214,7 @@ u32 pk_drain_interrupts(u32 *ret_eois)
 	u32 taken = 0;
 
 	*ret_eois = 0;
-	drain_idt_load(&old);
+	own_idt_load(&old);
 	/* Bounded: a level-triggered source that nobody masks must not hold the machine. */
 	for (u32 i = 0; i < PK_DRAIN_MAX; i++) {
 		if (in_service()) {

@@ -46,6 +46,9 @@ enum pk_hardware {
 /* Have the page tables in use as many levels as those of who has this CR4? Long mode cannot change that. */
 bool pk_has_levels_of(u64 cr4);
 
+/* Can this MSR be read? Tried, on an IDT of our own. */
+bool pk_msr_exists(u32 msr);
+
 u32 pk_lapic_read(u32 offset);
 
 /* Registers that x2APIC mode does not have or lets nobody write are passed over. */

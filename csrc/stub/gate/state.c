@@ -8,7 +8,6 @@
 #include <stub/lib/test.h>
 
 enum {
-	ITEMS_MAX = 128,
 	LINUX_WINDOWS_MAX = 64,
 	SVR_ENABLED = 0x100,
 	LVT_TIMER_MODE = 0x60000,	/* zero: one-shot */
@@ -21,20 +20,26 @@ struct snapshot {
 };
 
 static struct snapshot before, during, left, after, linux_values;
-static u32 counts[ITEMS_MAX];	/* of the first walk: later ones must fall into the same slots */
+static u32 counts[PK_STATE_ITEMS_MAX];	/* of the first walk: later ones must fall into the same slots */
 static bool has_left;
 static u64 firmware_apic_base;
+
+static bool is_present(const struct pk_state_item *item)
+{
+	return (!item->present || item->present()) &&
+	       (!(item->flags & PK_ITEM_PROBED) || pk_msr_exists(item->which));
+}
 
 static void count_values(void)
 {
 	u32 room = PK_STATE_MAX;
 
-	for (u32 i = 0; i < pk_nr_state_items && i < ITEMS_MAX; i++) {
+	for (u32 i = 0; i < pk_nr_state_items; i++) {
 		const struct pk_state_item *item = &pk_state_items[i];
-		u32 count = item->count ? item->count() : 1;
+		u32 count = 0;
 
-		if (item->present && !item->present())
-			count = 0;
+		if (is_present(item))
+			count = item->count ? item->count() : 1;
 		counts[i] = count < room ? count : room;
 		room -= counts[i];
 	}
@@ -45,12 +50,13 @@ static void read_values(struct snapshot *snapshot, u32 flags)
 {
 	u32 slot = 0;
 
-	for (u32 i = 0; i < pk_nr_state_items; i++) {
+	for (u32 i = 0; i < pk_nr_state_items; slot += counts[i++]) {
 		const struct pk_state_item *item = &pk_state_items[i];
 
-		for (u32 index = 0; index < counts[i]; index++, slot++)
-			if ((item->flags & flags) == flags)
-				snapshot->values[slot] = item->read(item->which, index);
+		if ((item->flags & flags) != flags)
+			continue;
+		for (u32 index = 0; index < counts[i]; index++)
+			snapshot->values[slot + index] = item->read(item->which, index);
 	}
 }
 
@@ -58,12 +64,13 @@ static void write_values(const struct snapshot *snapshot, u32 flags)
 {
 	u32 slot = 0;
 
-	for (u32 i = 0; i < pk_nr_state_items; i++) {
+	for (u32 i = 0; i < pk_nr_state_items; slot += counts[i++]) {
 		const struct pk_state_item *item = &pk_state_items[i];
 
-		for (u32 index = 0; index < counts[i]; index++, slot++)
-			if ((item->flags & flags) == flags && item->write)
-				item->write(item->which, index, snapshot->values[slot]);
+		if ((item->flags & flags) != flags || !item->write)
+			continue;
+		for (u32 index = 0; index < counts[i]; index++)
+			item->write(item->which, index, snapshot->values[slot + index]);
 	}
 }
 

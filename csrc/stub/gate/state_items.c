@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of machine state that Linux may have changed; adding an item is one line at its end. */
 #include <pykexec/abi.h>
+#include <stub/gate/announced.h>
 #include <stub/gate/hardware.h>
 #include <stub/gate/state_items.h>
+#include <stub/lib/console.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
@@ -10,16 +12,46 @@ enum {
 	MSR_TEST_CTRL = 0x33,
 	MSR_FEAT_CTL = 0x3a,
 	MSR_TSC_ADJUST = 0x3b,
-	MSR_CORE_CAPS = 0xcf,
-	CORE_CAPS_SPLIT_LOCK = 1 << 5,
+	MSR_UMWAIT_CONTROL = 0xe1,
+	MSR_PKG_CST_CONFIG = 0xe2,
+	MSR_TSX_FORCE_ABORT = 0x10f,
+	MSR_TSX_CTRL = 0x122,
+	MSR_MCU_OPT_CTRL = 0x123,
+	MSR_MISC_FEATURES_ENABLES = 0x140,
+	MSR_THERM_INTERRUPT = 0x19b,
+	MSR_ENERGY_PERF_BIAS = 0x1b0,
+	MSR_PACKAGE_THERM_INTERRUPT = 0x1b2,
+	MSR_XFD = 0x1c4,
+	MSR_POWER_CTL = 0x1fc,
+	MSR_MTRR_VARIABLE = 0x200,
+	MSR_PEBS_ENABLE = 0x3f1,
 	MSR_RTIT_CTL = 0x570,
+	MSR_DS_AREA = 0x600,
+	MSR_PKRS = 0x6e1,
+	MSR_HWP_REQUEST = 0x774,
+	MSR_PQR_ASSOC = 0xc8f,
+	MSR_L3_MASKS = 0xc90,
+	MSR_L2_MASKS = 0xd10,
+	MSR_MBA_THROTTLING = 0xd50,
+	MSR_HW_FEEDBACK_PTR = 0x17d0,
+	MSR_HW_FEEDBACK_CONFIG = 0x17d1,
+	MSR_KVM_SYSTEM_TIME = 0x4b564d01,
+	MSR_KVM_ASYNC_PF = 0x4b564d02,
+	MSR_KVM_STEAL_TIME = 0x4b564d03,
+	MSR_KVM_EOI = 0x4b564d04,
+	MSR_SYSCFG = 0xc0010010,
+	MSR_HWCR = 0xc0010015,
+	MSR_VIRT_SPEC_CTRL = 0xc001011f,
+	MSR_CPPC_ENABLE = 0xc00102b1,
+	MSR_CPPC_REQUEST = 0xc00102b3,
+	MSR_LS_CFG = 0xc0011020,
+	MSR_DE_CFG = 0xc0011029,
 	MSR_IBS_FETCH_CTL = 0xc0011030,
 	MSR_IBS_OP_CTL = 0xc0011033,
 	MSR_SYSENTER_CS = 0x174,
 	MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176,
 	MSR_SPEC_CTRL = 0x48,
-	MSR_MISC_ENABLE = 0x1a0,
 	MSR_DEBUGCTL = 0x1d9,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
@@ -36,7 +68,7 @@ enum {
 	MSR_GS_BASE = 0xc0000101,
 	MSR_KERNEL_GS_BASE = 0xc0000102,
 	MSR_TSC_AUX = 0xc0000103,
-	PCI_FUNCTIONS_MAX = 400,
+	PCI_FUNCTIONS_MAX = 1024,
 	PCI_COMMAND = 0x04,
 	PCI_HEADER_TYPE = 0x0c,
 	PCI_BAR0 = 0x10,
@@ -70,6 +102,26 @@ static void write_msr(u32 which, u32 index, u64 value)
 	(void)index;
 	if (pk_rdmsr(which) != value)
 		pk_wrmsr(which, value);
+}
+
+static u64 read_msrs(u32 which, u32 index)
+{
+	return pk_rdmsr(which + index);
+}
+
+static void write_msrs(u32 which, u32 index, u64 value)
+{
+	write_msr(which + index, 0, value);
+}
+
+static const u16 fixed_mtrrs[] = {
+	0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+};
+
+static u64 read_fixed_mtrr(u32 which, u32 index)
+{
+	(void)which;
+	return pk_rdmsr(fixed_mtrrs[index]);
 }
 
 static void write_apic_mode(u32 which, u32 index, u64 value)
@@ -189,26 +241,8 @@ static u64 read_pci_bars(u32 which, u32 index)
 static bool has_tr(void) { return pk_cpu_read(PK_CPU_SEL_TR); }
 static bool has_uart1(void) { return pk_inb(UART1 + UART_LSR) != 0xff; }
 static bool has_uart2(void) { return pk_inb(UART2 + UART_LSR) != 0xff; }
-static bool has_tsc_adjust(void) { return pk_cpuid(7, 0).ebx & 1 << 1; }
-static bool has_rdtscp(void) { return pk_cpuid(0x80000001, 0).edx & 1 << 27; }
-static bool has_mtrr(void) { return pk_cpuid(1, 0).edx & 1 << 12; }
-static bool has_sysenter(void) { return pk_cpuid(1, 0).edx & 1 << 11; }
-static bool has_xsave(void) { return pk_cpuid(1, 0).ecx & 1 << 26; }
-static bool has_xss(void) { return pk_cpuid(0xd, 1).eax & 1 << 3; }
-static bool has_cet(void) { return (pk_cpuid(7, 0).ecx & 1 << 7) || (pk_cpuid(7, 0).edx & 1 << 20); }
-static bool has_spec_ctrl(void) { return pk_cpuid(7, 0).edx & 1 << 26; }
-static bool is_intel(void) { return pk_cpuid(0, 0).ebx == 0x756e6547; }
-static bool is_amd(void) { return pk_cpuid(0, 0).ebx == 0x68747541 || pk_cpuid(0, 0).ebx == 0x6f677948; }
-static bool has_debugctl(void) { return is_intel() || is_amd(); }
-static bool has_perf_global(void) { return is_intel() && (pk_cpuid(0xa, 0).eax & 0xff) >= 2; }
-/* No one register stops the counters (AMD): what they raise is held back, which may be NMIs. */
-static bool has_no_perf_global(void) { return !has_perf_global(); }
-static bool has_trace(void) { return pk_cpuid(7, 0).ebx & 1 << 25; }
-static bool has_ibs(void) { return is_amd() && pk_cpuid(0x80000001, 0).ecx & 1 << 10; }
-static bool has_core_caps(void) { return pk_cpuid(7, 0).edx & 1 << 30; }
-static bool has_test_ctrl(void) { return has_core_caps() && pk_rdmsr(MSR_CORE_CAPS) & CORE_CAPS_SPLIT_LOCK; }
-static bool has_feat_ctl(void) { return is_intel() && pk_cpuid(1, 0).ecx & 3 << 5; }
 static bool has_pic(void) { return pk_inb(PORT_ELCR1) != 0xff || pk_inb(PK_PIC_IMR1) != 0xff; }
+static u32 count_fixed_mtrr(void) { return sizeof(fixed_mtrrs) / sizeof(fixed_mtrrs[0]); }
 static u32 count_pci(void) { return nr_pci_functions; }
 static u32 label_pci(u32 index) { return pci_functions[index]; }
 
@@ -219,6 +253,8 @@ static bool pci_present(u32 bdf)
 
 void pk_state_scan_pci(void)
 {
+	u32 nr_found = 0;
+
 	nr_pci_functions = 0;
 	for (u32 device = 0; device < 256 * 32; device++) {
 		u32 bdf = device << 3;
@@ -228,9 +264,11 @@ void pk_state_scan_pci(void)
 			continue;
 		multifunction = pk_pci_read(bdf, PCI_HEADER_TYPE) & 0x800000;
 		for (u32 function = 0; function < (multifunction ? 8 : 1); function++)
-			if (pci_present(bdf | function) && nr_pci_functions < PCI_FUNCTIONS_MAX)
+			if (pci_present(bdf | function) && nr_found++ < PCI_FUNCTIONS_MAX)
 				pci_functions[nr_pci_functions++] = bdf | function;
 	}
+	if (nr_found > nr_pci_functions)
+		pk_print("pykexec: of %d PCI functions %d are watched\n", (u64)nr_found, (u64)nr_pci_functions);
 }
 
 /* ---- the table ---- */
@@ -243,17 +281,34 @@ void pk_state_scan_pci(void)
 
 #define CPU(name, which, flags) { name, read_cpu, NULL, which, flags, ALL, NULL, NULL, NULL }
 /* Restored by gate.S, with the processor's own instructions. */
+/* What a processor announces a hypervisor may have forgotten: so each is tried, once. */
+#define PROBED PK_ITEM_PROBED
+/* Restored by gate.S. */
 #define MSR_ENTRY(name, which, flags) { name, read_msr, NULL, which, flags, ALL, NULL, NULL, NULL }
-#define MSR(name, which, present) { name, read_msr, write_msr, which, 0, ALL, present, NULL, NULL }
+#define MSR(name, which, present) { name, read_msr, write_msr, which, PROBED, ALL, present, NULL, NULL }
+#define MSRS(name, which, present, count) \
+	{ name, read_msrs, write_msrs, which, PROBED, ALL, present, count, NULL }
+/* Kept from Linux by what it is started with, or left alone: a change is news. */
+#define MSR_COMPARED(name, which, flags, present) \
+	{ name, read_msr, NULL, which, PROBED | (flags), ALL, present, NULL, NULL }
 /* What Linux, or root's perf or debugger, set for Linux' code must not fire in the firmware's. */
 #define MSR_GATE(name, which, present) \
-	{ name, read_msr, write_msr, which, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, present, NULL, NULL }
+	{ name, read_msr, write_msr, which, PROBED | GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, present, NULL, NULL }
 #define LAPIC(name, which, bits) { name, read_lapic, write_lapic, which, GATE | PK_ITEM_LOCAL, bits, NULL, NULL, NULL }
 #define PORT(name, which, flags, bits, present) { name, read_port, write_port, which, flags, bits, present, NULL, NULL }
 
 const struct pk_state_item pk_state_items[] = {
 	/* First: until then the processor writes a trace of what it does into Linux' memory. */
-	MSR_GATE("rtit_ctl", MSR_RTIT_CTL, has_trace),
+	MSR_GATE("rtit_ctl", MSR_RTIT_CTL, pk_has_trace),
+	/* Then what else writes there: the processor's table of its cores' powers, records of perf's, a hypervisor. */
+	MSR("hw_feedback_config", MSR_HW_FEEDBACK_CONFIG, pk_has_hw_feedback),
+	MSR("hw_feedback_ptr", MSR_HW_FEEDBACK_PTR, pk_has_hw_feedback),
+	MSR("pebs_enable", MSR_PEBS_ENABLE, pk_has_pebs),
+	MSR("ds_area", MSR_DS_AREA, pk_has_debug_store),
+	MSR("kvm.system_time", MSR_KVM_SYSTEM_TIME, pk_has_kvm_clock),
+	MSR("kvm.async_pf", MSR_KVM_ASYNC_PF, pk_has_kvm_async_pf),
+	MSR("kvm.steal_time", MSR_KVM_STEAL_TIME, pk_has_kvm_steal_time),
+	MSR("kvm.eoi", MSR_KVM_EOI, pk_has_kvm_eoi),
 	CPU("cr0", PK_CPU_CR0, GATE),
 	CPU("cr3", PK_CPU_CR3, GATE),
 	CPU("cr4", PK_CPU_CR4, GATE),
@@ -281,13 +336,15 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("lstar", MSR_LSTAR, NULL),
 	MSR("cstar", MSR_CSTAR, NULL),
 	MSR("sfmask", MSR_SFMASK, NULL),
-	MSR("sysenter_cs", MSR_SYSENTER_CS, has_sysenter),
-	MSR("sysenter_esp", MSR_SYSENTER_ESP, has_sysenter),
-	MSR("sysenter_eip", MSR_SYSENTER_EIP, has_sysenter),
-	MSR("tsc_aux", MSR_TSC_AUX, has_rdtscp),
-	MSR("tsc_adjust", MSR_TSC_ADJUST, has_tsc_adjust),
-	MSR("misc_enable", MSR_MISC_ENABLE, is_intel),
-	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, has_mtrr),
+	MSR("sysenter_cs", MSR_SYSENTER_CS, pk_has_sysenter),
+	MSR("sysenter_esp", MSR_SYSENTER_ESP, pk_has_sysenter),
+	MSR("sysenter_eip", MSR_SYSENTER_EIP, pk_has_sysenter),
+	MSR("tsc_aux", MSR_TSC_AUX, pk_has_rdtscp),
+	MSR("tsc_adjust", MSR_TSC_ADJUST, pk_has_tsc_adjust),
+	MSR("misc_enable", PK_MSR_MISC_ENABLE, pk_is_intel),
+	MSR("mtrr_def_type", MSR_MTRR_DEF_TYPE, pk_has_mtrr),
+	{ "mtrr.fixed", read_fixed_mtrr, NULL, 0, 0, ALL, pk_has_fixed_mtrr, count_fixed_mtrr, NULL },
+	{ "mtrr.variable", read_msrs, NULL, MSR_MTRR_VARIABLE, 0, ALL, pk_has_mtrr, pk_count_variable_mtrr, NULL },
 	{ "dr0", read_dr, write_dr, 0, 0, ALL, NULL, NULL, NULL },
 	{ "dr1", read_dr, write_dr, 1, 0, ALL, NULL, NULL, NULL },
 	{ "dr2", read_dr, write_dr, 2, 0, ALL, NULL, NULL, NULL },
@@ -295,18 +352,47 @@ const struct pk_state_item pk_state_items[] = {
 	{ "dr6", read_dr, write_dr, 6, 0, ALL, NULL, NULL, NULL },
 	{ "dr7", read_dr, write_dr, 7, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN, ALL, NULL, NULL, NULL },
 	/* Bus locks trap by it, too. */
-	MSR_GATE("debugctl", MSR_DEBUGCTL, has_debugctl),
-	MSR_GATE("ibs_fetch_ctl", MSR_IBS_FETCH_CTL, has_ibs),
-	MSR_GATE("ibs_op_ctl", MSR_IBS_OP_CTL, has_ibs),
-	MSR_GATE("test_ctrl", MSR_TEST_CTRL, has_test_ctrl),
+	MSR_GATE("debugctl", MSR_DEBUGCTL, pk_has_debugctl),
+	MSR_GATE("ibs_fetch_ctl", MSR_IBS_FETCH_CTL, pk_has_ibs),
+	MSR_GATE("ibs_op_ctl", MSR_IBS_OP_CTL, pk_has_ibs),
+	MSR_GATE("test_ctrl", MSR_TEST_CTRL, pk_has_test_ctrl),
 	/* Linux locks it where the firmware did not: that cannot be undone, and is told. */
-	{ "feat_ctl", read_msr, NULL, MSR_FEAT_CTL, 0, ALL, has_feat_ctl, NULL, NULL },
-	MSR_GATE("perf_global_ctrl", MSR_PERF_GLOBAL_CTRL, has_perf_global),
-	MSR("spec_ctrl", MSR_SPEC_CTRL, has_spec_ctrl),
-	MSR("xss", MSR_XSS, has_xss),
-	MSR("u_cet", MSR_U_CET, has_cet),
-	MSR("s_cet", MSR_S_CET, has_cet),
-	{ "xcr0", read_xcr0, write_xcr0, 0, 0, ALL, has_xsave, NULL, NULL },
+	MSR_COMPARED("feat_ctl", MSR_FEAT_CTL, PK_STATE_TOLD, pk_has_feat_ctl),
+	MSR_GATE("perf_global_ctrl", MSR_PERF_GLOBAL_CTRL, pk_has_perf_global),
+	/* Not switched: what Linux protects itself from may not read the firmware's memory either. */
+	MSR("spec_ctrl", MSR_SPEC_CTRL, pk_has_spec_ctrl),
+	MSR("virt_spec_ctrl", MSR_VIRT_SPEC_CTRL, pk_has_virt_ssbd),
+	MSR("umwait_control", MSR_UMWAIT_CONTROL, pk_has_waitpkg),
+	MSR("tsx_force_abort", MSR_TSX_FORCE_ABORT, pk_has_tsx_force_abort),
+	MSR("tsx_ctrl", MSR_TSX_CTRL, pk_has_tsx_ctrl),
+	MSR("mcu_opt_ctrl", MSR_MCU_OPT_CTRL, pk_has_mcu_opt_ctrl),
+	MSR("misc_features", MSR_MISC_FEATURES_ENABLES, pk_is_intel),
+	MSR("energy_perf_bias", MSR_ENERGY_PERF_BIAS, pk_has_energy_bias),
+	MSR("therm_interrupt", MSR_THERM_INTERRUPT, pk_has_thermal),
+	MSR("pkg_therm_interrupt", MSR_PACKAGE_THERM_INTERRUPT, pk_has_package_thermal),
+	/* Until reset, once it is set: intel_pstate=disable. */
+	MSR_COMPARED("pm_enable", PK_MSR_PM_ENABLE, 0, pk_has_hwp),
+	MSR("hwp_request", MSR_HWP_REQUEST, pk_has_hwp_on),
+	MSR("power_ctl", MSR_POWER_CTL, pk_is_intel),
+	MSR("pkg_cst_config", MSR_PKG_CST_CONFIG, pk_is_intel),
+	MSR("pqr_assoc", MSR_PQR_ASSOC, pk_has_pqr),
+	MSRS("l3_mask", MSR_L3_MASKS, pk_has_l3_masks, pk_count_l3_masks),
+	MSRS("l2_mask", MSR_L2_MASKS, pk_has_l2_masks, pk_count_l2_masks),
+	MSRS("mba_throttling", MSR_MBA_THROTTLING, pk_has_throttling, pk_count_throttling),
+	MSR("hwcr", MSR_HWCR, pk_is_amd),
+	MSR("ls_cfg", MSR_LS_CFG, pk_is_amd),
+	/* Errata, which whoever comes next sets, too. */
+	MSR_COMPARED("de_cfg", MSR_DE_CFG, PK_STATE_TOLD, pk_is_amd),
+	MSR_COMPARED("syscfg", MSR_SYSCFG, 0, pk_is_amd),
+	/* Until reset: without ACPI's words amd_pstate is none. */
+	MSR_COMPARED("cppc_enable", MSR_CPPC_ENABLE, 0, pk_has_cppc),
+	MSR("cppc_request", MSR_CPPC_REQUEST, pk_has_cppc),
+	MSR("xfd", MSR_XFD, pk_has_xfd),
+	MSR("pkrs", MSR_PKRS, pk_has_pks),
+	MSR("xss", MSR_XSS, pk_has_xss),
+	MSR("u_cet", MSR_U_CET, pk_has_cet),
+	MSR("s_cet", MSR_S_CET, pk_has_cet),
+	{ "xcr0", read_xcr0, write_xcr0, 0, 0, ALL, pk_has_xsave, NULL, NULL },
 	{ "apic_base", read_msr, write_apic_mode, PK_MSR_APIC_BASE, 0, ALL, NULL, NULL, NULL },
 	LAPIC("lapic.svr", PK_LAPIC_SVR, ALL),
 	LAPIC("lapic.tpr", PK_LAPIC_TPR, ALL),
@@ -316,9 +402,9 @@ const struct pk_state_item pk_state_items[] = {
 	LAPIC("lapic.lvt_lint1", PK_LAPIC_LVT_LINT1, LVT_BITS),
 	LAPIC("lapic.lvt_error", PK_LAPIC_LVT_ERROR, LVT_BITS),
 	{ "lapic.lvt_pmc", read_lapic, write_lapic, PK_LAPIC_LVT_PMC, GATE | PK_ITEM_LOCAL, LVT_BITS,
-	  has_perf_global, NULL, NULL },
+	  pk_has_perf_global, NULL, NULL },
 	{ "lapic.lvt_pmc", read_lvt_pmc, write_lvt_pmc, PK_LAPIC_LVT_PMC, GATE | PK_ITEM_LOCAL | PK_ITEM_LEAN,
-	  LVT_BITS, has_no_perf_global, NULL, NULL },
+	  LVT_BITS, pk_has_no_perf_global, NULL, NULL },
 	LAPIC("lapic.lvt_thermal", PK_LAPIC_LVT_THERMAL, LVT_BITS),
 	LAPIC("lapic.lvt_cmci", PK_LAPIC_LVT_CMCI, LVT_BITS),
 	LAPIC("lapic.timer_divide", PK_LAPIC_TIMER_DIVIDE, ALL),
@@ -342,3 +428,4 @@ const struct pk_state_item pk_state_items[] = {
 };
 
 const u32 pk_nr_state_items = sizeof(pk_state_items) / sizeof(pk_state_items[0]);
+_Static_assert(sizeof(pk_state_items) / sizeof(pk_state_items[0]) <= PK_STATE_ITEMS_MAX, "state.c counts each");

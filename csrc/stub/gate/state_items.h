@@ -10,7 +10,8 @@ enum pk_state_item_flags {
 	PK_ITEM_EXTERNAL	= 0x100,	/* 8259 and IOAPIC: masked while the worlds change */
 	PK_ITEM_LOCAL		= 0x200,	/* local APIC, debug and performance registers */
 	PK_ITEM_LEAN		= 0x400,	/* also by a lean switch: what needs no interrupt controller to fire */
-	PK_ITEM_INTERNAL_FLAGS	= 0x700,
+	PK_ITEM_PROBED		= 0x800,	/* an MSR that may fault although present() says yes */
+	PK_ITEM_INTERNAL_FLAGS	= 0xf00,
 };
 
 struct pk_state_item {
@@ -24,6 +25,8 @@ struct pk_state_item {
 	u32 (*count)(void);	/* NULL: one value */
 	u32 (*label)(u32 index);	/* what the report prints behind the name; NULL: the index, if count */
 };
+
+enum { PK_STATE_ITEMS_MAX = 128 };
 
 /* In the order in which they are written back. */
 extern const struct pk_state_item pk_state_items[];

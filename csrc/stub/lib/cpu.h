@@ -16,6 +16,7 @@ enum pk_cpu_register {
 enum {
 	PK_CR4_LA57 = 0x1000,
 	PK_CR4_OSXSAVE = 0x40000,
+	PK_CR4_CET = 0x800000,
 };
 
 static inline u64 pk_cpu_read(enum pk_cpu_register which)

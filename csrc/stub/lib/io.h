@@ -59,13 +59,13 @@ struct pk_cpuid {
 	u32 edx;
 };
 
-/* Zeroes for a leaf that the processor does not have. */
+/* Zeroes for a leaf that the processor, or its hypervisor for those from 0x40000000, does not have. */
 static inline struct pk_cpuid pk_cpuid(u32 leaf, u32 subleaf)
 {
 	struct pk_cpuid r;
 
 	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf & 0x80000000), "c"(0));
+			 : "a"(leaf & 0xc0000000), "c"(0));
 	if (leaf > r.eax)
 		return (struct pk_cpuid){ 0 };
 	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));

@@ -27,20 +27,23 @@ enum {
 	TSS_PRESENT = 0x89,
 };
 
-/*
- * No PIT, HPET, 8259, IOAPIC, PCI or AML for Linux: the firmware keeps them. The
- * TSC's rate must then be told. ResetSystem leads back, after a fault of the kernel too: one that
- * goes on with a task missing may stand still for ever. Of processors that trap split
- * locks without announcing it Linux knows the models; the gate does not. Real-time
- * kernels switch runtime services off, which are the doors. The gate's interrupt
- * descriptors are none where FRED delivers events; and what a hypervisor writes into
- * memory for a guest's sake it goes on writing when that is the payload's. The last
- * word on the line wins.
- */
+/* What Linux has to be told behind its own command line: of two words the last one wins. */
 static const char parameters[] =
-	" tsc=reliable noapic pci=noearly,nommconf reboot=efi lapic=notscdeadline nmi_watchdog=0 mce=off"
-	" split_lock_detect=off oops=panic panic=10"
-	" efi=runtime fred=off nopv"
+	/* No PIT, HPET, 8259, IOAPIC, PCI or AML for Linux: the firmware keeps them. */
+	" tsc=reliable noapic pci=noearly,nommconf lapic=notscdeadline nmi_watchdog=0 mce=off"
+	/* ResetSystem leads back. So does a fault of the kernel: with a task missing it may stand still for ever. */
+	" reboot=efi oops=panic panic=10"
+	/* Of processors that trap split locks without announcing it Linux knows the models; the gate does not. */
+	" split_lock_detect=off"
+	/* Real-time kernels switch runtime services off, which are the doors. */
+	" efi=runtime"
+	/* The gate's interrupt descriptors are none where FRED delivers events. */
+	" fred=off"
+	/* What a hypervisor writes into memory for a guest's sake it goes on writing when that is the payload's. */
+	" nopv"
+	/* Not begun: what lasts until reset, idle states of a model's own, encrypting what the firmware reads. */
+	" intel_pstate=disable intel_idle.max_cstate=0 mem_encrypt=off"
+	/* The rate must be told: there is nothing to compare it with. */
 	" tsc_early_khz=";
 
 _Static_assert(sizeof(parameters) + DIGITS_MAX <= PK_PARAMETERS_MAX, "what build leaves room for");

@@ -28,6 +28,7 @@
 #include <stub/start/linux.h>
 #include <stub/start/measure.h>
 #include <stub/start/memory.h>
+#include <stub/start/platform.h>
 #include <stub/start/sections.h>
 
 enum {
@@ -79,6 +80,9 @@ static efi_status_t prepare(void)
 	efi_status_t status;
 	u32 measured;
 
+	status = pk_platform_check();
+	if (EFI_ERROR(status))
+		return status;
 	status = pk_stage(PK_STAGE_SECTIONS, pk_sections_find());
 	if (EFI_ERROR(status))
 		return status;

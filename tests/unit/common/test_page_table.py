@@ -223,9 +223,7 @@ def test_walking_foreign_tables(virt: int, expected: tuple[int, int] | None) -> 
         (1 << 39, None),
     ],
 )
-def test_walking_foreign_tables_of_five_levels(
-    virt: int, expected: tuple[int, int] | None
-) -> None:
+def test_walking_foreign_tables_of_five_levels(virt: int, expected: tuple[int, int] | None) -> None:
     lower = 0x1000 | PRESENT
     top = {0: lower, 1: BIG, 3: lower, 256: lower}
     tables = Tables({**FOUR_LEVELS, 0x7000: top})

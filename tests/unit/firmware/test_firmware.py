@@ -182,6 +182,13 @@ def test_state_is_compared(entry: bytes, differences: tuple[Difference, ...]) ->
     assert compare(decode_state(entry)) == differences
 
 
+def test_what_linux_changes_for_good_is_told_and_is_no_difference() -> None:
+    entries = state("feat_ctl", LEFT | StateFlag.TOLD, 0, 5, 5, 5) + state("dr6", LEFT, 0, 1, 1, 1)
+    items = decode_state(entries)
+    assert compare(items) == (Difference("dr6", "after", 0, 1),)
+    assert compare(items, told=True) == (Difference("feat_ctl", "after", 0, 5),)
+
+
 def test_a_state_entry_that_is_cut_off_is_refused() -> None:
     with pytest.raises(FirmwareError, match="offset 64: entry is cut off"):
         decode_state(state("cr0", 0, 0, 0, 0, 0) + b"x")

@@ -17,27 +17,71 @@ FLAGS = (
     f"-I{HERE / 'machine'}",  # before the stub's own: it has the instructions
     *(f"-I{CSRC}", f"-I{CSRC / 'include'}"),
 )
-# Of each as Linux left it: is it the firmware's in a lean switch, in a full one?
+GATE, FULL, RESTORED, KEPT = "gate", "full switches only", "at the end", "never"
+"""When a register that Linux set has the firmware's value again."""
+
+COMMON = {
+    "kvm.system_time": RESTORED,
+    "kvm.async_pf": RESTORED,
+    "kvm.steal_time": RESTORED,
+    "kvm.eoi": RESTORED,
+    "sysenter_eip": RESTORED,
+    "tsc_aux": RESTORED,
+    "tsc_adjust": RESTORED,
+    "mtrr_def_type": RESTORED,
+    # Nobody writes them: compared.
+    "mtrr.fixed": KEPT,
+    "mtrr.variable": KEPT,
+    "spec_ctrl": RESTORED,
+    "xss": RESTORED,
+    "s_cet": RESTORED,
+}
+EVERYBODY = {
+    "debugctl": GATE,
+    "dr0": RESTORED,
+    "dr3": RESTORED,
+    "dr6": RESTORED,
+    "dr7": GATE,
+}
 INTEL = {
-    "rtit_ctl": (True, True),
-    "perf_global_ctrl": (True, True),
-    "test_ctrl": (True, True),
-    "debugctl": (True, True),
-    "dr0": (False, False),
-    "dr3": (False, False),
-    "dr6": (False, False),
-    "dr7": (True, True),
-    "lvt_pmc": (False, True),
+    "rtit_ctl": GATE,
+    "perf_global_ctrl": GATE,
+    "test_ctrl": GATE,
+    "hw_feedback_config": RESTORED,
+    "hw_feedback_ptr": RESTORED,
+    "pebs_enable": RESTORED,
+    "ds_area": RESTORED,
+    "umwait_control": RESTORED,
+    "tsx_force_abort": RESTORED,
+    "tsx_ctrl": RESTORED,
+    "mcu_opt_ctrl": RESTORED,
+    "energy_perf_bias": RESTORED,
+    "therm_interrupt": RESTORED,
+    "pkg_therm_interrupt": RESTORED,
+    "hwp_request": RESTORED,
+    "pqr_assoc": RESTORED,
+    "l3_mask": RESTORED,
+    "l2_mask": RESTORED,
+    "mba_throttling": RESTORED,
+    "xfd": RESTORED,
+    "pkrs": RESTORED,
+    "misc_features": RESTORED,
+    "power_ctl": RESTORED,
+    "pkg_cst_config": RESTORED,
+    # Nothing undoes them before reset.
+    "feat_ctl": KEPT,
+    "pm_enable": KEPT,
 }
 AMD = {
-    "debugctl": (True, True),
-    "ibs_fetch_ctl": (True, True),
-    "ibs_op_ctl": (True, True),
-    "dr0": (False, False),
-    "dr3": (False, False),
-    "dr6": (False, False),
-    "dr7": (True, True),
-    "lvt_pmc": (True, True),
+    "ibs_fetch_ctl": GATE,
+    "ibs_op_ctl": GATE,
+    "virt_spec_ctrl": RESTORED,
+    "cppc_request": RESTORED,
+    "hwcr": RESTORED,
+    "ls_cfg": RESTORED,
+    "de_cfg": KEPT,
+    "syscfg": KEPT,
+    "cppc_enable": KEPT,
 }
 
 
@@ -49,12 +93,34 @@ def machine_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-@pytest.mark.parametrize(("vendor", "switched"), [("intel", INTEL), ("amd", AMD)])
-def test_what_must_not_act_in_the_firmwares_world_is_switched(
-    vendor: str, switched: dict[str, tuple[bool, bool]], machine: Path
+def decision(values: list[int]) -> str:
+    """What is done about a register, by the values that were seen."""
+    firmware, own, lean, after_lean, full, after_full, end = values
+    assert (after_lean, after_full) == (own, own), "Linux finds its own"
+    return {
+        (firmware, firmware, firmware): GATE,
+        (own, firmware, firmware): FULL,
+        (own, own, firmware): RESTORED,
+        (own, own, own): KEPT,
+    }[lean, full, end]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "has", "expected"),
+    [
+        (
+            "intel",
+            "all",
+            {**EVERYBODY, **COMMON, **INTEL, "misc_enable": RESTORED, "lvt_pmc": FULL},
+        ),
+        ("amd", "all", {**EVERYBODY, **COMMON, **AMD, "lvt_pmc": GATE}),
+        ("intel", "bare", {**EVERYBODY, "misc_enable": RESTORED, "lvt_pmc": GATE}),
+        ("amd", "bare", {**EVERYBODY, "lvt_pmc": GATE}),
+    ],
+)
+def test_each_register_that_linux_changes_is_decided(
+    vendor: str, has: str, expected: dict[str, str], machine: Path
 ) -> None:
-    lines = [line.split() for line in run([machine, vendor]).decode().splitlines()]
-    seen = {name: [int(value, 16) for value in values] for name, *values in lines}
-    assert {name: (not v[0], not v[2]) for name, v in seen.items()} == switched
-    assert [name for name, v in seen.items() if not v[1] or v[1] != v[3]] == []
-    assert [name for name, v in seen.items() if v[4]] == []
+    lines = [line.split() for line in run([machine, vendor, has]).decode().splitlines()]
+    seen = {name: decision([int(value, 16) for value in values]) for name, *values in lines}
+    assert seen == expected

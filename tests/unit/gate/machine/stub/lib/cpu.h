@@ -13,13 +13,14 @@ enum pk_cpu_register {
 	PK_CPU_FPU_CW, PK_CPU_FPU_MXCSR,
 };
 
+enum {
+	PK_CR4_LA57 = 0x1000,
+	PK_CR4_CET = 0x800000,
+};
+
+u64 pk_cpu_read(enum pk_cpu_register which);
 u64 pk_dr_read(u32 number);
 void pk_dr_write(u32 number, u64 value);
-
-static inline u64 pk_cpu_read(enum pk_cpu_register which)
-{
-	return which;
-}
 
 static inline u64 pk_xcr0_read(void)
 {
