@@ -1,223 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* NBD: the netlink requests that make devices, and the loop between the kernel's socket and the firmware. */
+/* NBD: the loop between the kernel's socket and the firmware. */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
-#include <linux/genetlink.h>
-#include <linux/nbd-netlink.h>
 #include <linux/nbd.h>
-#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <native/nbd.h>
 
 enum {
-	/* How long the kernel waits for an answer: a disc that spins up takes its time. */
-	REQUEST_TIMEOUT_S = 30,
-	/* How long it keeps requests when nobody is there to answer. */
-	DEAD_TIMEOUT_S = 30,
-	MESSAGE_SIZE = 4096,
 	NR_REQUESTS = PK_CHANNEL_DEPTH,
 	DATA_ALIGNMENT = 4096,
 	SOCKET_BUFFER = 4194304,
 };
-
-/* ---- netlink ---- */
-
-struct message {
-	u8 bytes[MESSAGE_SIZE];
-	u32 size;
-};
-
-static void put(struct message *message, u16 type, const void *data, u32 size)
-{
-	struct nlattr attribute = { .nla_len = (u16)(NLA_HDRLEN + size), .nla_type = type };
-
-	memcpy(message->bytes + message->size, &attribute, sizeof(attribute));
-	memcpy(message->bytes + message->size + NLA_HDRLEN, data, size);
-	message->size += NLA_ALIGN(NLA_HDRLEN + size);
-}
-
-static void put_u32(struct message *message, u16 type, u32 value)
-{
-	put(message, type, &value, sizeof(value));
-}
-
-static void put_u64(struct message *message, u16 type, u64 value)
-{
-	put(message, type, &value, sizeof(value));
-}
-
-static void begin(struct message *message, u8 command, u8 version)
-{
-	struct genlmsghdr head = { .cmd = command, .version = version };
-
-	memset(message, 0, sizeof(*message));
-	memcpy(message->bytes + NLMSG_HDRLEN, &head, sizeof(head));
-	message->size = NLMSG_HDRLEN + GENL_HDRLEN;
-}
-
-/* The attribute of this type in an answer of size bytes, or NULL. */
-static const void *find(const u8 *answer, u32 size, u16 type, u32 wanted)
-{
-	for (u32 offset = NLMSG_HDRLEN + GENL_HDRLEN; offset + NLA_HDRLEN <= size;) {
-		struct nlattr attribute;
-
-		memcpy(&attribute, answer + offset, sizeof(attribute));
-		if (attribute.nla_len < NLA_HDRLEN || attribute.nla_len > size - offset)
-			return NULL;
-		if (attribute.nla_type == type && attribute.nla_len >= NLA_HDRLEN + wanted)
-			return answer + offset + NLA_HDRLEN;
-		offset += NLA_ALIGN(attribute.nla_len);
-	}
-	return NULL;
-}
-
-/*
- * Send a request and read what comes until its acknowledgement, which tells how it went;
- * an answer before it is put in the place of the request.
- */
-static int ask(int fd, u16 family, struct message *message)
-{
-	struct nlmsghdr head = {
-		.nlmsg_len = message->size,
-		.nlmsg_type = family,
-		.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-	};
-
-	memcpy(message->bytes, &head, sizeof(head));
-	if (send(fd, message->bytes, message->size, 0) < 0)
-		return -errno;
-	message->size = 0;
-	for (;;) {
-		u8 part[MESSAGE_SIZE];
-		ssize_t size = recv(fd, part, sizeof(part), 0);
-
-		if (size < 0)
-			return -errno;
-		for (u32 offset = 0; offset + NLMSG_HDRLEN <= (u32)size;) {
-			memcpy(&head, part + offset, sizeof(head));
-			if (head.nlmsg_len < NLMSG_HDRLEN || head.nlmsg_len > (u32)size - offset)
-				return -EPROTO;
-			if (head.nlmsg_type == NLMSG_ERROR) {
-				int error;
-
-				memcpy(&error, part + offset + NLMSG_HDRLEN, sizeof(error));
-				return error;
-			}
-			memcpy(message->bytes, part + offset, head.nlmsg_len);
-			message->size = head.nlmsg_len;
-			offset += NLMSG_ALIGN(head.nlmsg_len);
-		}
-	}
-}
-
-static int open_netlink(u16 *ret_family)
-{
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-	struct message message;
-	const void *family;
-	int result;
-
-	if (fd < 0)
-		return -errno;
-	begin(&message, CTRL_CMD_GETFAMILY, 1);
-	put(&message, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME, sizeof(NBD_GENL_FAMILY_NAME));
-	result = ask(fd, GENL_ID_CTRL, &message);
-	family = result ? NULL : find(message.bytes, message.size, CTRL_ATTR_FAMILY_ID, sizeof(*ret_family));
-	if (!family) {
-		close(fd);
-		return result ? result : -EPROTO;
-	}
-	memcpy(ret_family, family, sizeof(*ret_family));
-	return fd;
-}
-
-static int ask_nbd(struct message *message)
-{
-	u16 family;
-	int fd = open_netlink(&family);
-	int result;
-
-	if (fd < 0)
-		return fd;
-	result = ask(fd, family, message);
-	close(fd);
-	return result;
-}
-
-static void put_socket(struct message *message, int kernel_socket)
-{
-	struct {
-		struct nlattr item;
-		struct nlattr fd;
-		u32 value;
-	} nested = {
-		.item = { .nla_len = sizeof(nested), .nla_type = NBD_SOCK_ITEM | NLA_F_NESTED },
-		.fd = { .nla_len = NLA_HDRLEN + sizeof(u32), .nla_type = NBD_SOCK_FD },
-		.value = (u32)kernel_socket,
-	};
-
-	put(message, NBD_ATTR_SOCKETS | NLA_F_NESTED, &nested, sizeof(nested));
-}
-
-static void put_name(struct message *message, const char *name)
-{
-	put(message, NBD_ATTR_BACKEND_IDENTIFIER, name, (u32)strnlen(name, MESSAGE_SIZE / 2) + 1);
-}
-
-int pk_nbd_connect(const struct pk_disk *disk, const char *name, int kernel_socket, u32 *ret_id)
-{
-	/* Flushes always come here: not every driver that has a cache says so. */
-	u64 flags = NBD_FLAG_HAS_FLAGS | (disk->read_only ? NBD_FLAG_READ_ONLY : NBD_FLAG_SEND_FLUSH);
-	struct message message;
-	const void *id;
-	int result;
-
-	begin(&message, NBD_CMD_CONNECT, NBD_GENL_VERSION);
-	put_u64(&message, NBD_ATTR_SIZE_BYTES, disk->size);
-	put_u64(&message, NBD_ATTR_BLOCK_SIZE_BYTES, disk->linux_block_size);
-	put_u64(&message, NBD_ATTR_SERVER_FLAGS, flags);
-	put_u64(&message, NBD_ATTR_CLIENT_FLAGS, NBD_CFLAG_DESTROY_ON_DISCONNECT);
-	put_u64(&message, NBD_ATTR_TIMEOUT, REQUEST_TIMEOUT_S);
-	put_u64(&message, NBD_ATTR_DEAD_CONN_TIMEOUT, DEAD_TIMEOUT_S);
-	put_name(&message, name);
-	put_socket(&message, kernel_socket);
-	result = ask_nbd(&message);
-	if (result)
-		return result;
-	id = find(message.bytes, message.size, NBD_ATTR_INDEX, sizeof(*ret_id));
-	if (!id)
-		return -EPROTO;
-	memcpy(ret_id, id, sizeof(*ret_id));
-	return 0;
-}
-
-int pk_nbd_reconnect(u32 id, const char *name, int kernel_socket)
-{
-	struct message message;
-
-	begin(&message, NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
-	put_u32(&message, NBD_ATTR_INDEX, id);
-	put_name(&message, name);
-	put_socket(&message, kernel_socket);
-	return ask_nbd(&message);
-}
-
-int pk_nbd_disconnect(u32 id)
-{
-	struct message message;
-
-	begin(&message, NBD_CMD_DISCONNECT, NBD_GENL_VERSION);
-	put_u32(&message, NBD_ATTR_INDEX, id);
-	return ask_nbd(&message);
-}
-
-/* ---- the loop ---- */
 
 struct waiting {
 	u8 cookie[sizeof(((struct nbd_request *)NULL)->handle)];
@@ -226,6 +24,10 @@ struct waiting {
 struct loop {
 	struct pk_disk *disk;
 	int socket;
+	u8 ahead[NR_REQUESTS * sizeof(struct nbd_request)];	/* read with one call: heads, and what comes between */
+	u64 ahead_start;
+	u64 ahead_end;
+	bool is_empty;			/* the socket, when it was last read */
 	struct nbd_request head;	/* read, but not taken in yet */
 	bool has_head;
 	struct pk_disk_request requests[NR_REQUESTS];
@@ -234,46 +36,114 @@ struct loop {
 	u64 used;			/* of the data area */
 };
 
-/* 1: all of it is there; 0: nothing is there yet; -EPIPE: the other end is closed. */
-static int receive(int fd, void *data, u64 size, bool wait)
+/* At most size bytes of the socket: how many, 0 when there are none yet and wait is false; -EPIPE: it is closed. */
+static ssize_t receive_some(int fd, void *data, u64 size, int flags)
 {
-	for (u64 done = 0; done < size;) {
-		ssize_t got = recv(fd, (u8 *)data + done, size - done, wait || done ? MSG_WAITALL : MSG_DONTWAIT);
+	for (;;) {
+		ssize_t got = recv(fd, data, size, flags);
 
-		if (!got)
-			return -EPIPE;
+		if (got > 0)
+			return got;
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0)
-			return errno == EAGAIN ? 0 : -EPIPE;
-		done += (u64)got;
+		return got < 0 && errno == EAGAIN ? 0 : -EPIPE;
 	}
+}
+
+/* The next head: 1 when it is there, 0 when it has not come yet, or -EPIPE. */
+static int receive_head(struct loop *loop, bool wait)
+{
+	u64 rest;
+
+	while ((rest = loop->ahead_end - loop->ahead_start) < sizeof(loop->head)) {
+		ssize_t got;
+
+		if (!wait && !rest && loop->is_empty)
+			return 0;
+		memmove(loop->ahead, loop->ahead + loop->ahead_start, rest);
+		/* Of what has begun to come the rest follows. */
+		got = receive_some(loop->socket, loop->ahead + rest, sizeof(loop->ahead) - rest,
+				   wait || rest ? 0 : MSG_DONTWAIT);
+		if (got < 0)
+			return (int)got;
+		loop->ahead_start = 0;
+		loop->ahead_end = rest + (u64)got;
+		loop->is_empty = loop->ahead_end < sizeof(loop->ahead);
+	}
+	memcpy(&loop->head, loop->ahead + loop->ahead_start, sizeof(loop->head));
+	loop->ahead_start += sizeof(loop->head);
 	return 1;
 }
 
-static int reply(struct loop *loop, const void *cookie, int error, const u8 *data, u64 size)
+/* What follows a head. 0 or -EPIPE. */
+static int receive(struct loop *loop, u8 *data, u64 size)
 {
-	struct nbd_reply head = { .magic = htonl(NBD_REPLY_MAGIC), .error = htonl((u32)error) };
-	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)data, size } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	u64 done = loop->ahead_end - loop->ahead_start;
 
-	memcpy(&head.handle, cookie, sizeof(head.handle));
-	while (parts[0].iov_len || parts[1].iov_len) {
+	if (done > size)
+		done = size;
+	memcpy(data, loop->ahead + loop->ahead_start, done);
+	loop->ahead_start += done;
+	while (done < size) {
+		ssize_t got = receive_some(loop->socket, data + done, size - done, MSG_WAITALL);
+
+		if (got < 0)
+			return (int)got;
+		done += (u64)got;
+		loop->is_empty = false;
+	}
+	return 0;
+}
+
+/* Answers that go out together: each but the last wakes nobody. */
+struct answers {
+	struct nbd_reply heads[NR_REQUESTS];
+	struct iovec parts[2 * NR_REQUESTS];
+	u32 nr_heads;
+	u32 nr_parts;
+};
+
+static void answer(struct answers *answers, const void *cookie, int error, const u8 *data, u64 size)
+{
+	struct nbd_reply *head = &answers->heads[answers->nr_heads++];
+
+	*head = (struct nbd_reply){ .magic = htonl(NBD_REPLY_MAGIC), .error = htonl((u32)error) };
+	memcpy(&head->handle, cookie, sizeof(head->handle));
+	answers->parts[answers->nr_parts++] = (struct iovec){ head, sizeof(*head) };
+	if (size)
+		answers->parts[answers->nr_parts++] = (struct iovec){ (void *)data, size };
+}
+
+static int send_answers(struct loop *loop, struct answers *answers)
+{
+	struct msghdr message = { .msg_iov = answers->parts, .msg_iovlen = answers->nr_parts };
+
+	while (message.msg_iovlen) {
 		ssize_t sent = sendmsg(loop->socket, &message, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
 			return -EPIPE;
-		for (u32 i = 0; i < 2; i++) {
-			u64 step = (u64)sent < parts[i].iov_len ? (u64)sent : parts[i].iov_len;
-
-			parts[i].iov_base = (u8 *)parts[i].iov_base + step;
-			parts[i].iov_len -= step;
-			sent -= (ssize_t)step;
+		while (message.msg_iovlen && (u64)sent >= message.msg_iov->iov_len) {
+			sent -= (ssize_t)message.msg_iov->iov_len;
+			message.msg_iov++;
+			message.msg_iovlen--;
+		}
+		if (message.msg_iovlen) {
+			message.msg_iov->iov_base = (u8 *)message.msg_iov->iov_base + sent;
+			message.msg_iov->iov_len -= (u64)sent;
 		}
 	}
 	return 0;
+}
+
+static int reply(struct loop *loop, const void *cookie, int error, const u8 *data, u64 size)
+{
+	struct answers answers = { 0 };
+
+	answer(&answers, cookie, error, data, size);
+	return send_answers(loop, &answers);
 }
 
 /* A request that has more data than there is room: piece by piece, with nothing else going on. */
@@ -297,8 +167,8 @@ static int serve_large(struct loop *loop, struct pk_disk_request *request, const
 		struct pk_disk_request part = { .op = request->op, .start = at };
 
 		part.size = end - at < room ? end - at : room;
-		result = writes ? receive(loop->socket, data, part.size, true) : 1;
-		if (result != 1)
+		result = writes ? receive(loop, data, part.size) : 0;
+		if (result)
 			goto out;
 		if (!error) {
 			result = pk_disk_serve(loop->disk, &part, 1);
@@ -347,8 +217,8 @@ static int take_in(struct loop *loop)
 	request.tag = (u16)loop->nr_requests;
 	request.data = used;
 	if (request.op == PK_OP_BLOCK_WRITE) {
-		result = receive(loop->socket, pk_port_data(loop->disk->port) + used, request.size, true);
-		if (result != 1)
+		result = receive(loop, pk_port_data(loop->disk->port) + used, request.size);
+		if (result)
 			return result;
 	}
 	memcpy(loop->waiting[request.tag].cookie, head->handle, sizeof(loop->waiting[0].cookie));
@@ -364,7 +234,7 @@ static int collect(struct loop *loop)
 
 	while (result == 1 && loop->nr_requests < NR_REQUESTS) {
 		if (!loop->has_head) {
-			result = receive(loop->socket, &loop->head, sizeof(loop->head), !loop->nr_requests);
+			result = receive_head(loop, !loop->nr_requests);
 			loop->has_head = result == 1;
 		}
 		if (loop->has_head) {
@@ -382,19 +252,22 @@ static int serve_all(struct loop *loop)
 
 	for (u32 done = 0; done < loop->nr_requests && result >= 0;) {
 		int nr_served = pk_disk_serve(loop->disk, loop->requests + done, loop->nr_requests - done);
+		struct answers answers = { 0 };
 
-		result = nr_served;
-		for (int i = 0; i < nr_served && result >= 0; i++) {
+		for (int i = 0; i < nr_served; i++) {
 			const struct pk_disk_request *request = &loop->requests[done + (u32)i];
 			bool carries = request->op == PK_OP_BLOCK_READ && !request->result;
 
-			result = reply(loop, loop->waiting[request->tag].cookie, -request->result,
-				       data + request->data, carries ? request->size : 0);
+			answer(&answers, loop->waiting[request->tag].cookie, -request->result,
+			       data + request->data, carries ? request->size : 0);
 		}
+		result = nr_served < 0 ? nr_served : send_answers(loop, &answers);
 		done += nr_served > 0 ? (u32)nr_served : 0;
 	}
 	loop->nr_requests = 0;
 	loop->used = 0;
+	/* Time has passed. */
+	loop->is_empty = false;
 	return result < 0 ? result : 0;
 }
 

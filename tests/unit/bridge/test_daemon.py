@@ -231,7 +231,7 @@ def test_many_silent_clients_leave_room_for_another(world: World) -> None:
 
 
 def test_no_pause_is_as_long_as_the_kernel_waits_for_a_server() -> None:
-    # DEAD_TIMEOUT_S of csrc/native/nbd.c, and starting takes its time.
+    # DEAD_TIMEOUT_S of csrc/native/nbd_control.c, and starting takes its time.
     assert max(PAUSES_S) <= 15
 
 

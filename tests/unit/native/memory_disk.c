@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pk_nbd_serve() on standard input, a socket, for a disk in memory: the firmware's part is played here. */
+/*
+ * pk_nbd_serve() on standard input, a socket, for a disk in memory: the firmware's part is played here.
+ * Prints how often the firmware was asked, and how often answers were sent.
+ */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <native/nbd.h>
 
@@ -9,10 +14,22 @@ enum {
 	DISK_SIZE = 1 << 20,
 	DATA_SIZE = 1 << 18,
 	BLOCK_SIZE = 512,
+	BUDGET = 1 << 24,	/* one bell takes as much as there is */
 };
 
 static u8 disk[DISK_SIZE];
 static u8 data[DATA_SIZE];
+static u32 nr_sent;
+
+/* The linker has nbd.c call this one (--wrap). */
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	nr_sent++;
+	return __real_sendmsg(fd, message, flags);
+}
 
 u8 *pk_port_data(struct pk_port *port)
 {
@@ -44,7 +61,10 @@ int main(void)
 		.data_size = DATA_SIZE,
 		.block_size = BLOCK_SIZE,
 		.linux_block_size = BLOCK_SIZE,
+		.budget = BUDGET,
 	};
+	int end = pk_nbd_serve(&served, 0);
 
-	return pk_nbd_serve(&served, 0) == PK_NBD_STOPPED ? 0 : 1;
+	printf("bells:%u sent:%u\n", (u32)served.nr_bells, nr_sent);
+	return end == PK_NBD_STOPPED ? 0 : 1;
 }
