@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UBLK_CONTROL = "/dev/ublk-control"
-FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (((6, 5), (7, 0)),)
+FAULTY_UBLK: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (((6, 5), (6, 15)),)
 """Linux on which disks go by NBD, although slower: from, and before which version.
 
 A server of ublk that is killed with requests under way may take these kernels with it:
-docs/io-uring.md has what was seen, and in which sources the way there is.
+docs/io-uring.md has what was seen, and which sources have the way there.
 """
 UNUSABLE = (errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENOSYS)
 """What ublk answers where it is there and of no use: before Linux 6.5 it does not copy for us, and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels on which bridges use ublk survive that its server is killed; docs/io-uring-report.md."""
+"""Kernels on which bridges use ublk survive that its server is killed; docs/io-uring.md."""
 
 from __future__ import annotations
 
