@@ -133,6 +133,14 @@ def _retry(step: Callable[[], int], code: int) -> int:
         time.sleep(_RETRY_S)
 
 
+def _let_others_ask() -> None:
+    """Have this thread put nobody aside when it is woken: who asks, asks for all that he wants.
+
+    A bell costs the same for one request as for many, and each change of processes costs.
+    """
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _fits(node: str, disk: CData) -> bool:
     """Has the block device that was left the size and kind of the medium that is there now?"""
     try:
@@ -206,6 +214,7 @@ class UblkDevice:
 
     def run(self) -> None:
         """Comes back when the kernel has taken every request slot back."""
+        _let_others_ask()
         _check(lib.pk_ublk_serve(self._disk, self._id), self.node)
 
     def stop(self) -> None:
@@ -288,8 +297,7 @@ class NbdDevice:
 
     def run(self) -> None:
         """Comes back when the device is disconnected; a socket that was given up is replaced."""
-        # Being woken by each piece of a request, only to wait for the next one, is what costs most.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        _let_others_ask()
         while True:
             assert self._socket
             end = lib.pk_nbd_serve(self._disk, self._socket.fileno())

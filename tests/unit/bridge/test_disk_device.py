@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,3 +110,24 @@ def test_a_disk_that_has_no_way_says_which_failed(
     with pytest.raises(FirmwareError) as caught:
         open_device(ffi.NULL, "disk-1")
     assert caught.value.errno == code
+
+
+@pytest.mark.parametrize("kind", [NbdDevice, UblkDevice])
+def test_who_serves_a_disk_puts_nobody_aside(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies: list[int] = []
+
+    def serve(*_: object) -> int:
+        policies.append(os.sched_getscheduler(0))
+        return 0
+
+    monkeypatch.setattr(
+        disk_device, "lib", SimpleNamespace(pk_ublk_serve=serve, pk_nbd_serve=serve)
+    )
+    device = kind(ffi.NULL, "disk-1")
+    device._socket = socket.socket()
+    # The policy is a thread's.
+    thread = threading.Thread(target=device.run)
+    thread.start()
+    thread.join()
+    assert policies == [os.SCHED_BATCH]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
