@@ -23,6 +23,7 @@ struct pk_port {
 	int bell_fd;
 	int mailbox_fd;
 	u8 *window;
+	u64 window_size;
 	struct pk_channel *channel;
 	struct pk_counters *counters;
 	u8 *data;
@@ -95,7 +96,7 @@ static int take_channel(struct pk_port *port)
 
 static int take_data(struct pk_port *port)
 {
-	for (u64 start = PK_WINDOW_DATA; port->data_size <= PK_WINDOW_SIZE - start; start += DATA_STEP) {
+	for (u64 start = PK_WINDOW_DATA; port->data_size <= port->window_size - start; start += DATA_STEP) {
 		if (!take(port->dax_fd, start, port->data_size))
 			continue;
 		port->data_offset = start;
@@ -123,9 +124,30 @@ static void disarm_free_channels(struct pk_port *port)
 	}
 }
 
-static int open_window(struct pk_port *port, const char *dax, const char *bell)
+/* Its header says how large it is. */
+static int map_window(struct pk_port *port)
 {
 	const struct pk_window *header;
+	u64 size;
+
+	header = mmap(NULL, PK_WINDOW_ALIGNMENT, PROT_READ, MAP_SHARED, port->dax_fd, 0);
+	if (header == MAP_FAILED)
+		return -errno;
+	size = header->magic == PK_WINDOW_MAGIC && header->version == PK_WINDOW_VERSION ? header->size : 0;
+	munmap((void *)header, PK_WINDOW_ALIGNMENT);
+	if (size < PK_WINDOW_SIZE || size > PK_WINDOW_SIZE_MAX || size % PK_WINDOW_ALIGNMENT)
+		return -EPROTO;
+	port->window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, port->dax_fd, 0);
+	if (port->window == MAP_FAILED) {
+		port->window = NULL;
+		return -errno;
+	}
+	port->window_size = size;
+	return 0;
+}
+
+static int open_window(struct pk_port *port, const char *dax, const char *bell)
+{
 	int result;
 
 	port->dax_fd = open(dax, O_RDWR | O_CLOEXEC);
@@ -134,15 +156,9 @@ static int open_window(struct pk_port *port, const char *dax, const char *bell)
 	port->bell_fd = open(bell, O_WRONLY | O_CLOEXEC);
 	if (port->bell_fd < 0)
 		return -errno;
-	port->window = mmap(NULL, PK_WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, port->dax_fd, 0);
-	if (port->window == MAP_FAILED) {
-		port->window = NULL;
-		return -errno;
-	}
-	header = (const struct pk_window *)port->window;
-	if (header->magic != PK_WINDOW_MAGIC || header->version != PK_WINDOW_VERSION)
-		return -EPROTO;
-	result = take_channel(port);
+	result = map_window(port);
+	if (!result)
+		result = take_channel(port);
 	if (!result)
 		result = take_data(port);
 	if (!result)
@@ -165,7 +181,7 @@ int pk_port_open(const char *dax, const char *bell, const char *mailbox, u64 dat
 	struct pk_port *port;
 	int result;
 
-	if (!data_size || data_size % PK_PAGE_SIZE || data_size > PK_WINDOW_SIZE - PK_WINDOW_DATA)
+	if (!data_size || data_size % PK_PAGE_SIZE || data_size > PK_WINDOW_SIZE_MAX - PK_WINDOW_DATA)
 		return -EINVAL;
 	port = calloc(1, sizeof(*port));
 	if (!port)
@@ -192,7 +208,7 @@ static void close_if_open(int fd)
 void pk_port_close(struct pk_port *port)
 {
 	if (port->window)
-		munmap(port->window, PK_WINDOW_SIZE);
+		munmap(port->window, port->window_size);
 	else
 		free(port->data);
 	free(port->message);

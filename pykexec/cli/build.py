@@ -52,6 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="memory for Linux in MiB (default: 256, at least 128)",
     )
     parser.add_argument(
+        "--window", type=int, metavar="MIB",
+        help="memory for the disks' data on its way, in MiB (default: 16, at most 256)",
+    )  # fmt: skip
+    parser.add_argument(
         "--initrd-add", type=Path, action="append", default=[], metavar="PATH",
         help="initramfs archive, or directory to be packed as one, to add; may be repeated",
     )  # fmt: skip
@@ -87,6 +91,7 @@ def main(args: argparse.Namespace) -> int:
         BRIDGE_MODULES,
         DEFAULT_ARENA_MIB,
         DEFAULT_CMDLINE,
+        DEFAULT_WINDOW_MIB,
         KERNEL_MODULES,
         NATIVE_MODULES,
     )
@@ -102,6 +107,7 @@ def main(args: argparse.Namespace) -> int:
         config=args.config,
         cmdline=DEFAULT_CMDLINE if args.cmdline is None else args.cmdline,
         arena_mib=DEFAULT_ARENA_MIB if args.arena is None else args.arena,
+        window_mib=DEFAULT_WINDOW_MIB if args.window is None else args.window,
         initrd_add=tuple(args.initrd_add),
         signing=SigningKey(_key(args.sign_key), args.sign_cert) if args.sign_key else None,
         kernel_modules=() if args.no_modules else KERNEL_MODULES,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pykexec.abi import Limit
+from pykexec.abi_devices import WindowConstant
 from pykexec.bridge.native import MODULES
 from pykexec.errors import UsageError
 from pykexec.image.measure import PARAMETER as MEASURE_PARAMETER
@@ -17,6 +18,9 @@ DEFAULT_CMDLINE = "console=ttyS0,115200 quiet"
 DEFAULT_ARENA_MIB = Limit.ARENA_DEFAULT >> 20
 MIN_ARENA_MIB = Limit.ARENA_MIN >> 20
 ARENA_PARAMETER = "pykexec.arena"
+DEFAULT_WINDOW_MIB = WindowConstant.SIZE >> 20
+MAX_WINDOW_MIB = WindowConstant.SIZE_MAX >> 20
+WINDOW_PARAMETER = "pykexec.window"
 KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
 WAYS = {
@@ -51,6 +55,7 @@ class Recipe:
     config: Path | None = None
     cmdline: str = DEFAULT_CMDLINE
     arena_mib: int = DEFAULT_ARENA_MIB
+    window_mib: int = DEFAULT_WINDOW_MIB
     initrd_add: tuple[Path, ...] = ()
     signing: SigningKey | None = None
     kernel_modules: tuple[str, ...] = KERNEL_MODULES
@@ -66,11 +71,18 @@ class Recipe:
         """Refuse with UsageError what no file can make right."""
         if self.arena_mib < MIN_ARENA_MIB:
             raise UsageError(f"arena of {self.arena_mib} MiB: must be at least {MIN_ARENA_MIB}")
+        if not DEFAULT_WINDOW_MIB <= self.window_mib <= MAX_WINDOW_MIB or self.window_mib % 2:
+            raise UsageError(
+                f"window of {self.window_mib} MiB: must be even, "
+                f"{DEFAULT_WINDOW_MIB} to {MAX_WINDOW_MIB}"
+            )
         if not self.cmdline.isprintable() or not self.cmdline.isascii():
             raise UsageError(f"command line {self.cmdline!r}: must be printable ASCII")
         words = {word.partition("=")[0] for word in self.cmdline.split()}
         if ARENA_PARAMETER in words:
             raise UsageError(f"command line: {ARENA_PARAMETER} is set by the size of the arena")
+        if WINDOW_PARAMETER in words:
+            raise UsageError(f"command line: {WINDOW_PARAMETER} is set by the size of the window")
         if MEASURE_PARAMETER in words:
             raise UsageError(f"command line: {MEASURE_PARAMETER} is set by what is measured")
 
@@ -81,8 +93,10 @@ class Recipe:
 
     @property
     def full_cmdline(self) -> str:
-        """What .cmdline holds: the user's words, the size of the arena, what is measured."""
+        """What .cmdline holds: the user's words, sizes of arena and window, what is measured."""
         words = [self.cmdline, f"{ARENA_PARAMETER}={self.arena_mib}M"]
+        if self.window_mib != DEFAULT_WINDOW_MIB:
+            words.append(f"{WINDOW_PARAMETER}={self.window_mib}M")
         if self.measure_sections:
             words.append(f"{MEASURE_PARAMETER}={SYSTEMD}")
         return " ".join(filter(None, words)).strip()

@@ -19,13 +19,18 @@ INVALID_PARAMETER, UNSUPPORTED, BAD_BUFFER_SIZE, MEDIA_CHANGED, NOT_FOUND = 2, 3
 
 
 @pytest.mark.parametrize(
-    "kernel", ["6.1-cloud", pytest.param("6.12-cloud", marks=pytest.mark.matrix)]
+    ("kernel", "mib"), [("6.1-cloud", 16), pytest.param("6.12-cloud", 40, marks=pytest.mark.matrix)]
 )
-def test_the_window_is_checked_by_the_stub(kernel: str, agent_ready: AgentReady) -> None:
-    guest = agent_ready(image(kernel), firmware("2025.02"), **BARE)
+def test_the_window_is_checked_by_the_stub(kernel: str, mib: int, agent_ready: AgentReady) -> None:
+    cmdline = QUICK_CMDLINE if mib == 16 else f"{QUICK_CMDLINE} pykexec.window={mib}M"
+    guest = agent_ready(image(kernel, cmdline=cmdline), firmware("2025.02"), **BARE)
+    guest.ok("pykexec bridge stop")  # The script wants all of it.
     found = guest.script("window")
     print(found)
     assert found["is_window"]
+    assert found["size"] == mib << 20
+    # All but what its header takes can be one port's.
+    assert found["last"] == found["digest"]
     assert found["same"]
     head = guest.vm.machine.disks[0].path.read_bytes()[: 1 << 20]
     assert found["digest"] == hashlib.sha256(head).hexdigest()

@@ -190,7 +190,8 @@ PK_ABI_ASSERT(pk_ramdisk_entry, 40)
 enum pk_window_constants {
 	PK_WINDOW_MAGIC		= 0x574f444e4957,	/* "WINDOW" */
 	PK_WINDOW_VERSION	= 2,
-	PK_WINDOW_SIZE		= 16777216,
+	PK_WINDOW_SIZE		= 16777216,	/* bytes, unless pykexec.window=<MiB>M is in .cmdline */
+	PK_WINDOW_SIZE_MAX	= 268435456,
 	PK_WINDOW_ALIGNMENT	= 2097152,	/* Linux maps it by large pages */
 	PK_WINDOW_CHANNELS	= 63,		/* channel n is page n + 1; page 0 is the header */
 	PK_WINDOW_DATA		= 262144,	/* offset of the first byte that is nobody's header */

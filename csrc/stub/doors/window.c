@@ -28,8 +28,10 @@ static u64 size_of(const struct pk_descriptor *descriptor)
 
 static bool data_is_inside(const struct pk_descriptor *descriptor)
 {
-	return descriptor->offset >= PK_WINDOW_DATA && descriptor->offset <= PK_WINDOW_SIZE &&
-	       size_of(descriptor) <= PK_WINDOW_SIZE - descriptor->offset;
+	u64 window_size = pk_handoff.window.size;
+
+	return descriptor->offset >= PK_WINDOW_DATA && descriptor->offset <= window_size &&
+	       size_of(descriptor) <= window_size - descriptor->offset;
 }
 
 static u64 end_of(const struct pk_descriptor *descriptor)

@@ -24,20 +24,33 @@ static struct pk_window *window(void)
 	return (struct pk_window *)pk_handoff.window.start;
 }
 
-void pk_window_allocate(void)
+static bool take(u64 size)
 {
-	u64 nr_pages = (PK_WINDOW_SIZE + PK_WINDOW_ALIGNMENT) / PK_PAGE_SIZE;
+	u64 nr_pages = (size + PK_WINDOW_ALIGNMENT) / PK_PAGE_SIZE;
 	u64 address = 0xffffffff;	/* DMA of old devices */
 
-	if (EFI_ERROR(pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_DATA, nr_pages, &address))) {
-		pk_print("pykexec: no %d MiB for the window: data goes by the mailbox\n", (u64)PK_WINDOW_SIZE >> 20);
-		return;
-	}
+	if (EFI_ERROR(pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_DATA, nr_pages, &address)))
+		return false;
 	taken = (struct pk_range){ address, nr_pages * PK_PAGE_SIZE };
 	address = (address + PK_WINDOW_ALIGNMENT - 1) & ~(u64)(PK_WINDOW_ALIGNMENT - 1);
-	pk_handoff.window = (struct pk_range){ address, PK_WINDOW_SIZE };
+	pk_handoff.window = (struct pk_range){ address, size };
 	/* What lies here is the firmware's, and Linux reads it. */
-	memset((void *)address, 0, PK_WINDOW_SIZE);
+	memset((void *)address, 0, size);
+	return true;
+}
+
+void pk_window_allocate(u64 mib)
+{
+	u64 size = PK_WINDOW_SIZE;
+
+	if (mib > PK_WINDOW_SIZE >> 20)
+		size = mib > PK_WINDOW_SIZE_MAX >> 20 ? PK_WINDOW_SIZE_MAX : (mib << 20) & -(u64)PK_WINDOW_ALIGNMENT;
+	if (size > PK_WINDOW_SIZE && !take(size)) {
+		pk_print("pykexec: no %d MiB for the window\n", size >> 20);
+		size = PK_WINDOW_SIZE;
+	}
+	if (!taken.size && !take(size))
+		pk_print("pykexec: no %d MiB for the window: data goes by the mailbox\n", size >> 20);
 }
 
 void pk_window_release(void)
@@ -72,7 +85,7 @@ void pk_window_prepare(void)
 		.magic = PK_WINDOW_MAGIC,
 		.version = PK_WINDOW_VERSION,
 		.nr_channels = PK_WINDOW_CHANNELS,
-		.size = PK_WINDOW_SIZE,
+		.size = pk_handoff.window.size,
 		.data = PK_WINDOW_DATA,
 		.cookie = new_cookie(),
 	};
@@ -138,6 +151,6 @@ void pk_window_wipe(void)
 void pk_window_wipe_all(void)
 {
 	if (pk_handoff.window.size)
-		memset(window(), 0, PK_WINDOW_SIZE);
+		memset(window(), 0, pk_handoff.window.size);
 	used_end = 0;
 }

@@ -5,8 +5,8 @@
 
 #include <stub/lib/call.h>
 
-/* Take memory for the window; none is no error. */
-void pk_window_allocate(void);
+/* Take memory for the window, PK_WINDOW_SIZE or as much more as is wanted; none is no error. */
+void pk_window_allocate(u64 mib);
 void pk_window_release(void);
 /* For another Linux: closed, its header new, its channels empty. */
 void pk_window_prepare(void);

@@ -33,6 +33,7 @@
 
 enum {
 	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
+	WINDOW_DEFAULT_MIB = PK_WINDOW_SIZE / (1024 * 1024),
 	COMMAND_LINE_HEAD = 4096,
 };
 
@@ -56,11 +57,12 @@ static const char *option(const char *name)
 	return pk_option(line, name);
 }
 
-static u64 wanted_arena_mib(void)
+/* What an option of ours says in MiB, or the default. */
+static u64 wanted_mib(const char *name, u64 mib)
 {
-	const char *value = option("pykexec.arena");
+	const char *value = option(name);
 
-	return value ? pk_parse_decimal(value) : ARENA_DEFAULT_MIB;
+	return value ? pk_parse_decimal(value) : mib;
 }
 
 /* For who binds policies to PCR 11, as systemd-stub extends it. */
@@ -93,10 +95,10 @@ static efi_status_t prepare(void)
 	pk_handoff.stub = (struct pk_range){ (u64)__image_start, (u64)(__resident_end - __image_start) };
 	pk_handoff.resume_entry = (u64)pk_resume_entry;
 	pk_handoff.tsc_khz = pk_tsc_khz();
-	status = pk_stage(PK_STAGE_ARENA, pk_arena_allocate(wanted_arena_mib()));
+	status = pk_stage(PK_STAGE_ARENA, pk_arena_allocate(wanted_mib("pykexec.arena", ARENA_DEFAULT_MIB)));
 	if (EFI_ERROR(status))
 		return status;
-	pk_window_allocate();
+	pk_window_allocate(wanted_mib("pykexec.window", WINDOW_DEFAULT_MIB));
 	pk_handles_watch(pk_window_tell);
 	pk_print("pykexec: arena [%x, %x), resident [%x, %x)\n", pk_handoff.arena.start,
 		 pk_handoff.arena.start + pk_handoff.arena.size, pk_handoff.stub.start,

@@ -272,7 +272,7 @@ void stub_start(void)
 	pk_bs = pk_st->boot;
 	pk_loaded_image = &loaded_image;
 	pk_handoff.arena = (struct pk_range){ (u64)stub_linux_memory, sizeof(stub_linux_memory) };
-	pk_window_allocate();
+	pk_window_allocate(PK_WINDOW_SIZE >> 20);
 	pk_handles_watch(pk_window_tell);
 	pk_boot_device_init();
 	pk_net_stack_init();

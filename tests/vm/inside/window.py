@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from typing import Any
 
 from pykexec._native import ffi, lib
 from pykexec.abi import Op
-from pykexec.bridge.window import Port, open_port
+from pykexec.bridge.window import Port, find_window, open_port
 from pykexec.firmware.devices import read_block_info
 from pykexec.firmware.handles import list_handles
 from pykexec.firmware.mailbox import Mailbox
@@ -39,6 +40,15 @@ def digest(port: Port, handle: int, size: int) -> tuple[str, float]:
     return hashlib.sha256(ffi.buffer(port.data, size)).hexdigest(), spent * 1000
 
 
+def last_digest(port: Port, handle: int) -> str:
+    """SHA-256 of the disk's first MiB, read to the end of the data area."""
+    offset = port.data_size - MIB
+    read = {"op": Op.BLOCK_READ, "handle": handle, "media_id": MEDIA_ID}
+    done = transfer(port, **read, offset=offset, size=MIB)
+    assert done == {"errno": 0, "status": 0, "result": MIB}, done
+    return hashlib.sha256(ffi.buffer(port.data + offset, MIB)).hexdigest()
+
+
 def refused(port: Port, handle: int, nr_blocks: int) -> dict[str, Any]:
     """Descriptors that ask for too much, or of nobody."""
     read = {"op": Op.BLOCK_READ, "handle": handle, "media_id": MEDIA_ID}
@@ -53,6 +63,12 @@ def refused(port: Port, handle: int, nr_blocks: int) -> dict[str, Any]:
     }
 
 
+def size_of(window: str) -> int:
+    """Bytes, as Linux has it."""
+    with open(f"/sys/bus/dax/devices/{os.path.basename(window)}/size", encoding="ascii") as file:
+        return int(file.read())
+
+
 def hostile(port: Port, handle: int) -> dict[str, int]:
     """What only a client that goes round pk_port_transfer() can post: the stub's own checks."""
     with open("/proc/self/maps", encoding="ascii") as file:
@@ -60,13 +76,14 @@ def hostile(port: Port, handle: int) -> dict[str, int]:
     window = ffi.cast("u8 *", int(mapping.partition("-")[0], 16))
     # The last channel is nobody's: ports take the first ones.
     channel = ffi.cast("struct pk_channel *", window + 4096 * lib.PK_WINDOW_CHANNELS)
-    counters = ffi.cast("struct pk_window *", window).counters[lib.PK_WINDOW_CHANNELS - 1]
+    header = ffi.cast("struct pk_window *", window)
+    counters = header.counters[lib.PK_WINDOW_CHANNELS - 1]
     found = {}
     for name, offset, size in (
         ("header", 0, 512),
         ("channels", lib.PK_WINDOW_DATA - 512, 512),
-        ("behind", lib.PK_WINDOW_SIZE, 512),
-        ("across the end", lib.PK_WINDOW_SIZE - 512, 1024),
+        ("behind", header.size, 512),
+        ("across the end", header.size - 512, 1024),
         ("wraps", 2**64 - 512, 1024),
     ):
         slot = counters.posted % lib.PK_CHANNEL_DEPTH
@@ -87,6 +104,9 @@ with Mailbox() as mailbox:
     disk = next(each for each in list_handles(mailbox, "block_io") if each.kind == "disk")
     info = read_block_info(mailbox, disk.number)
 MEDIA_ID = info.media_id
+WINDOW_SIZE = size_of(find_window() or "")
+with open_port(WINDOW_SIZE - lib.PK_WINDOW_DATA) as port:
+    last = last_digest(port, disk.number)
 with open_port(DATA_SIZE) as port, open_port(MIB, by_mailbox=True) as slow:
     by_window, window_ms = digest(port, disk.number, MIB)
     by_mailbox, mailbox_ms = digest(slow, disk.number, MIB)
@@ -102,6 +122,8 @@ with open_port(DATA_SIZE) as port, open_port(MIB, by_mailbox=True) as slow:
         json.dumps(
             {
                 "is_window": port.is_window,
+                "size": WINDOW_SIZE,
+                "last": last,
                 "same": by_window == by_mailbox,
                 "digest": by_window,
                 "ms": [window_ms, mailbox_ms, large_ms],
