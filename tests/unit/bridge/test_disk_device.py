@@ -15,7 +15,13 @@ import pytest
 
 from pykexec._native import ffi
 from pykexec.bridge import disk_device
-from pykexec.bridge.disk_device import UNUSABLE, has_faulty_ublk, open_device
+from pykexec.bridge.disk_device import (
+    UNUSABLE,
+    NbdDevice,
+    UblkDevice,
+    has_faulty_ublk,
+    open_device,
+)
 from pykexec.errors import FirmwareError
 
 
