@@ -108,8 +108,12 @@ def _configure_predict(parser: argparse.ArgumentParser) -> None:
         "--image", type=Path, metavar="FILE", help="another image of ours, or its reference values"
     )
     parser.add_argument(
+        "--driver", type=Path, action="append", default=[], metavar="FILE",
+        help="an EFI driver that a new agent.toml adds to the firmware; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
         "--digest", type=_pair, action="append", default=[], metavar="OLD=NEW",
-        help="digest of an event, of a firmware blob or of shim say, in the evidence's bank",
+        help="digest of an event, of a firmware blob, a driver or shim say, in the evidence's bank",
     )  # fmt: skip
     parser.add_argument(
         "--pcr", type=_pair, action="append", default=[], metavar="N=DIGEST",
@@ -284,7 +288,18 @@ def _changes(args: argparse.Namespace) -> Changes:
         version=args.firmware_version,
         digests={_hex(old): _hex(new) for old, new in args.digest},
         pcrs={_number(number): _hex(value) for number, value in args.pcr},
+        drivers=tuple(map(_driver, args.driver)),
     )
+
+
+def _driver(path: Path) -> dict[str, bytes]:
+    """Its Authenticode digest by bank."""
+    from pykexec.efi.pe import authenticode_digest, check_driver
+    from pykexec.policy.model import BANKS
+
+    data, source = _read(path)
+    image = check_driver(data, source)
+    return {bank: authenticode_digest(data, image, bank) for bank in BANKS}
 
 
 def _hex(text: str) -> bytes:

@@ -90,6 +90,9 @@ def _parts(changes: Changes, image: Reference | None, source: str) -> Iterator[C
         yield Change(f"firmware {changes.version}", Changes(version=changes.version))
     if image:
         yield Change(f"image {source}", image=image)
+    for driver in changes.drivers:
+        words = f"driver {driver['sha256'].hex()[:16]}..."
+        yield Change(words, Changes(drivers=(driver,)))
     for old, new in changes.digests.items():
         yield Change(f"digest {old.hex()[:16]}...", Changes(digests={old: new}))
     for pcr, value in changes.pcrs.items():

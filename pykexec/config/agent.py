@@ -73,11 +73,12 @@ class AgentConfig:
     windows: WindowsConfig | None = None  # None: nothing is looked at
     native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
     wim: WimConfig | None = None  # None: the payload is started as it is
+    drivers: tuple[str, ...] = keys.DRIVERS.default  # paths on the image's volume, addresses
 
 
 def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
     """Read agent.toml; ConfigError names source, key and fault. One that is not trusted says
-    nobody whom to trust, and has no file read.
+    nobody whom to trust, has no file read, and adds nothing to the firmware.
 
     An unattended machine must stay bootable: with a payload the failure action
     defaults to boot-next and the shell to off.
@@ -92,6 +93,7 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
     unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
     payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
     agent, network = root.table(keys.AGENT), root.table(keys.NETWORK)
+    firmware = root.table(keys.FIRMWARE)
     is_windows, has_wim = root.has(keys.WINDOWS), root.has(keys.WIM_SECTION)
     wim = root.table(keys.WIM_SECTION)
     attest, windows = root.table(keys.ATTEST), root.table(keys.WINDOWS)
@@ -110,8 +112,9 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
         attest=parse_attest(attest) if attested else None,
         windows=WindowsConfig(windows.take(keys.ON_MISMATCH)) if is_windows else None,
         native=agent.take(keys.NATIVE),
+        drivers=_drivers(firmware, trusted),
     )
-    for table in (root, payload, wim, failure, agent, network, attest, windows):
+    for table in (root, payload, wim, failure, agent, firmware, network, attest, windows):
         table.refuse_rest()
     if found_wim and not started:
         raise wim.fault(keys.WIM.name, "there is no payload, the boot manager, to start with it")
@@ -124,7 +127,7 @@ def _payload(table: Table) -> PayloadConfig:
         raise table.fault(keys.URL.name, "path and url exclude each other")
     options, sha256 = table.take(keys.OPTIONS), take_sha256(table, keys.SHA256)
     if url:
-        _check_url(table, url)
+        _check_url(table, keys.URL, url)
         return PayloadConfig(url, None, options, True, sha256)
     if not path:
         raise table.fault(keys.PATH.name, "missing")
@@ -134,13 +137,25 @@ def _payload(table: Table) -> PayloadConfig:
     return PayloadConfig(path, table.take(keys.VOLUME) or None, options, False, sha256)
 
 
-def _check_url(table: Table, url: str) -> None:
+def _drivers(table: Table, trusted: bool) -> tuple[str, ...]:
+    drivers, name = table.take(keys.DRIVERS), keys.DRIVERS.name
+    if drivers and not trusted:
+        raise table.fault(name, "only the embedded configuration has any")
+    for driver in drivers:
+        if not driver.startswith("\\"):
+            _check_url(table, keys.DRIVERS, driver)
+        elif "\0" in driver:
+            raise table.fault(name, f"{driver!r} is no path on a volume")
+    return drivers
+
+
+def _check_url(table: Table, key: Key[object], url: str) -> None:
     from pykexec.config.url import parse_url
 
     try:
         parse_url("http://server/").join(url)
     except UsageError as error:
-        raise table.fault(keys.URL.name, str(error)) from None
+        raise table.fault(key.name, str(error)) from None
 
 
 def _network(table: Table, trusted: bool) -> NetworkConfig:
@@ -214,8 +229,8 @@ def resolve_config(
 ) -> AgentConfig:
     """The configuration that counts: override, unless it is missing or the embedded one locked.
 
-    Whom to trust is what the embedded one says, whatever the override is; and where that one has
-    the machine attested, no other does away with it.
+    Whom to trust, and what is added to the firmware, is what the embedded one says, whatever the
+    override is; and where that one has the machine attested, no other does away with it.
     """
     config = parse_config(embedded, EMBEDDED_PATH) if embedded is not None else AgentConfig()
     if override is None or config.locked:
@@ -237,8 +252,9 @@ def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) 
 
 
 def _trusting(embedded: AgentConfig, found: AgentConfig, source: str) -> AgentConfig:
-    """found, whose trust and attestation are those of the embedded configuration."""
+    """found, whose trust, drivers and attestation are those of the embedded configuration."""
     if embedded.attest and found.attest:
         raise ConfigError(f"{source}: attest: the embedded configuration has its own")
     trusted = replace(found.network, authorities=embedded.network.authorities)
-    return replace(found, network=trusted, attest=embedded.attest or found.attest)
+    attest = embedded.attest or found.attest
+    return replace(found, network=trusted, attest=attest, drivers=embedded.drivers)

@@ -86,6 +86,22 @@ NATIVE = Key(
 )
 AGENT = Section("agent", "How the agent behaves.", (MENU_TIMEOUT_S, SHELL, BRIDGES, NATIVE))
 
+DRIVERS = Key(
+    "drivers",
+    TEXTS,
+    (),
+    r"EFI drivers, each a file on the image's own volume (`'\EFI\drivers\ext4_x64.efi'`) or its "
+    "address, a relative one beginning where the image came from; in the embedded configuration "
+    "only, whose list stays whatever overrides it",
+    unset="none",
+)
+FIRMWARE = Section(
+    "firmware",
+    "What the firmware lacks: it loads, verifies, measures (into PCR 2) and connects them, one by "
+    "one, before the agent looks for anything.",
+    (DRIVERS,),
+)
+
 CA = Key(
     "ca",
     TEXT,
@@ -194,5 +210,5 @@ WIM_SECTION = Section(
     tuple(key for pair in WIM_FILES for key in pair),
 )
 
-SECTIONS = (ROOT, PAYLOAD, WIM_SECTION, FAILURE, AGENT, NETWORK, ATTEST, WINDOWS)
+SECTIONS = (ROOT, PAYLOAD, WIM_SECTION, FAILURE, AGENT, FIRMWARE, NETWORK, ATTEST, WINDOWS)
 """All of the file."""

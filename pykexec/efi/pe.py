@@ -209,6 +209,14 @@ def check_loadable(data: bytes, source: str) -> Image:
     return image
 
 
+def check_driver(data: bytes, source: str) -> Image:
+    """check_loadable() for what is to stay: an application is none."""
+    image = check_loadable(data, source)
+    if image.subsystem == SUBSYSTEM_EFI_APPLICATION:
+        raise FormatError(f"{source}: {SUBSYSTEMS[image.subsystem]}, not a driver")
+    return image
+
+
 def _parse_native(data: bytes, source: str) -> Image:
     image = parse(data, source)
     if image.machine != MACHINE_AMD64:

@@ -155,6 +155,8 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
         on_stderr(f"pykexec: {words(error)}")
         return NOTHING_GRANTED
     attempt("pykexec: native", partial(native.allow, base.native), None)
+    if mailbox and info and base.drivers:
+        attempt("pykexec: drivers", partial(load_drivers, mailbox, info, base), None)
     if base.locked or not mailbox or not info:
         return base
     from pykexec.net.boot_server import network_origin
@@ -170,6 +172,13 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
     except Exception as error:  # What a volume or a server has for us may be anything.
         on_stderr(f"pykexec: {words(error)}")
     return base
+
+
+def load_drivers(mailbox: Mailbox, info: FirmwareInfo, config: AgentConfig) -> None:
+    """What the firmware lacks, before anything looks for devices: an override could be on one."""
+    from pykexec.guest.drivers import load_once
+
+    load_once(mailbox, info, config)
 
 
 def _override(mailbox: Mailbox, info: FirmwareInfo, attested: bool) -> bytes | None:

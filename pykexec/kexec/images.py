@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pykexec.abi import Op, Stage
 from pykexec.efi.pe import SUBSYSTEM_EFI_APPLICATION, check_loadable, parse
@@ -16,6 +18,9 @@ from pykexec.firmware.status import is_error, status_errno, status_name
 from pykexec.firmware.wire import unpack
 from pykexec.kexec.leave import hand_over
 from pykexec.kexec.request import ExecRequest, prepare
+
+if TYPE_CHECKING:
+    from pykexec.config.agent import NetworkConfig
 
 _REFUSALS = ("ACCESS_DENIED", "SECURITY_VIOLATION")
 _BEHIND_SHIM = (
@@ -31,17 +36,19 @@ def start_image(
     volume: str | None = None,
     options: str = "",
     connect: bool = True,
+    network: NetworkConfig | None = None,
+    check: Callable[[bytes, str], object] = check_loadable,
 ) -> int:
     """Have the firmware load, verify, measure and start the driver or application at path.
 
-    path and volume are those of kexec.request.prepare(). With connect the firmware's drivers are
-    connected to everything afterwards, which is what makes a new driver's devices appear. The
-    image's status if it is success or a warning; FirmwareError with what the firmware refused
-    it for, or with the error that it returned.
+    path, volume, network and check are those of kexec.request.prepare(). With connect the
+    firmware's drivers are connected to everything afterwards, which is what makes a new driver's
+    devices appear. The image's status if it is success or a warning; FirmwareError with what the
+    firmware refused it for, or with the error that it returned.
 
     What was staged for a kexec that is already loaded is forgotten: `exec` comes last.
     """
-    request = prepare(mailbox, path, volume=volume, options=options, check=check_loadable)
+    request = prepare(mailbox, path, volume=volume, options=options, network=network, check=check)
     try:
         status = start(mailbox, request)
     finally:

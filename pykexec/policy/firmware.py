@@ -18,6 +18,10 @@ from pykexec.policy.clause import (
 )
 from pykexec.policy.model import Claims, Context, Policy, VariableDemand
 
+DRIVERS_PCR = 2
+"""Where drivers are measured that are not the platform's: PC Client Platform Firmware Profile 1.05,
+3.3.4.3. Those of cards come before the separator, those that an agent.toml adds behind it."""
+_ADDED_MAX = 8
 _DEBUG_MODE = "UEFI Debug Mode"  # PC Client Platform Firmware Profile 1.05, 3.3.4.8
 
 
@@ -178,7 +182,24 @@ def _pcr_found(policy: Policy, claims: Claims) -> Iterator[str]:
     bank = text_at(claims, "bank")
     for number in sorted(policy.pcrs):
         value = text_at(claims, "pcrs", str(number)) or "not in the evidence"
-        yield f"PCR {number} is {bank} {shown(value)}"
+        yield f"PCR {number} is {bank} {shown(value)}{_why(number, claims)}"
+
+
+def added_drivers(claims: Claims) -> list[str]:
+    """What was added to the firmware's own drivers, a line each; only the first of many."""
+    bank, found = text_at(claims, "bank"), mappings_at(claims, "boot", "drivers")
+    lines = [
+        f"{shown(text_at(each, 'authenticode', bank))} from "
+        f"{shown(text_at(each, 'path') or 'somewhere')}"
+        for each in found[:_ADDED_MAX]
+    ]
+    return lines + ([f"{more} others"] if (more := len(found) - _ADDED_MAX) > 0 else [])
+
+
+def _why(pcr: int, claims: Claims) -> str:
+    """What may be why PCR 2 is another one, in words."""
+    added = added_drivers(claims) if pcr == DRIVERS_PCR else []
+    return f"; drivers were added to the firmware's own: {', '.join(added)}" if added else ""
 
 
 def _check_pcrs(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
@@ -191,7 +212,7 @@ def _check_pcrs(policy: Policy, claims: Claims, context: Context) -> Iterator[Fi
             yield Finding(
                 code,
                 f"PCR {number} ({bank}) is {shown(value) or 'not in the evidence'}, "
-                f"not {either(banks[bank])}",
+                f"not {either(banks[bank])}{_why(number, claims)}",
             )
 
 

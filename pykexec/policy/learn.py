@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
 from pykexec.errors import UsageError
 from pykexec.policy.clause import at, mappings_at, shown, text_at, texts_at
-from pykexec.policy.firmware import is_on, named, variable_of
+from pykexec.policy.firmware import DRIVERS_PCR, added_drivers, is_on, named, variable_of
 from pykexec.policy.image import at_pcr, configs, said_of_sections, started
 from pykexec.policy.model import Claims
 from pykexec.policy.text import banked, comment, image_lines, listed, quoted
@@ -153,6 +153,8 @@ def _pcrs(claims: Claims, pcrs: Sequence[int]) -> list[str]:
         value = text_at(claims, "pcrs", str(number))
         if not value:
             raise UsageError(f"PCR {number} is not in the evidence")
+        if number == DRIVERS_PCR and (added := added_drivers(claims)):
+            lines += map(comment, ("drivers were added to the firmware's own:", *added))
         lines.append(f"{number} = {listed([value])}")
     return lines
 

@@ -18,6 +18,7 @@ from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
 from pykexec.image.measure import parse_description
+from pykexec.policy.firmware import DRIVERS_PCR
 from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name
 from pykexec.tpm.eventlog import Event, EventLog, replay, unlogged_start
@@ -26,7 +27,7 @@ from pykexec.verify.signatures import parse_signatures
 
 _SIZE_OFFSET = 24  # of DataLength in UEFI_VARIABLE_DATA
 _VARIABLE_TYPE, _VERSION_TYPE = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_S_CRTM_VERSION"
-_TAG_TYPE = "EV_EVENT_TAG"
+_TAG_TYPE, _DRIVER_TYPE = "EV_EVENT_TAG", "EV_EFI_BOOT_SERVICES_DRIVER"
 _APPLICATION_TYPE, _AUTHORITY_TYPE = "EV_EFI_BOOT_SERVICES_APPLICATION", "EV_EFI_VARIABLE_AUTHORITY"
 
 
@@ -37,8 +38,9 @@ class Changes:
     written and appended are new contents of Secure Boot variables, signature lists without
     authentication. version is the firmware's. application is the new Authenticode digest of the
     application started last, description what that image has logged of itself (image.measure).
-    digests are new ones for old ones, of firmware blobs or of other applications; pcrs are known
-    from elsewhere.
+    digests are new ones for old ones, of firmware blobs, drivers or other applications; pcrs are
+    known from elsewhere. drivers are those that a new agent.toml adds behind all that the log has,
+    the Authenticode digest of each by bank.
     """
 
     written: Mapping[str, bytes] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Changes:
     description: bytes = b""
     digests: Mapping[bytes, bytes] = field(default_factory=dict)
     pcrs: Mapping[int, bytes] = field(default_factory=dict)
+    drivers: tuple[Mapping[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def predict(
         work.set_application(changes.application, changes.description)
     for old, new in changes.digests.items():
         work.set_digest(old, new)
+    for driver in changes.drivers:
+        work.add_driver(driver[bank])
     after = replay(EventLog(log.banks, tuple(work.events)), bank, start)
     changed = {pcr: after[pcr].hex() for pcr in after if after[pcr] != before[pcr]}
     changed |= {pcr: value.hex() for pcr, value in changes.pcrs.items()}
@@ -210,6 +215,15 @@ class _Work:
             raise UsageError(f"{old.hex()}: the log has no event with this {self.bank}")
         for number in numbers:
             self._replace(number, self.events[number].data, new)
+
+    def add_driver(self, digest: bytes) -> None:
+        """Behind all others, as the agent has it loaded."""
+        event = Event(0, DRIVERS_PCR, NUMBERS[_DRIVER_TYPE], {self.bank: digest}, b"")
+        self.events.append(event)
+        if self._find(_AUTHORITY_TYPE):
+            self.notes.append(
+                "a driver of another signer than what was started adds to PCR 7, too: not foreseen"
+            )
 
 
 def _is_description(event: Event) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pykexec.abi_devices import TpmEventConstant
 from pykexec.attest.protocol import CONFIG_PCR, OLD_CONFIG_PCR
@@ -28,7 +28,7 @@ from pykexec.verify.events import is_separator
 from pykexec.verify.log import Entry, ProvenLog
 from pykexec.verify.promises import NUMBERS
 
-_VERSION_PCR, _OPTIONS_PCR, _APPLICATIONS_PCR = 0, 1, 4
+_VERSION_PCR, _OPTIONS_PCR, _DRIVERS_PCR, _APPLICATIONS_PCR = 0, 1, 2, 4
 _VERSION = NUMBERS["EV_S_CRTM_VERSION"]
 _BLOBS = (NUMBERS["EV_EFI_PLATFORM_FIRMWARE_BLOB"], NUMBERS["EV_EFI_PLATFORM_FIRMWARE_BLOB2"])
 _OPTIONS = (NUMBERS["EV_EFI_VARIABLE_BOOT"], NUMBERS["EV_EFI_VARIABLE_BOOT2"])
@@ -61,13 +61,14 @@ def event_claims(log: ProvenLog) -> dict[str, object]:
     paths = _Paths()
     applications = list(_applications(log))
     last = applications[-1].index if applications else -1
-    started = [_application(entry, log, paths) for entry in applications]
+    started = [_loaded(entry, log, paths, _IMAGES[:1]) for entry in applications]
     return {
         "firmware": _firmware(log),
         "boot": {
             **_boot_options(log, _Paths()),
             "applications": started,
             "behind": _behind(log, last),
+            "drivers": _drivers(log),
         },
         "image": _image(log, last),
         "events": log.count,
@@ -80,11 +81,16 @@ def _digest(entry: Entry, log: ProvenLog) -> str:
 
 def _before_separator(log: ProvenLog, pcr: int) -> Iterator[Entry]:
     """Nothing where there is no separator: then nobody knows what is the firmware's."""
+    return iter(_around_separator(log, pcr)[0])
+
+
+def _around_separator(log: ProvenLog, pcr: int) -> tuple[Sequence[Entry], Sequence[Entry]]:
+    """What a register has before its separator, and behind it; nothing where it has none."""
     entries = log.of(pcr)
     for end, entry in enumerate(entries):
         if is_separator(entry.event, log.bank):
-            yield from entries[:end]
-            return
+            return entries[:end], entries[end + 1 :]
+    return (), ()
 
 
 def _firmware(log: ProvenLog) -> dict[str, object]:
@@ -173,14 +179,24 @@ def _applications(log: ProvenLog) -> Iterator[Entry]:
         yield entry
 
 
-def _application(entry: Entry, log: ProvenLog, paths: _Paths) -> dict[str, object]:
+def _drivers(log: ProvenLog) -> list[dict[str, object]]:
+    """All that was added to PCR 2 once the firmware had its own: drivers of an agent.toml, say."""
+    paths = _Paths()
+    _, added = _around_separator(log, _DRIVERS_PCR)
+    return [_loaded(entry, log, paths, _IMAGES[1:]) for entry in added]
+
+
+def _loaded(
+    entry: Entry, log: ProvenLog, paths: _Paths, types: tuple[int, ...]
+) -> dict[str, object]:
+    """An image of one of these types, or what else may be one."""
     event = entry.event
     claims: dict[str, object] = {
         "path": _path(entry, paths) if event.type in _IMAGES else "",
         "authenticode": {log.bank: _digest(entry, log)},
         "unproven": ["path"],
     }
-    if event.type != _IMAGES[0]:
+    if event.type not in types:
         claims["type"] = type_name(event.type)
         claims["unproven"] = ["path", "type"]
     return claims

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,7 +28,7 @@ ALGORITHMS = {name: number for number, name in NAMES.items()}
 POST_CODE, NO_ACTION, SEPARATOR, EVENT_TAG, CRTM_VERSION, IPL = 1, 3, 4, 6, 8, 13
 VARIABLE_DRIVER_CONFIG, VARIABLE_BOOT, APPLICATION = 0x80000001, 0x80000002, 0x80000003
 GPT_EVENT, ACTION, FIRMWARE_BLOB, HANDOFF_TABLES = 0x80000006, 0x80000007, 0x80000008, 0x80000009
-VARIABLE_AUTHORITY = 0x800000E0
+DRIVER, VARIABLE_AUTHORITY = 0x80000004, 0x800000E0
 
 SECURITY_DATABASE = Guid.parse("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 SHA256_LIST = Guid.parse("c1c41626-504c-4092-aca9-41f936934328")
@@ -180,6 +180,11 @@ def application(path: str, image: bytes) -> Measured:
     return Measured(4, APPLICATION, data, hashed=b"authenticode of " + image)
 
 
+def driver(path: str, image: bytes) -> Measured:
+    """An EFI driver that the agent had the firmware load; image as for application()."""
+    return replace(application(path, image), pcr=2, type=DRIVER)
+
+
 def own_events(boot: Boot) -> list[Measured]:
     """What the stub logs of its image, and the agent of what overrides its configuration."""
     events = [Measured(CONFIG_PCR, EVENT_TAG, describe(dict(boot.sections)))]
@@ -225,7 +230,7 @@ def boot_events(boot: Boot) -> tuple[Measured, ...]:
     ]
     for number in range(boot.drivers):
         data = struct.pack("<QQQQ", 0x7D000000, 4096 * number, 0, 0)
-        events.append(Measured(2, 0x80000004, data, hashed=f"option ROM {number}".encode()))
+        events.append(Measured(2, DRIVER, data, hashed=f"option ROM {number}".encode()))
     events += _boot_options()
     events += [Measured(4, ACTION, b"Calling EFI Application from Boot Option")]
     events += [Measured(pcr, SEPARATOR, bytes(4)) for pcr in (0, 1, 2, 3, 4, 5, 6)]

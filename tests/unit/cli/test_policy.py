@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pykexec.attest.protocol import AttestRequest
 from pykexec.cli import main
+from pykexec.efi import pe
 from pykexec.errors import ToolError
 from pykexec.run import run
 from tests.support import attest_ca, attest_log
 from tests.support.attest_machine import Boot, Machine
+from tests.unit.image.inputs import pe_bytes
 
 RULE = """
 [networks]
@@ -147,6 +149,21 @@ def test_an_update_foreseen_is_accepted_then(
     assert capsys.readouterr().out == "the policy allows that as it is\n"
 
 
+def test_a_driver_that_is_to_be_added_moves_pcr_2(
+    evidence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = tmp_path / "driver.efi"
+    driver.write_bytes(pe_bytes(subsystem=11))
+    words = ["policy", "predict", evidence, "--name", "ext4", "--driver", str(driver)]
+    assert main(words) == 0
+    digest = pe.authenticode_digest(driver.read_bytes(), pe.parse(driver.read_bytes(), "driver"))
+    extended = Machine().pcrs["sha256"][2] + digest
+    assert f'2 = ["{hashlib.sha256(extended).hexdigest()}"]' in capsys.readouterr().out
+    driver.write_bytes(pe_bytes())
+    assert main(words) == 3
+    assert "driver.efi: EFI application, not a driver" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "fault"),
     [
@@ -159,6 +176,7 @@ def test_an_update_foreseen_is_accepted_then(
         (["predict", "EVIDENCE", "--name", "n", "--digest", "xx=00"], 2, "'xx' is not hex"),
         (["predict", "EVIDENCE", "--name", "n", "--pcr", "x=00"], 2, "'x' is no PCR"),
         (["predict", "EVIDENCE", "--name", "n", "--pcr", "0=00"], 2, "PCR 0: 1 bytes are no"),
+        (["predict", "EVIDENCE", "--name", "n", "--driver", "POLICY"], 3, "POLICY: not a PE image"),
         (["predict", "EVIDENCE", "--name", "n", "--set", "dbx=POLICY"], 3, "signature list"),
     ],
 )

@@ -30,6 +30,8 @@ timeout_s = 5
 shell = true
 bridges = ["tpm"]
 native = false
+[firmware]
+drivers = ['\EFI\ext4.efi', "drivers/nic.efi", "https://h/a.efi"]
 """
 
 
@@ -37,7 +39,8 @@ def test_every_key_is_read() -> None:
     payload = PayloadConfig(
         "\\EFI\\debian\\grubx64.efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "quiet"
     )
-    wanted = AgentConfig(True, payload, "reset", 5, True, ("tpm",), native=False)
+    drivers = ("\\EFI\\ext4.efi", "drivers/nic.efi", "https://h/a.efi")
+    wanted = AgentConfig(True, payload, "reset", 5, True, ("tpm",), native=False, drivers=drivers)
     assert parse_config(FULL, "a.toml") == wanted
 
 
@@ -124,6 +127,10 @@ def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
         ("[network]\ndns = '10.0.0.1'", "network.dns: must be a list of strings"),
         ("[network]\ndns = ['x']", "network.dns: 'x' does not appear"),
         ("[network]\nmac = 'x'", "network.mac: unknown key"),
+        ("[firmware]\ndrivers = '\\a'", "firmware.drivers: must be a list of strings"),
+        ("[firmware]\ndrivers = ['../a']", "firmware.drivers: ../a: leads above"),
+        ("[firmware]\ndrivers = ['']", "firmware.drivers: '': an address has printable"),
+        ('[firmware]\ndrivers = ["\\\\a\\u0000"]', "firmware.drivers: '\\\\a\\x00' is no path"),
         ("= 1", "not TOML: Invalid statement"),
     ],
 )
@@ -181,6 +188,20 @@ def test_an_override_has_no_file_read() -> None:
             ConfigError, match=r"network.ca: only the embedded configuration has one"
         ):
             resolve_config(b"", f"[network]\nca = '{path}'".encode())
+
+
+DRIVERS = b"[firmware]\ndrivers = ['\\a.efi']"
+
+
+def test_no_override_adds_code_to_the_firmware_or_takes_it_away() -> None:
+    fault = "firmware.drivers: only the embedded configuration has any"
+    with pytest.raises(ConfigError, match=f"^\\\\EFI.*agent.toml: {fault}"):
+        resolve_config(b"", DRIVERS)
+    with pytest.raises(ConfigError, match=f"^http://s/agent.toml: {fault}"):
+        resolve_network_config(AgentConfig(), DRIVERS, "http://s/agent.toml")
+    embedded = resolve_config(DRIVERS, None)
+    for config in (resolve_config(DRIVERS, b""), resolve_network_config(embedded, b"", "s")):
+        assert config.drivers == ("\\a.efi",)
 
 
 def test_the_override_counts() -> None:

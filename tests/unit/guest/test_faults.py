@@ -26,6 +26,8 @@ shell = true
 bridges = ["tpm"]
 [failure]
 action = "reset"
+[firmware]
+drivers = ['\\\\x.efi']
 """
 ATTESTED = CONFIG + b"[attest]\nserver = 'https://a.example'\n"
 
@@ -44,6 +46,7 @@ class Course:
         patch.setattr(agent, "read_info", lambda mailbox: info())
         patch.setattr(agent, "show", lambda mailbox: None)
         patch.setattr(agent, "read_embedded", lambda: config)
+        patch.setattr(agent, "load_drivers", lambda mailbox, info, config: None)
         patch.setattr(agent, "start_bridges", lambda config: None)
         patch.setattr(native, "allow", lambda allowed: None)
         patch.setattr(attest, "remember", lambda: None)
@@ -65,6 +68,7 @@ STEPS = {
     "read_info": "payload",
     "show": "payload",
     "native.allow": "payload",
+    "load_drivers": "payload",
     "start_bridges": "payload",
     "read_embedded": "boot-next",
     "resolve_config": "boot-next",

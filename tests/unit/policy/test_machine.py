@@ -13,6 +13,7 @@ from pykexec.efi.signature_list import appended
 from pykexec.errors import DeniedError, FormatError, UsageError
 from pykexec.policy import parse_policy
 from pykexec.policy.learn import LearnOptions, learn
+from pykexec.policy.model import BANKS
 from pykexec.policy.offline import genuine_claims, updated_policy
 from pykexec.policy.predict import Changes, predict
 from pykexec.tpm.eventlog import parse_event_log, replay
@@ -225,6 +226,33 @@ def test_an_image_that_tells_nothing_is_foreseen_too(before: bool, after: bool) 
     evidence, text = machine.evidence(), learnt(machine, options)
     foreseen = updated_policy(evidence, "e", Changes(), "u", image=image, policy=(text, "p"))
     assert refused(newer, foreseen.encode()) == refused(machine, foreseen.encode()) == []
+
+
+def with_drivers(*images: bytes) -> Machine:
+    """The boot of a machine whose agent.toml adds drivers to the firmware."""
+    machine = Machine()
+    added = (attest_log.driver(r"\EFI\drivers\x.efi", image) for image in images)
+    machine.rewrite((*machine.events, *added))
+    return machine
+
+
+def test_a_driver_that_is_added_is_pinned_named_and_foreseen() -> None:
+    without, text = (
+        learnt(Machine(), LearnOptions("p")),
+        learnt(with_drivers(b"ext4"), LearnOptions("p")),
+    )
+    digests = {bank: hashlib.new(bank, b"authenticode of ext4").digest() for bank in BANKS}
+    assert f"# {digests['sha256'].hex()} from " in text.decode()
+    assert refused(with_drivers(b"ext4"), text) == []
+    assert refused(Machine(), text) == ["policy.pcr.2"]
+    assert refused(with_drivers(b"ext4", b"ext4"), text) == ["policy.pcr.2"]
+    (finding,) = refusals(with_drivers(b"ext4"), without)
+    assert finding.code == "policy.pcr.2"
+    assert f"drivers were added to the firmware's own: {digests['sha256'].hex()}" in finding.text
+    foreseen = allowing(without, Changes(drivers=(digests,)))
+    assert refused(with_drivers(b"ext4"), foreseen) == refused(Machine(), foreseen) == []
+    assert refused(with_drivers(b"evil"), foreseen) == ["policy.pcr.2"]
+    assert b"# a driver of another signer" in foreseen
 
 
 def test_an_update_that_the_policy_allows_anyway_adds_nothing() -> None:
