@@ -83,7 +83,9 @@ def _candidates(mailbox: Mailbox, nic: str) -> list[dict[str, Any]]:
 
     rows = [row for row in ensure("net") if row["kind"] == "net"]
     if not rows:
-        raise NetworkError("this machine has no network device that its firmware knows")
+        from pykexec.net.absent import no_nic
+
+        raise no_nic(mailbox)
     usable = [row for row in rows if "interface" in row]
     found = [row for row in usable if _means(nic, row)]
     if not found:

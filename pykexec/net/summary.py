@@ -80,9 +80,12 @@ def describe(mailbox: Mailbox, nic: str = "") -> list[Nic]:
                 boot_url=_boot_url(mailbox, handle.number, info.address),
             )
         )
+    if not nics and nic:
+        raise NetworkError(f"{nic}: there is no such network device")
     if not nics:
-        what = f"{nic}: there is no such" if nic else "this machine's firmware has no"
-        raise NetworkError(f"{what} network device")
+        from pykexec.net.absent import no_nic
+
+        raise no_nic(mailbox)
     return nics
 
 

@@ -31,6 +31,7 @@ STUB_SOURCES = (
     "services/net.c",
     "services/net_stack.c",
     "services/nfit.c",
+    "services/pci.c",
     "services/pxe.c",
     "services/ramdisk.c",
     "services/services.c",

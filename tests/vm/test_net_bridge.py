@@ -191,12 +191,23 @@ def check_killed(guest: Guest) -> None:
     guest.ok("kill %1; wait; grep -q 'seq=0' /tmp/ping")
 
 
-def test_a_machine_without_nic_says_so(agent_ready: AgentReady) -> None:
-    guest = agent_ready(images.image(), firmware("2025.02"), **BARE)
-    for command in ("pykexec net", "pykexec net up"):
-        refused = guest.run(command, within=60)
-        assert refused.status == 9
-        assert "no network device" in refused.output
+def test_a_nic_that_the_firmware_has_no_driver_for_is_named(agent_ready: AgentReady) -> None:
+    bare = agent_ready(images.image(), firmware("2025.02"), **BARE)
+    assert "no network device that its firmware knows, and PCI has none" in refused(bare)
+    # Its driver is in the option ROM that it does not have.
+    nic = Nic(model="e1000")
+    guest = agent_ready(images.image(), firmware("2025.02"), **BARE | {"nic": nic})
+    said = refused(guest)
+    assert "knows, but PCI has 8086:100e (Ethernet) at PciRoot(0x0)/Pci(" in said
+    assert "`[firmware] drivers` in agent.toml" in said
+
+
+def refused(guest: Guest) -> str:
+    """What a machine without network says."""
+    shown, up = (guest.run(command, within=60) for command in ("pykexec net", "pykexec net up"))
+    assert (shown.status, up.status) == (9, 9)
+    assert shown.output == up.output
+    return up.output
 
 
 def test_without_disks_the_lease_of_the_firmware_is_used_on_and_left_to_the_payload(

@@ -41,6 +41,14 @@ struct pk_net_info {
 };
 PK_ABI_ASSERT(pk_net_info, 48)
 
+/* What a PCI function says of itself (PCI Local Bus 3.0, 6.2.1). */
+struct pk_pci_info {
+	u16 vendor;
+	u16 device;
+	u32 class_code;	/* base class, subclass, programming interface: 0x020000 is Ethernet */
+};
+PK_ABI_ASSERT(pk_pci_info, 8)
+
 enum pk_net_constants {
 	PK_NET_SLOTS		= 64,		/* frames each way in one exchange */
 	PK_NET_SLOT_SIZE	= 2048,		/* bytes; a frame with its media header must fit */

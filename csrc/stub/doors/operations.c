@@ -14,6 +14,7 @@
 #include <stub/services/image.h>
 #include <stub/services/memory_map.h>
 #include <stub/services/net.h>
+#include <stub/services/pci.h>
 #include <stub/services/pxe.h>
 #include <stub/services/ramdisk.h>
 #include <stub/services/services.h>

@@ -187,7 +187,8 @@ static efi_status_t EFIAPI pci_read(struct efi_pci_io *pci, u32 width, u32 offse
 	const struct device *device = (const void *)((const u8 *)pci - offsetof(struct device, pci));
 
 	FUZZ_CHECK(device->signature == SIGNATURE);
-	FUZZ_CHECK(width == EFI_PCI_IO_WIDTH_UINT16 && !offset && count == 1);
+	FUZZ_CHECK(width == EFI_PCI_IO_WIDTH_UINT16 && !offset && count >= 1);
+	memset(buffer, 0, count * sizeof(u16));
 	memcpy(buffer, &(u16){ device->kind == WORLD_DISK ? VENDOR_VIRTIO : VENDOR_OTHER }, sizeof(u16));
 	return end(EFI_SUCCESS);
 }
