@@ -24,6 +24,7 @@ enum {
 	PK_TPM_RC_COMMAND_SIZE	= 0x142,
 	PK_TPM_RC_AUTH_CONTEXT	= 0x145,	/* the command takes no sessions */
 	PK_TPM_RC_LOCALITY	= 0x907,
+	PK_TPM_RC_RETRY		= 0x922,	/* nothing was done: ask again */
 	PK_TPM_RC_HIERARCHY_1	= 0x185,	/* the first handle's hierarchy is disabled */
 };
 

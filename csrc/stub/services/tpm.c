@@ -47,6 +47,12 @@ static efi_status_t submit(u64 size, u64 *ret_size)
 	/* What the last command left must not pass for a response. */
 	memset(response, 0, sizeof(response));
 	status = tcg2->submit_command(tcg2, (u32)size, command, (u32)room, response);
+	/* It could not be given the command: what the TPM itself says then, whoever uses one knows. */
+	if (status == EFI_NOT_READY) {
+		pk_tpm_answer(PK_TPM_RC_RETRY, response);
+		*ret_size = PK_TPM_HEADER_SIZE;
+		return EFI_SUCCESS;
+	}
 	if (EFI_ERROR(status))
 		return status;
 	answered = pk_tpm_response_size(response, room);
