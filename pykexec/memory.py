@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _MEMINFO = "/proc/meminfo"
@@ -70,6 +70,20 @@ class MemoryMap:
             name = descriptor.type_name
             sizes[name] = sizes.get(name, 0) + descriptor.range.size
         return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
+
+    def free(self, given_back: Iterable[Range] = ()) -> tuple[int, int]:
+        """Bytes of conventional memory, and of its largest piece, once what is given back belongs
+        to it.
+        """
+        from pykexec.abi import MemoryType
+
+        ranges = [each.range for each in self if each.type == MemoryType.CONVENTIONAL_MEMORY]
+        total = largest = start = end = 0
+        for piece in sorted([*ranges, *given_back], key=lambda piece: piece.start):
+            start = start if piece.start <= end else piece.start
+            end = piece.end
+            total, largest = total + piece.size, max(largest, end - start)
+        return total, largest
 
 
 def available_memory(meminfo: str | None = None) -> int:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The test application: tells what a payload finds (options, volume, timers),
+ * The test application: tells what a payload finds (options, volume, timers, memory),
  * then does what its options ask for: "return=<hex status>" or "exit=<hex status>".
  */
 #include <efi/guids.h>
@@ -30,6 +30,24 @@ static void check_timer(void)
 	bs->stall(500000);
 	bs->close_event(event);
 	pk_put_line(u"PK:payload:ticks:0x", nr_ticks);
+}
+
+/* Whole MiB that nobody has. */
+static void check_memory(void)
+{
+	static u8 map[128 * 1024] __attribute__((aligned(8)));
+	u64 size = sizeof(map), key, step, nr_free = 0;
+	u32 version;
+
+	if (st->boot->get_memory_map(&size, map, &key, &step, &version))
+		return;
+	for (u64 at = 0; at + step <= size; at += step) {
+		const struct efi_memory_descriptor *descriptor = (const void *)(map + at);
+
+		if (descriptor->type == EFI_CONVENTIONAL_MEMORY)
+			nr_free += descriptor->number_of_pages;
+	}
+	pk_put_line(u"PK:payload:free_mib:0x", nr_free >> 8);
 }
 
 /* Read the first block of the volume that we came from, if any. */
@@ -65,6 +83,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 	pk_put(u"\r\n");
 	check_volume(image);
 	check_timer();
+	check_memory();
 	if (pk_option(options, "exit=", &value))
 		st->boot->exit(image_handle, value, 0, NULL);
 	if (pk_option(options, "return=", &value))

@@ -119,6 +119,7 @@ def _connect() -> tuple[Mailbox | None, FirmwareInfo | None]:
 def show(mailbox: Mailbox) -> None:
     """Firmware, memory map, block devices with their device paths, TPM; on every console."""
     from pykexec.firmware.handles import list_handles
+    from pykexec.firmware.handoff import read_handoff
     from pykexec.firmware.info import read_memory_map
     from pykexec.guest.console import mirror
     from pykexec.guest.summary import (
@@ -126,11 +127,14 @@ def show(mailbox: Mailbox) -> None:
         device_rows,
         firmware_line,
         memory_lines,
+        payload_memory_line,
         tpm_line,
     )
 
     lines = [f"pykexec: Linux {os.uname().release} under live boot services"]
-    lines += [firmware_line(read_info(mailbox)), *memory_lines(read_memory_map(mailbox))]
+    memory = read_memory_map(mailbox)
+    lines += [firmware_line(read_info(mailbox)), *memory_lines(memory)]
+    lines.append(payload_memory_line(memory, read_handoff(mailbox)))
     handles = list_handles(mailbox, "block_io")
     details = describe_devices(mailbox, handles)
     lines.append("block devices:" if handles else "block devices: none")

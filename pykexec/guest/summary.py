@@ -81,6 +81,16 @@ def memory_lines(memory: MemoryMap) -> Iterator[str]:
         yield f"  {format_size(size):>10}  {name}"
 
 
+def payload_memory_line(memory: MemoryMap, handoff: Handoff) -> str:
+    """What a payload will have; Linux' own too where the failure action starts none again."""
+    linux = (handoff.arena, handoff.low, handoff.window)
+    now, later = (
+        f"{format_size(total)}, {format_size(largest)} in one piece"
+        for total, largest in (memory.free(), memory.free(linux))
+    )
+    return f"memory for a payload: {now}; where Linux does not come again: {later}"
+
+
 def describe_devices(mailbox: Mailbox, handles: Sequence[Handle]) -> dict[int, str]:
     """Size, label, address or fault by handle number, asked for in one message."""
     from pykexec.abi import Limit

@@ -44,6 +44,24 @@ def test_a_map_sums_by_type_biggest_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given_back", "free"),
+    [
+        ((), (0x5000, 0x3000)),
+        ((Range(0x1000, 0x2000),), (0x6000, 0x5000)),
+        ((Range(0x9000, 0xA000), Range(0, 0)), (0x6000, 0x3000)),
+        ((Range(0x6000, 0x8000), Range(0x1000, 0x2000)), (0x8000, 0x5000)),
+    ],
+)
+def test_what_is_free_counts_whole_pieces(
+    given_back: tuple[Range, ...], free: tuple[int, int]
+) -> None:
+    rows = [(0, 0x1000, 7), (0x1000, 0x2000, 1), (0x2000, 0x4000, 7), (0x4000, 0x5000, 7)]
+    rows += [(0x5000, 0x6000, 0), (0x8000, 0x9000, 7)]
+    memory = MemoryMap(tuple(MemoryDescriptor(Range(a, b), type_, 0) for a, b, type_ in rows))
+    assert memory.free(given_back) == free
+
+
+@pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (4096, "4 KiB"), (1536, "1.5 KiB"), (256 << 20, "256 MiB")]
 )
 def test_sizes_read_in_binary_units(size: int, text: str) -> None:

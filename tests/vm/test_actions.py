@@ -10,7 +10,7 @@ from pykexec.vm.ovmf import Firmware
 from tests.vm.boot import Boot
 from tests.vm.equipment import BARE, NEXT_OPTIONS, bad_files
 from tests.vm.guest import HELLO_PATH, Guest, machine_with
-from tests.vm.images import RESUME_IN_GUEST, image
+from tests.vm.images import ARENA_MIB, RESUME_IN_GUEST, image
 from tests.vm.snapshots import AgentReady
 
 UNSUPPORTED = 0x8000000000000003
@@ -86,14 +86,32 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(
     assert guest.firmware_is_the_same()
 
 
+def free_mib(guest: Guest) -> int:
+    """What the firmware has to give, in MiB."""
+    rows = guest.json("pykexec memmap --json")
+    free = (row["end"] - row["start"] for row in rows if row["type"] == "conventional memory")
+    return sum(free) >> 20
+
+
+def payload_has_mib(guest: Guest) -> int:
+    """The same as a payload has found it."""
+    guest.payload_ran()
+    return int(guest.vm.expect(r"PK:payload:free_mib:(0x[0-9a-f]+)\n", within=10)[1], 16)
+
+
 def test_every_action_leads_where_it_says(agent_ready: AgentReady) -> None:
     def machine() -> Guest:
         # It is reset, and with a TPM firmware is three times as slow.
         return agent_ready(image(), ovmf.firmware("2025.02"), reboot=True, **BARE)
 
     guest = machine()
+    before = free_mib(guest)
+    guest.send(f"pykexec exec '{HELLO_PATH}'")
+    # Where Linux comes again its memory waits for it, and is the payload's where it does not.
+    assert abs(payload_has_mib(guest) - before) < 8
+    guest.ready()
     guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure firmware")
-    guest.payload_ran()
+    assert payload_has_mib(guest) > before + ARENA_MIB
     guest.vm.expect("PK:stub:action:0x1$")
     guest.vm.expect(BOOT_MANAGER)
     guest.vm.kill()

@@ -13,6 +13,12 @@ struct pk_leave {
 };
 extern struct pk_leave pk_leave;
 
+/* Does this action start Linux once more, from the image in memory? */
+static inline bool pk_action_starts_linux(u32 action)
+{
+	return action == PK_ACTION_AGENT || action == PK_ACTION_SHELL;
+}
+
 /* Another Linux is about to start. */
 void pk_leave_init(void);
 /* The agent asks for it. */

@@ -66,7 +66,7 @@ efi_status_t pk_payload_load(const struct pk_payload *payload, efi_handle_t *ret
 	return EFI_SUCCESS;
 }
 
-static void load_and_start(const struct pk_payload *payload)
+static void load_and_start(const struct pk_payload *payload, void (*give_back)(void))
 {
 	struct efi_loaded_image *image;
 	efi_handle_t handle;
@@ -82,6 +82,9 @@ static void load_and_start(const struct pk_payload *payload)
 		return;
 	}
 	pk_stage(PK_STAGE_LOAD, EFI_SUCCESS);
+	pk_payload_forget();
+	if (!pk_action_starts_linux(payload->failure_action))
+		give_back();
 	pk_stage(PK_STAGE_STARTED, EFI_SUCCESS);
 	pk_bs->set_watchdog_timer(PK_IMAGE_WATCHDOG_S, 0, 0, NULL);
 	pk_test_hook(pk_bs);
@@ -92,7 +95,7 @@ static void load_and_start(const struct pk_payload *payload)
 	outcome(PK_STAGE_RETURNED, status);
 }
 
-enum pk_action pk_payload_run(void)
+enum pk_action pk_payload_run(void (*give_back)(void))
 {
 	struct pk_payload payload = { .failure_action = PK_ACTION_AGENT };
 	bool found;
@@ -105,7 +108,7 @@ enum pk_action pk_payload_run(void)
 	}
 	found = pk_leave.requested ? pk_payload_of_mailbox(&payload) : pk_payload_of_kexec(&payload);
 	if (found)
-		load_and_start(&payload);
+		load_and_start(&payload, give_back);
 	else
 		outcome(PK_STAGE_LOAD, EFI_NOT_FOUND);
 	pk_secrets_wipe();

@@ -15,7 +15,10 @@ enum {
 /* Check where it says it comes from, then LoadImage; its options stay where they are. */
 efi_status_t pk_payload_load(const struct pk_payload *payload, efi_handle_t *ret_handle,
 			     struct efi_loaded_image **ret_image);
-/* Start what Linux left to be started; returns the action to take now. */
-enum pk_action pk_payload_run(void);
+/*
+ * Start what Linux left to be started; returns the action to take now. give_back() is called
+ * before it starts where no Linux can follow: the payload has the memory that one would need.
+ */
+enum pk_action pk_payload_run(void (*give_back)(void));
 
 #endif

@@ -112,6 +112,13 @@ static efi_status_t prepare(void)
 	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
 }
 
+/* What none but Linux needs. */
+static void give_back(void)
+{
+	pk_window_release();
+	pk_arena_release();
+}
+
 /* One life of Linux, from its entry to what it left to be done. */
 static efi_status_t run_linux(enum pk_action *ret_action)
 {
@@ -139,7 +146,7 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	pk_window_wipe();
 	pk_net_release();
 	pk_block_reconnect();
-	*ret_action = pk_payload_run();
+	*ret_action = pk_payload_run(give_back);
 	return EFI_SUCCESS;
 }
 
@@ -162,7 +169,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	if (!EFI_ERROR(status)) {
 		do
 			status = run_linux(&action);
-		while (!EFI_ERROR(status) && (action == PK_ACTION_AGENT || action == PK_ACTION_SHELL));
+		while (!EFI_ERROR(status) && pk_action_starts_linux(action));
 	}
 	if (EFI_ERROR(status)) {
 		action = PK_ACTION_BOOT_NEXT;
@@ -178,7 +185,6 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	if (action == PK_ACTION_RESET)
 		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
 	pk_handles_unwatch();
-	pk_window_release();
-	pk_arena_release();
+	give_back();
 	return status;
 }

@@ -91,6 +91,9 @@ void pk_arena_release(void)
 		pk_bs->free_pages(taken_low.start, taken_low.size / PK_PAGE_SIZE);
 	taken = (struct pk_range){ 0, 0 };
 	taken_low = taken;
+	/* Nobody is to wipe there any more. */
+	pk_handoff.arena = taken;
+	pk_handoff.low = taken;
 }
 
 void pk_arena_reset(void)
