@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices' part of abi.py: window, network, bridged disks, RAM disks."""
+"""The devices' part of abi.py: window, network, bridged disks, RAM disks, console."""
 
 from __future__ import annotations
 
@@ -81,3 +81,31 @@ class TpmEventConstant(IntEnum):
     PCR_RELEASE = lib.PK_TPM_EVENT_PCR_RELEASE
     TAG_SECTIONS = lib.PK_TPM_EVENT_TAG_SECTIONS
     TAG_CONFIG = lib.PK_TPM_EVENT_TAG_CONFIG
+
+
+class ConsoleFlag(IntFlag):
+    """enum pk_console_flags: which parts of a console the firmware has."""
+
+    KEYS = lib.PK_CONSOLE_KEYS
+    MODIFIERS = lib.PK_CONSOLE_MODIFIERS
+    TEXT = lib.PK_CONSOLE_TEXT
+    SCREEN = lib.PK_CONSOLE_SCREEN
+
+
+class ConsoleLimit(IntEnum):
+    """enum pk_console_limits: keys in an answer, milliseconds, dots and pixels each way."""
+
+    KEYS_MAX = lib.PK_KEYS_MAX
+    KEYS_WAIT_MAX_MS = lib.PK_KEYS_WAIT_MAX_MS
+    BITMAP_MAX = lib.PK_BITMAP_MAX
+    BITMAP_SCALE_MAX = lib.PK_BITMAP_SCALE_MAX
+
+
+class TextFlag(IntFlag):
+    """enum pk_text_flags: what is done before a text is shown, in this order."""
+
+    CLEAR = lib.PK_TEXT_CLEAR
+    PLACE = lib.PK_TEXT_PLACE
+    COLOUR = lib.PK_TEXT_COLOUR
+    CURSOR_SHOWN = lib.PK_TEXT_CURSOR_SHOWN
+    CURSOR_HIDDEN = lib.PK_TEXT_CURSOR_HIDDEN

@@ -91,8 +91,42 @@ static const u16 mailbox_ops[] = {
 	PK_OP_HANDLES, PK_OP_BLOCK_INFO, PK_OP_BLOCK_READ, PK_OP_BLOCK_REFRESH, PK_OP_CONNECT, PK_OP_SELF_TEST,
 	PK_OP_NET_INFO, PK_OP_NET_OPEN, PK_OP_NET_CLOSE, PK_OP_NET_STATISTICS, PK_OP_NET_PXE, PK_OP_RAMDISK_CREATE,
 	PK_OP_RAMDISK_REGISTER, PK_OP_RAMDISK_REMOVE, PK_OP_RAMDISK_LIST, PK_OP_IMAGE_START, PK_OP_INFO, PK_OP_TRANSFER,
-	PK_OP_SECRETS, PK_OP_VOLUME_INFO, PK_OP_RAMDISK_DATA, PK_OP_PCI_INFO,
+	PK_OP_SECRETS, PK_OP_VOLUME_INFO, PK_OP_RAMDISK_DATA, PK_OP_PCI_INFO, PK_OP_CONSOLE_INFO, PK_OP_CONSOLE_KEYS,
+	PK_OP_CONSOLE_TEXT, PK_OP_CONSOLE_DRAW,
 };
+
+/* Of any size and in any place, with rows that are right for it or too short by a byte. */
+static u64 fill_bitmap(struct pk_bitmap_request *bitmap)
+{
+	u64 size;
+
+	*bitmap = (struct pk_bitmap_request){
+		.x = (u32)fuzz_take(&input, 1),
+		.y = (u32)fuzz_take(&input, 4),
+		.width = (u32)fuzz_take(&input, 1),
+		.height = (u32)fuzz_take(&input, 1) % 64,
+		.scale = (u32)fuzz_take(&input, 1) % 8,
+	};
+	size = (bitmap->width + 7) / 8 * bitmap->height;
+	memset(bitmap + 1, 0x5a, size);
+	return sizeof(*bitmap) + size - (size && fuzz_take(&input, 1) & 1);
+}
+
+static u64 fill_text(struct pk_text_request *text)
+{
+	u16 *characters = (u16 *)(text + 1);
+	u32 nr = (u32)fuzz_take(&input, 1) % 4;
+
+	*text = (struct pk_text_request){
+		.flags = (u32)fuzz_take(&input, 1),
+		.column = (u16)fuzz_take(&input, 1),
+		.row = (u16)fuzz_take(&input, 1),
+		.attribute = (u32)fuzz_take(&input, 1),
+	};
+	for (u32 i = 0; i < nr; i++)
+		characters[i] = (u16)fuzz_take(&input, 1);
+	return sizeof(*text) + nr * sizeof(*characters);
+}
 
 static u64 fill_body(u16 op, u8 *body, u32 *ret_number)
 {
@@ -133,6 +167,13 @@ static u64 fill_body(u16 op, u8 *body, u32 *ret_number)
 		};
 		memset(descriptor + 1, 0, 512);
 		return sizeof(*descriptor) + 512;
+	case PK_OP_CONSOLE_KEYS:
+		*(struct pk_keys_request *)body = (struct pk_keys_request){ (u32)fuzz_take(&input, 1) % 4, 0 };
+		return sizeof(struct pk_keys_request);
+	case PK_OP_CONSOLE_TEXT:
+		return fill_text((void *)body);
+	case PK_OP_CONSOLE_DRAW:
+		return fill_bitmap((void *)body);
 	case PK_OP_HANDLES:
 		*(struct pk_handles_request *)body = (struct pk_handles_request){ 0 };
 		return sizeof(struct pk_handles_request);
@@ -188,7 +229,7 @@ static void send_message(void)
 		u64 body_size = fill_body(op, (u8 *)(request + 1), &numbers[i]);
 
 		*request = (struct pk_request){ .op = op, .size = (u32)(sizeof(*request) + body_size), .tag = i };
-		size += request->size;
+		size += (request->size + 7ULL) & ~7ULL;
 	}
 	*header = (struct pk_message){ PK_MESSAGE_MAGIC, PK_MESSAGE_VERSION, (u16)nr, (u32)size, 0 };
 	exchange(size);

@@ -6,7 +6,7 @@ from __future__ import annotations
 _PLAN, _MESSAGE, _POST, _BELL, _QUERY, _NATIVE, _VARIABLE, _NEXT_LINUX, _CLAIM = range(9)
 """enum step of sequence.c; the bytes behind each are what it takes."""
 _HANDLES, _INFO, _READ, _REFRESH, _NET_OPEN, _CREATE, _REGISTER, _REMOVE = 0, 1, 2, 3, 7, 11, 12, 13
-_DATA = 20
+_DATA, _KEYS, _TEXT, _DRAW = 20, 22, 23, 24
 """Indices in its mailbox_ops."""
 _UNPLUG, _SWAP, _MEDIUM, _STICK = 2, 3, 4, 5
 """enum world_action."""
@@ -47,6 +47,9 @@ SEQUENCES = {
     ),
     "a driver does not let go of a disk that the stub serves": bytes(
         [*_OWN, _PLAN, 0, _STICK, 7, _VARIABLE, _NEXT_LINUX]
+    ),
+    "dots are drawn across the edge of the screen": bytes(
+        [_MESSAGE, 0, _DRAW, 60, 0, 0, 0, 0, 8, 8, 1, 0]
     ),
     "a driver does not let go of a RAM disk": bytes(
         [
@@ -96,6 +99,14 @@ LIVES = [
             *(_POST, 0, 2, 1, 1, _BELL, _MESSAGE, 0, _REFRESH),
             *(_NATIVE, 1, 0, 0, 1, 2, 3, 1, _NEXT_LINUX),
             *_LIST,
+        ]
+    ),
+    # Somebody types, reads what is said, and sees dots in the middle of the screen.
+    bytes(
+        [
+            *(_MESSAGE, 3, _KEYS, 3, _TEXT, 2, 31, 9, 9, 7, 65, 0),
+            *(_DRAW, 9, 9, 0, 0, 0, 8, 8, 2, 0),
+            *(_KEYS, 0),
         ]
     ),
 ]

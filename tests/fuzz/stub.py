@@ -26,6 +26,7 @@ STUB_SOURCES = (
     "lib/stub.c",
     "services/block.c",
     "services/block_disk.c",
+    "services/console.c",
     "services/handles.c",
     "services/identity.c",
     "services/net.c",

@@ -17,9 +17,17 @@ struct efi_simple_text_input {
 	efi_event_t wait_for_key;
 };
 
+struct efi_key_data {
+	struct efi_input_key key;
+	u32 shift_state;
+	u8 toggle_state;
+};
+_Static_assert(sizeof(struct efi_key_data) == 12, "EFI_KEY_DATA");
+enum { EFI_SHIFT_STATE_VALID = (int)0x80000000 };
+
 struct efi_simple_text_input_ex {
 	efi_status_t (EFIAPI *reset)(struct efi_simple_text_input_ex *, u8 extended);
-	void *read_key_stroke_ex;
+	efi_status_t (EFIAPI *read_key_stroke_ex)(struct efi_simple_text_input_ex *, struct efi_key_data *);
 	efi_event_t wait_for_key_ex;
 	efi_status_t (EFIAPI *set_state)(struct efi_simple_text_input_ex *, u8 *toggle_state);
 };
@@ -42,7 +50,7 @@ struct efi_simple_text_output {
 	efi_status_t (EFIAPI *query_mode)(struct efi_simple_text_output *, u64 mode, u64 *columns, u64 *rows);
 	efi_status_t (EFIAPI *set_mode)(struct efi_simple_text_output *, u64 mode);
 	efi_status_t (EFIAPI *set_attribute)(struct efi_simple_text_output *, u64 attribute);
-	void *clear_screen;
+	efi_status_t (EFIAPI *clear_screen)(struct efi_simple_text_output *);
 	efi_status_t (EFIAPI *set_cursor_position)(struct efi_simple_text_output *, u64 column, u64 row);
 	efi_status_t (EFIAPI *enable_cursor)(struct efi_simple_text_output *, u8 visible);
 	struct efi_simple_text_output_mode *mode;
@@ -76,7 +84,7 @@ struct efi_graphics_output {
 	struct efi_graphics_output_mode *mode;
 };
 enum { EFI_PIXEL_BLUE_GREEN_RED_RESERVED = 1 };
-enum { EFI_BLT_VIDEO_TO_BUFFER = 1 };
+enum { EFI_BLT_VIDEO_FILL = 0, EFI_BLT_VIDEO_TO_BUFFER = 1 };
 
 /* 9.1 */
 struct efi_loaded_image {

@@ -148,7 +148,7 @@ struct efi_system_table {
 	u32 firmware_revision;
 	u32 pad;
 	efi_handle_t con_in_handle;
-	void *con_in;
+	struct efi_simple_text_input *con_in;
 	efi_handle_t con_out_handle;
 	struct efi_simple_text_output *con_out;
 	efi_handle_t std_err_handle;

@@ -376,6 +376,7 @@ struct pk_leave_request {
 };
 PK_ABI_ASSERT(pk_leave_request, 8)
 
+#include <pykexec/console.h>
 #include <pykexec/devices.h>
 
 #endif

@@ -9,6 +9,7 @@
 #include <stub/lib/string.h>
 #include <stub/lib/test.h>
 #include <stub/services/block.h>
+#include <stub/services/console.h>
 #include <stub/services/handles.h>
 #include <stub/services/identity.h>
 #include <stub/services/image.h>

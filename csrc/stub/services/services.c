@@ -110,14 +110,3 @@ efi_status_t pk_self_test(struct pk_call *call)
 	};
 	return pk_answer(call, &reply, sizeof(reply));
 }
-
-efi_status_t pk_console_write(struct pk_call *call)
-{
-	const u16 *text = call->body;
-
-	if (call->size < 2 || call->size % 2 || text[call->size / 2 - 1])
-		return EFI_INVALID_PARAMETER;
-	if (!pk_st->con_out)
-		return EFI_UNSUPPORTED;
-	return pk_st->con_out->output_string(pk_st->con_out, (u16 *)text);
-}

@@ -12,7 +12,5 @@ efi_status_t pk_stub_info(struct pk_call *call);
 efi_status_t pk_stub_handoff(struct pk_call *call);
 /* Does the firmware's timer run while a call of the gate waits? */
 efi_status_t pk_self_test(struct pk_call *call);
-/* Text for the firmware's console. */
-efi_status_t pk_console_write(struct pk_call *call);
 
 #endif

@@ -51,6 +51,11 @@ void devices_installed(struct device *device, const efi_guid_t *protocol);
 void devices_drop_partitions(struct device *device);
 void devices_find_partitions(struct device *device);
 
+/* ---- screen.c ---- */
+void console_fill(struct efi_system_table *table);
+/* NULL: it is no handle of the console's, or has no such interface. */
+void *console_interface(const void *handle, const efi_guid_t *protocol);
+
 /* ---- time.c ---- */
 void time_reset(void);
 void time_fill(struct efi_boot_services *boot);

@@ -46,7 +46,9 @@ static efi_status_t EFIAPI handle_protocol(efi_handle_t handle, const efi_guid_t
 	void *found;
 
 	world_returns();
-	found = handle == &ram_disk ? &ram_disk : devices_interface(handle, protocol);
+	found = console_interface(handle, protocol);
+	if (!found)
+		found = handle == &ram_disk ? &ram_disk : devices_interface(handle, protocol);
 	if (found) {
 		*interface = found;
 		status = EFI_SUCCESS;
@@ -395,5 +397,6 @@ struct efi_system_table *world_reset(void)
 	memory_fill(&boot);
 	variables_left = NVRAM_SIZE;
 	devices_reset();
+	console_fill(&system_table);
 	return &system_table;
 }
