@@ -6,16 +6,25 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import re
 import struct
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pykexec.steps import attempt
 
+if TYPE_CHECKING:
+    from pykexec.guest.relay import FirmwareTerminal
+
 CONSOLE_ACTIVE = "/sys/class/tty/console/active"
+KERNEL_LOG = "/dev/kmsg"
+
+_SCREEN = re.compile(r"/dev/tty\d+")
+_terminal: FirmwareTerminal | None = None
+"""What this process and its children sit at, if it is the firmware's."""
 
 # asm-generic/ioctls.h
 _TIOCSCTTY = 0x540E
@@ -38,14 +47,17 @@ class _Said(io.FileIO):
         return len(memoryview(data).cast("B"))
 
 
-def open_console() -> None:
-    """Make a console standard input, output and error: the last active one that can be written.
+def open_console(has_session: bool = True) -> None:
+    """Make a console standard input, output and error: the last active one of Linux' own at which
+    somebody can sit, or else the firmware's, which is only for who has a session on it.
 
-    One that cannot is none, and nobody sits at it. Where there is no other, it is /dev/null.
+    One that cannot be written is none, and nobody sits at it. Nobody types where no keyboard is:
+    then standard input is /dev/null, and what is said goes to the firmware's ConOut, to a screen of
+    Linux' own, or to the kernel's log.
     """
     for fd in range(3):
         _close(fd)
-    attempt("console", _open_console, None)
+    attempt("console", partial(_open_console, has_session), None)
     sys.stdin = attempt(
         "console", lambda: open(0, encoding="utf-8", errors="replace", closefd=False), io.StringIO()
     )
@@ -54,15 +66,48 @@ def open_console() -> None:
     )
 
 
-def _open_console() -> None:
-    fd = _usable(reversed(_active_devices()))
-    for target in range(3):
-        if fd == target:
-            os.set_inheritable(fd, True)  # Python opens everything close-on-exec.
-        else:
-            os.dup2(fd, target)
-    if fd > 2:
-        os.close(fd)
+def _open_console(has_session: bool) -> None:
+    # Whatever else is opened now is none of the three.
+    for _ in range(3):
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    devices = _active_devices()
+    screens = [device for device in devices if _SCREEN.fullmatch(device)]
+    fd = _usable(device for device in reversed(devices) if device not in screens)
+    if fd is not None:
+        _become(fd, 0, 1, 2)
+        return
+    terminal = attempt("console", _firmware_terminal, None, _unsaid) if has_session else None
+    if terminal:
+        _become(terminal.fd, *((0, 1, 2) if terminal.has_keys else (1, 2)))
+        return
+    fd = _usable(screens)
+    _become(os.open(KERNEL_LOG, os.O_WRONLY) if fd is None else fd, 1, 2)
+
+
+def _become(fd: int, *targets: int) -> None:
+    for target in targets:
+        os.dup2(fd, target)
+    os.close(fd)
+
+
+def _firmware_terminal() -> FirmwareTerminal | None:
+    from pykexec.guest.relay import firmware_terminal
+
+    global _terminal
+    _terminal = firmware_terminal()
+    return _terminal
+
+
+def finish_console() -> None:
+    """Have all shown that was said: Linux ends, and what shows it with it."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    if _terminal:
+        _terminal.finish()
+
+
+def _unsaid(line: str) -> None:
+    """There is nobody to say it to: this is what somebody would be told on."""
 
 
 def _text(fd: int) -> TextIO:
@@ -70,8 +115,8 @@ def _text(fd: int) -> TextIO:
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
 
 
-def _usable(devices: Iterable[str]) -> int:
-    """Of an open device that takes what is written to it.
+def _usable(devices: Iterable[str]) -> int | None:
+    """An open device that takes what is written to it, if there is any.
 
     The firmware keeps all legacy interrupts, so writes to a serial port fail with EIO until it is
     polled (irq 0); that can be set only while nobody, /dev/console included, has it open. Those to
@@ -87,7 +132,7 @@ def _usable(devices: Iterable[str]) -> int:
         if takes_words(fd):
             return fd
         os.close(fd)
-    return os.open("/dev/null", os.O_RDWR)
+    return None
 
 
 def takes_words(fd: int) -> bool:
@@ -100,7 +145,12 @@ def takes_words(fd: int) -> bool:
 
 
 def mirror(text: str) -> None:
-    """Show text on the other consoles of the command line: on a screen beside a serial line."""
+    """Show text on the other consoles of the command line: on a screen beside a serial line.
+
+    The firmware's has its own text on that screen.
+    """
+    if _terminal:
+        return
     for device in _active_devices():
         try:
             fd = os.open(device, os.O_WRONLY | os.O_NOCTTY)

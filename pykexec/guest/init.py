@@ -36,6 +36,7 @@ _MOUNTS = (
     ("proc", "/proc", "proc", lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC),
     ("sysfs", "/sys", "sysfs", lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC),
     ("devtmpfs", "/dev", "devtmpfs", lib.MS_NOSUID),
+    ("devpts", "/dev/pts", "devpts", lib.MS_NOSUID | lib.MS_NOEXEC),
     ("tmpfs", "/run", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
     ("tmpfs", "/tmp", "tmpfs", lib.MS_NOSUID | lib.MS_NODEV),
 )
@@ -101,7 +102,7 @@ def set_up() -> bool:
 def _open_console() -> None:
     from pykexec.guest.console import open_console
 
-    open_console()
+    open_console(has_session=False)
 
 
 def _set_hostname() -> None:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The firmware's console as a terminal of Linux: a pty, and a process between both.
+
+Linux has no driver for a keyboard, and the firmware has one for every keyboard that it knows, on
+whatever line it redirects its console to. Keyboards are looked at by the firmware's timers, so it
+gets its share of the processor: more of it while somebody types.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pykexec.abi_devices import ConsoleFlag
+from pykexec.firmware.console import Text, read_console, read_keys, show
+from pykexec.firmware.mailbox import Mailbox
+from pykexec.guest.keys import terminal_input
+from pykexec.guest.terminal import Terminal
+from pykexec.steps import attempt
+
+_TIOCSWINSZ = 0x5414  # asm-generic/ioctls.h
+_READ_SIZE = 4096
+_GREY_ON_BLACK = 0x07
+_WAIT_MS = 10
+"""In which the firmware waits for a key, so that its timers run."""
+_BUSY_S, _IDLE_S = 0.02, 0.1
+"""Between two looks at the keyboard, in which Linux has the processor."""
+_BUSY_FOR_S = 30.0
+"""After a key; a key is held down for longer than the idle time."""
+_HIDE_CURSOR = b"\x1b[?25l"
+_SCREEN_OF_LINUX = "/dev/tty0"
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareTerminal:
+    """An open terminal on the firmware's console, and the process behind it. Without keys it is to
+    be read alone.
+    """
+
+    fd: int
+    pid: int
+    has_keys: bool
+
+    def finish(self) -> None:
+        """Have all shown that was written so far; the terminal is of no use afterwards."""
+        with suppress(OSError):
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitpid(self.pid, 0)
+
+
+def firmware_terminal() -> FirmwareTerminal | None:
+    """A terminal on the firmware's console; None where that has no text.
+
+    Its process ends when nobody has the terminal open any more. NotResidentError without a mailbox.
+    """
+    mailbox = Mailbox()
+    info = read_console(mailbox)
+    if ConsoleFlag.TEXT not in info.flags:
+        mailbox.close()
+        return None
+    ours, theirs = os.openpty()
+    terminal = Terminal(info.columns, info.rows)
+    size = struct.pack("<4H", terminal.rows, terminal.columns, 0, 0)
+    fcntl.ioctl(theirs, _TIOCSWINSZ, size)
+    # For good in the other process, which looks whether one waits.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(ours)
+        mailbox.close()
+        return FirmwareTerminal(theirs, pid, info.is_answerable)
+    try:
+        os.close(theirs)
+        _hide_cursor_of_linux()
+        attempt("console", lambda: relay(mailbox, terminal, ours, info.is_answerable), None)
+    finally:
+        os._exit(0)
+
+
+def relay(mailbox: Mailbox, terminal: Terminal, ours: int, has_keys: bool) -> None:
+    """Show what is written to the other end of the pty, and write there what is typed, until that
+    end is closed, or a SIGTERM waits: what was written before it is shown.
+    """
+    os.set_blocking(ours, False)
+    _show(mailbox, [Text(attribute=_GREY_ON_BLACK, clear=True, cursor=True)])
+    busy_until = time.monotonic() + _BUSY_FOR_S
+    while True:
+        ends = signal.SIGTERM in signal.sigpending()
+        if not _show_written(mailbox, terminal, ours) or ends:
+            return
+        if has_keys and (typed := _typed(mailbox)):
+            busy_until = time.monotonic() + _BUSY_FOR_S
+            _type(ours, typed)
+        pause_s = _BUSY_S if time.monotonic() < busy_until else _IDLE_S
+        select.select([ours], [], [], pause_s)
+
+
+def _show_written(mailbox: Mailbox, terminal: Terminal, ours: int) -> bool:
+    """False once nobody has the other end open."""
+    while True:
+        try:
+            data = os.read(ours, _READ_SIZE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # EIO
+        _show(mailbox, terminal.feed(data))
+        _type(ours, terminal.take_answers())
+
+
+def _typed(mailbox: Mailbox) -> bytes:
+    return terminal_input(attempt("keyboard", lambda: read_keys(mailbox, _WAIT_MS), []))
+
+
+def _show(mailbox: Mailbox, texts: list[Text]) -> None:
+    attempt("console", lambda: show(mailbox, texts), None)
+
+
+def _type(ours: int, typed: bytes) -> None:
+    """Who does not read what is typed loses it, as with any keyboard."""
+    with suppress(BlockingIOError):
+        os.write(ours, typed)
+
+
+def _hide_cursor_of_linux() -> None:
+    """It blinks on the same screen."""
+    with suppress(OSError), open(_SCREEN_OF_LINUX, "wb", buffering=0) as screen:
+        screen.write(_HIDE_CURSOR)
