@@ -64,6 +64,7 @@ _Pointer: TypeAlias = CData | _Buffer
 class _Lib:
     PK_MAILBOX_NAME: CData
     PK_BELL_NAME: CData
+    PK_LAST_END_NAME: CData
     pk_operations: CData
 
     def pk_arena_init(self, arena: CData) -> None: ...

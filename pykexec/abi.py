@@ -85,6 +85,13 @@ class Action(IntEnum):
     PAYLOAD = lib.PK_ACTION_PAYLOAD
 
 
+class LastEndConstant(IntEnum):
+    """enum pk_last_end_constants; REASON_MAX in bytes."""
+
+    LAST_END_VERSION = lib.PK_LAST_END_VERSION
+    REASON_MAX = lib.PK_REASON_MAX
+
+
 class MailboxConstant(IntEnum):
     """enum pk_mailbox_constants."""
 

@@ -24,7 +24,7 @@ from pykexec.errors import NotResidentError
 from pykexec.firmware import native
 from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.guest.ends import final_action, leave_for, without_shell
+from pykexec.guest.ends import final_action, leave_for, note, without_shell
 from pykexec.log import marker
 from pykexec.steps import attempt, on_stderr, words
 
@@ -53,19 +53,30 @@ def run(spent_s: float) -> None:
     attempt("pykexec: native", partial(native.allow, config.native), None)
     if config.attest and not attempt("pykexec: attestation", _remember, False):
         # Should the agent crash, somebody might be let in who must not be.
-        leave_for(mailbox, without_shell(config))
+        leave_for(mailbox, without_shell(config), "nobody would know that this boot attests")
         return
     step = decide(config, info)
     if mailbox:
         attempt("pykexec: bridges", partial(start_bridges, config), None)
-    if info and info.outcome.nr_runs:
-        print(f"last end: {info.outcome}")
+    attempt("pykexec: last end", partial(tell_last_end, info), None)
     if step == PAYLOAD and mailbox:
         start_unattended(mailbox, config)
     elif step == FAIL:
         fail(mailbox, config)
     else:
         attend(mailbox, config)
+
+
+def tell_last_end(info: FirmwareInfo | None) -> None:
+    """Of the Linux or payload before this one; else of the last start that ended in a fault."""
+    if info and info.outcome.nr_runs:
+        print(f"last end: {info.outcome}")
+        note(str(info.outcome))
+        return
+    from pykexec.firmware.last_end import read_last_end
+
+    if last := read_last_end():
+        print(f"last end: {last}")
 
 
 def _remember() -> bool:
@@ -157,6 +168,7 @@ def load_config(mailbox: Mailbox | None, info: FirmwareInfo | None) -> AgentConf
         base = resolve_config(embedded, None)
     except Exception as error:
         on_stderr(f"pykexec: {words(error)}")
+        note(words(error))
         return NOTHING_GRANTED
     attempt("pykexec: native", partial(native.allow, base.native), None)
     if mailbox and info and base.drivers:
@@ -237,17 +249,17 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
     from pykexec.guest.menu import menu, shell
 
     if not os.isatty(0):
-        leave_for(mailbox, final_action(config))
+        leave_for(mailbox, final_action(config), "nobody can answer: there is no keyboard")
         return
     if not may_enter(mailbox, config):
-        leave_for(mailbox, without_shell(config))
+        leave_for(mailbox, without_shell(config), "nobody may come in: this boot attests")
         return
     if not menu_first:
         attempt("pykexec: shell", shell, None)
     while os.isatty(0):
         attempt("pykexec: menu", partial(menu, mailbox, config), None)
     # The terminal is gone, and whoever sat at it.
-    leave_for(mailbox, final_action(config))
+    leave_for(mailbox, final_action(config), "the console is gone")
 
 
 def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
@@ -265,12 +277,13 @@ def rescue() -> None:
 
         shell()
         return
-    leave_for(mailbox, without_shell(config))
+    leave_for(mailbox, without_shell(config), "the agent has crashed")
 
 
 def give_up() -> None:
     """After crash upon crash, or where not even a process can be had: the firmware."""
-    leave_for(attempt("pykexec", Mailbox, None), without_shell(_embedded_config()))
+    mailbox = attempt("pykexec", Mailbox, None)
+    leave_for(mailbox, without_shell(_embedded_config()), "the agent crashes again and again")
 
 
 def _embedded_config() -> AgentConfig:

@@ -7,7 +7,9 @@ import os
 
 from pykexec.config.agent import AgentConfig
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.steps import attempt
+from pykexec.steps import attempt, on_stderr
+
+_noted = ""
 
 
 def final_action(config: AgentConfig) -> str:
@@ -20,15 +22,28 @@ def without_shell(config: AgentConfig) -> str:
     return "boot-next" if config.failure_action == "shell" else final_action(config)
 
 
-def leave_for(mailbox: Mailbox | None, action: str) -> None:
-    """Give the machine back; where the mailbox cannot, by the kernel's own reset."""
+def note(reason: str) -> None:
+    """What went wrong: the reason of an end that comes of it."""
+    global _noted
+    _noted = reason
+
+
+def leave_for(mailbox: Mailbox | None, action: str, reason: str = "") -> None:
+    """Give the machine back; where the mailbox cannot, by the kernel's own reset.
+
+    The reason, or what was noted last, is said, and kept for the next start.
+    """
     from pykexec._native import lib
     from pykexec.abi import Action
     from pykexec.firmware.wire import enum_member
+    from pykexec.guest.console import finish_console
     from pykexec.kexec.leave import leave
 
+    why = reason or _noted
+    on_stderr(f"pykexec: action {action}{why and f': {why}'}")
+    attempt("console", finish_console, None)
     if mailbox:
         chosen = Action(enum_member(Action, action))
-        attempt("pykexec", lambda: leave(mailbox, chosen), None)
+        attempt("pykexec", lambda: leave(mailbox, chosen, why), None)
     os.sync()
     lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)

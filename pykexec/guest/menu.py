@@ -11,6 +11,7 @@ from pykexec.firmware.mailbox import Mailbox
 
 SHELL = "/bin/sh"
 PROMPT = "pykexec# "
+_CHOSEN = "chosen in the menu"
 
 
 def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
@@ -33,11 +34,11 @@ def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
     elif choice == "2":
         shell()
     elif choice == "3":
-        leave_for(mailbox, "firmware")
+        leave_for(mailbox, "firmware", _CHOSEN)
     elif choice == "4":
-        leave_for(mailbox, "boot-next")
+        leave_for(mailbox, "boot-next", _CHOSEN)
     elif choice == "5":
-        leave_for(mailbox, "reset")
+        leave_for(mailbox, "reset", _CHOSEN)
 
 
 def shell() -> None:

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec.config.agent import AgentConfig, PayloadConfig
+from pykexec.firmware.last_end import forget_last_end
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.guest.ends import leave_for
+from pykexec.guest.ends import leave_for, note
 from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
     payload = config.payload
     if not payload:
         print("no payload is configured")
+        note("no payload is configured")
         return False
     attestation, windows = None, None
     try:
@@ -59,9 +61,10 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
             )
     except Exception as error:  # Whatever it is, what is configured for a failure comes next.
         on_stderr(f"pykexec: {words(error)}")
+        note(words(error))
     finally:
         if attestation and not attempt("released secrets", attestation.withdraw, False):
-            leave_for(mailbox, "reset")
+            leave_for(mailbox, "reset", "released secrets could not be withdrawn")
     return False
 
 
@@ -96,6 +99,7 @@ def _before(
         attestation.release(request)
     if windows:
         windows.decide()
+    attempt("last end", forget_last_end, None)
 
 
 def _absolute(mailbox: Mailbox, payload: PayloadConfig) -> str:

@@ -53,10 +53,16 @@ def hand_over(mailbox: Mailbox, request: ExecRequest) -> None:
         mailbox.ask(Request(Op.PAYLOAD_DATA, payload.source, body))
 
 
-def leave(mailbox: Mailbox, action: Action) -> NoReturn:
-    """Give the machine back to the firmware; Linux ends here, FirmwareError if it cannot."""
+def leave(mailbox: Mailbox, action: Action, reason: str = "") -> NoReturn:
+    """Give the machine back to the firmware; Linux ends here, FirmwareError if it cannot.
+
+    The reason is kept for the next start.
+    """
+    from pykexec.firmware.last_end import reason_bytes
+
     settle()
     print_marker("agent", "leave")
     what = f"leave to {enum_word(Action, action)}"
-    mailbox.ask(Request(Op.LEAVE, what, pack("pk_leave_request", action=action)))
+    body = pack("pk_leave_request", action=action) + (reason_bytes(reason) if reason else b"")
+    mailbox.ask(Request(Op.LEAVE, what, body))
     raise FirmwareError(errno.EPROTO, "the firmware came back from where nothing comes back", what)

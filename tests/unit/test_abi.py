@@ -19,6 +19,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_handoff_constants": abi.HandoffConstant,
     "pk_action": abi.Action,
     "pk_mailbox_constants": abi.MailboxConstant,
+    "pk_last_end_constants": abi.LastEndConstant,
     "pk_op": abi.Op,
     "pk_request_flags": abi.RequestFlag,
     "pk_info_flags": abi.InfoFlag,

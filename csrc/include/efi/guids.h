@@ -76,4 +76,7 @@ EFI_GUIDS(EFI_GUID_DECLARE)
 /* Writing this one, which carries nothing, has the stub look at the window; same vendor GUID. */
 #define PK_BELL_NAME "PykexecBell"
 
+/* Why it ended, for the next start (struct pk_last_end); its vendor GUID is efi_guid_pykexec_handoff. */
+#define PK_LAST_END_NAME "PykexecLastEnd"
+
 #endif

@@ -147,6 +147,22 @@ struct pk_outcome {
 };
 PK_ABI_ASSERT(pk_outcome, 24)
 
+enum pk_last_end_constants {
+	PK_LAST_END_VERSION	= 1,
+	PK_REASON_MAX		= 256,
+};
+
+/* The variable PK_LAST_END_NAME: how it ended the last time that anything was to be said of it. */
+struct pk_last_end {
+	u32 version;
+	u32 stage;	/* enum pk_stage, as in pk_outcome; PK_STAGE_LINUX: it could not be started */
+	u64 status;
+	u32 action;	/* enum pk_action that was taken */
+	u32 reserved;
+	u8 reason[256];	/* UTF-8 of Linux' own, zero padded: there may be none */
+};
+PK_ABI_ASSERT(pk_last_end, 280)
+
 /*
  * Lives in the stub's image, which Linux sees as runtime services code: it never
  * allocates there. Found through the vendor configuration table PK_HANDOFF_GUID
@@ -372,7 +388,7 @@ PK_ABI_ASSERT(pk_image_reply, 16)
 
 struct pk_leave_request {
 	u32 action;	/* enum pk_action */
-	u32 reserved;
+	u32 reserved;	/* the reason may follow to the end of the record, UTF-8, at most PK_REASON_MAX bytes */
 };
 PK_ABI_ASSERT(pk_leave_request, 8)
 

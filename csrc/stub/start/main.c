@@ -7,6 +7,7 @@
 #include <stub/doors/bootsvc.h>
 #include <stub/doors/mailbox.h>
 #include <stub/doors/window.h>
+#include <stub/end/last_end.h>
 #include <stub/end/leave.h>
 #include <stub/end/payload.h>
 #include <stub/end/secrets.h>
@@ -174,7 +175,9 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	if (EFI_ERROR(status)) {
 		action = PK_ACTION_BOOT_NEXT;
 		pk_print("pykexec: cannot start Linux (%x), back to the firmware\n", status);
+		pk_last_end_keep(PK_STAGE_LINUX, status, action);
 	} else {
+		pk_last_end_keep(pk_handoff.outcome.stage, pk_handoff.outcome.status, action);
 		status = action == PK_ACTION_FIRMWARE ? EFI_SUCCESS : EFI_ABORTED;
 	}
 	pk_stage(PK_STAGE_ACTION, action);

@@ -53,7 +53,7 @@ class Course:
         patch.setattr("pykexec.net.boot_server.network_origin", lambda mailbox: None)
         patch.setattr("pykexec.guest.console.wait_for_key", lambda seconds: False)
         patch.setattr(payload, "start_payload", lambda mailbox, config: self.note("payload"))
-        patch.setattr(agent, "leave_for", lambda mailbox, action: self.note(action))
+        patch.setattr(agent, "leave_for", lambda mailbox, action, *why: self.note(action))
         patch.setattr(time, "sleep", lambda seconds: None)
 
     def note(self, what: str) -> bool:
@@ -133,7 +133,7 @@ def test_secrets_that_cannot_be_withdrawn_reset_the_machine(
         withdraw = connect
 
     monkeypatch.setattr(attest, "Attestation", lambda *_: Released())
-    monkeypatch.setattr(payload, "leave_for", lambda mailbox, action: actions.append(action))
+    monkeypatch.setattr(payload, "leave_for", lambda _, action, why: actions.append(action))
     config = resolve_config(ATTESTED, None)
     assert not payload.start_payload(None, config)  # type: ignore[arg-type]
     assert actions == ["reset"]
