@@ -18,8 +18,7 @@ EXAMPLES = """\
 pykexec build --kernel /boot/vmlinuz-6.1.0-50-cloud-amd64 --config agent.toml --output pykexec.efi
 pykexec build --kernel vmlinuz --modules lib/modules/6.12.0 --module xfs --output pykexec.efi
 pykexec build --kernel vmlinuz --sign-key db.key --sign-cert db.pem --output pykexec.efi
-pykexec build --kernel vmlinuz --sign-key "pkcs11:token=boot;object=db?pin-source=/run/pin" \\
-    --sign-cert db.pem --output pykexec.efi
+pykexec build --kernel vmlinuz --sign-key "pkcs11:object=db" --sign-cert db.pem --output pykexec.efi
 pykexec build --kernel vmlinuz --reference image.json --output pykexec.efi
 """
 

@@ -43,14 +43,17 @@ class Trust:
 
 
 def read_trust(by_shim: bool, root: StrPath = EFIVARFS) -> Trust | None:
-    """What efivarfs says; None where Secure Boot is off. FormatError names a variable that is none
-    of its kind.
+    """What efivarfs says; None where nobody looks at signatures: Secure Boot is off, or its owner
+    has told shim so (`mokutil --disable-validation`). FormatError names a variable that is none of
+    its kind.
     """
     if read_raw(global_name("SecureBoot"), root) != b"\1":
         return None
     db, dbx = (read_database(name, root) or () for name in ("db", "dbx"))
     if not by_shim:
         return Trust(db, dbx)
+    if read_raw(VariableName("MokSBStateRT", SHIM_LOCK), root) == b"\1":
+        return None
     level = read_raw(VariableName("SbatLevelRT", SHIM_LOCK), root) or b""
     owned, unowned = (_read_list(name, root) for name in ("MokListRT", "MokListXRT"))
     return Trust(db, dbx, True, owned, unowned, _generations(level))

@@ -97,12 +97,12 @@ def test_an_old_generation_is_told() -> None:
 
 
 def efivars(root: Path, **variables: bytes) -> Path:
-    """efivarfs with these variables; names with MokList or Sbat are shim's."""
+    """efivarfs with these variables; names with Mok or Sbat are shim's."""
     for name, data in variables.items():
         vendor: Guid = SECURITY_DATABASE
         if name == "SecureBoot":
             vendor = global_name(name).vendor
-        if name.startswith(("MokList", "Sbat")):
+        if name.startswith(("Mok", "Sbat")):
             vendor = SHIM_LOCK
         (root / f"{name}-{vendor}").write_bytes(struct.pack("<I", 6) + data)
     return root
@@ -131,6 +131,12 @@ def test_variables_tell_whom_the_machine_trusts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("state", [b"\0", None])
 def test_without_secure_boot_nobody_is_asked(state: bytes | None, tmp_path: Path) -> None:
     assert read_trust(True, efivars(tmp_path, **({"SecureBoot": state} if state else {}))) is None
+
+
+def test_an_owner_may_have_told_shim_not_to_look(tmp_path: Path) -> None:
+    root = efivars(tmp_path, SecureBoot=b"\1", MokSBStateRT=b"\1")
+    assert read_trust(True, root) is None
+    assert read_trust(False, root) == Trust((), ())
 
 
 def test_a_variable_that_is_no_list_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import zstandard
 
 from pykexec.about import NUMBER
 from pykexec.efi import pe
-from pykexec.errors import ConfigError, FormatError, PykexecError, ToolError, UsageError
-from pykexec.image import Recipe, SigningKey, build, builder, files, initrd, interpreter, sign
+from pykexec.errors import ConfigError, FormatError, PykexecError, UsageError
+from pykexec.image import Recipe, build, builder, files, initrd, interpreter
 from pykexec.image.inspection import inspect
 from pykexec.run import run
 from tests.support.shared import once
@@ -357,38 +356,6 @@ def test_failing_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.fixture(scope="session")
-def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """A key with a self-signed certificate."""
-    directory = tmp_path_factory.mktemp("key")
-    found = SigningKey(directory / "key.pem", directory / "cert.pem")
-    command = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=t"]
-    run([*command, "-keyout", str(found.key), "-out", found.certificate])
-    return found
-
-
-def test_signature_is_reproducible_and_verified_by_sbverify(
-    key: SigningKey, tmp_path: Path
-) -> None:
-    signed = sign.sign(pe_bytes(), key)
-    (tmp_path / "signed.efi").write_bytes(signed)
-    run(["sbverify", "--cert", key.certificate, tmp_path / "signed.efi"])
-    assert sign.sign(pe_bytes(), key) == signed
-    report = inspect(signed, "signed.efi")
-    assert report.pe and [each.kind for each in report.pe.signatures] == ["Authenticode (PKCS #7)"]
-
-
-def test_the_key_was_valid_at_the_signing_time(key: SigningKey) -> None:
-    """Else Linux' kexec takes the signature for none."""
-    assert 0 <= time.time() - int(sign._valid_from(str(key.certificate))) < 3600
-
-
-def test_signing_with_a_broken_key_fails(key: SigningKey, tmp_path: Path) -> None:
-    (tmp_path / "key.pem").write_text("no key")
-    with pytest.raises(ToolError, match="osslsigncode"):
-        sign.sign(pe_bytes(), SigningKey(tmp_path / "key.pem", key.certificate))
-
-
 def test_builder_names_all_that_it_measured(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,12 +391,3 @@ def test_modules_that_nobody_signed_are_named(
     assert found.modules == ("efivarfs", "one", "two")
     lines = [record.getMessage() for record in caplog.records if "signed" in record.getMessage()]
     assert len(lines) == 1 and "modules one: nobody signed them" in lines[0]
-
-
-def test_the_ram_disk_driver_is_signed_like_the_image(
-    recipe: Recipe, key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(initrd, "_LEVEL", 1)
-    image = tmp_path / "signed.efi"
-    image.write_bytes(builder.build(dataclasses.replace(recipe, signing=key)).data)
-    assert sign.sign(recipe.ramdisk.read_bytes(), key) in archives(image)[0]
