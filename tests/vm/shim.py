@@ -18,6 +18,7 @@ from pykexec.vm.bootvars import add_variables
 from pykexec.vm.machine import Machine
 from tests.vm.direct import payload_machine
 from tests.vm.equipment import MODULE_PATH, NON_VOLATILE_BOOT_ONLY, module
+from tests.vm.guest import HELLO_PATH
 from tests.vm.images import driver, hello
 from tests.vm.payloads import PAYLOADS
 from tests.vm.signed import SIGNED_DRIVER, SIGNED_HELLO, signed
@@ -27,7 +28,10 @@ OURS = ovmf.firmware("2025.02", "snakeoil")
 FIRMWARE = ovmf.firmware("2025.02", "ms")
 GRUB = PAYLOADS["grub-2.12-signed"]
 GRUB_PATH = r"\EFI\grub\grubx64.efi"
-_SHIM_PATH = r"\EFI\debian\shimx64.efi"
+SHIM_PATH = r"\EFI\debian\shimx64.efi"
+SECOND_SHIM = r"\EFI\second\shimx64.efi"
+"""Beside it lies GRUB under the name that shim looks for."""
+UKI = PAYLOADS["uki-257"]
 _X509 = Guid.parse("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")  # UEFI 2.10, 32.4.1
 _OWNER = uuid.UUID(int=9)
 
@@ -49,20 +53,39 @@ def shim() -> Path:
     return packages.fetch(packages.PAYLOADS["shim"]) / "usr/lib/shim/shimx64.efi.signed"
 
 
+def chain(image: Path) -> dict[str, bytes | Path]:
+    """Files by which the firmware starts shim, at SHIM_PATH, and shim image in GRUB's place."""
+    return _named({SHIM_PATH: shim(), GRUB.path: image})
+
+
+def _named(files: dict[str, bytes | Path]) -> dict[str, bytes | Path]:
+    return {name[1:].replace("\\", "/"): content for name, content in files.items()}
+
+
 def machine_behind_shim(directory: Path, image: Path) -> Machine:
-    """Its boot entry is shim, which starts image in GRUB's place; with a TPM, and all for GRUB."""
+    """Its boot entry is shim, which starts image; with a TPM, and payloads."""
     files = dict(GRUB.files())
     grub = files.pop(GRUB.path[1:].replace("\\", "/"))
+    (uki,) = UKI.files().values()
+    assert isinstance(uki, Path)
     ours = {
-        _SHIM_PATH: shim(),
-        GRUB.path: image,
         GRUB_PATH: grub,
+        SECOND_SHIM: shim(),
+        SECOND_SHIM.replace("shim", "grub"): grub,
+        UKI.path: signed(uki, OURS),
+        HELLO_PATH: hello(),
         SIGNED_HELLO: signed(hello(), OURS),
         SIGNED_DRIVER: signed(driver(), OURS),
         MODULE_PATH: module(),
     }
-    files |= {name[1:].replace("\\", "/"): content for name, content in ours.items()}
-    machine = payload_machine(GRUB, FIRMWARE, directory, files, _SHIM_PATH)
+    files |= {**chain(image), **_named(ours)}
+    return enrolled(
+        replace(payload_machine(GRUB, FIRMWARE, directory, files, SHIM_PATH), tpm="tis")
+    )
+
+
+def enrolled(machine: Machine) -> Machine:
+    """The machine, whose owner has enrolled our key, as MokManager does."""
     assert machine.variables
     store = add_variables(
         machine.variables.read_bytes(),
@@ -71,4 +94,4 @@ def machine_behind_shim(directory: Path, image: Path) -> Machine:
         attributes=NON_VOLATILE_BOOT_ONLY,
     )
     machine.variables.write_bytes(store)
-    return replace(machine, tpm="tis")
+    return machine

@@ -38,6 +38,7 @@ def signed_image(
     kernel: str = "6.1-cloud",
     defines: tuple[str, ...] = (),
     *,
+    config: str = "",
     additions: tuple[Path, ...] = (),
     doors_open: bool = False,
 ) -> Path:
@@ -48,7 +49,7 @@ def signed_image(
     files = {_DRIVER_IN_IMAGE: signed(images.ramdisk(), firmware).read_bytes()}
     if doors_open:
         files[_DOORS_IN_IMAGE] = _compiled(_DOORS_LEFT_OPEN)
-    unsigned = images.image(kernel, defines=defines, additions=additions)
+    unsigned = images.image(kernel, config=config, defines=defines, additions=additions)
 
     def make(target: Path) -> None:
         parts = images.sections(unsigned)

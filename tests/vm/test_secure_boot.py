@@ -105,6 +105,9 @@ def test_refused_payload_comes_back_to_the_agent(
 ) -> None:
     guest = agent_ready(signed_image(enforcing), enforcing)
     guest.send(f"pykexec exec '{HELLO_PATH}' --on-failure agent")
+    guest.vm.expect(
+        "hello.efi: the firmware is going to refuse it: has no signature, .* not in db$"
+    )
     _expect_fallback(guest)
     guest.vm.expect_stage("stub", "load", ACCESS_DENIED)
     guest.vm.expect_stage("agent", "ready", within=120)

@@ -15,7 +15,7 @@ from pykexec.kexec.ramdisk import SHAPES
 from pykexec.vm.bootvars import boot_entry, write_boot_entries
 from pykexec.vm.disk import DiskLayout
 from pykexec.vm.machine import Disk, Machine, Nic
-from pykexec.vm.ovmf import NEWEST, firmware
+from pykexec.vm.ovmf import NEWEST, Firmware, firmware
 from tests.support.sealed import seal
 from tests.support.windows_disk import load_options
 from tests.vm import images
@@ -41,13 +41,12 @@ CLEAN = {11: bytes(32)}
 
 
 def machine(
-    directory: Path, disk: DiskLayout, version: str, path: str, words: str | bytes = ""
+    directory: Path, disk: DiskLayout, chosen: Firmware, path: str, words: str | bytes = ""
 ) -> Machine:
     """A machine with all that Windows looks at, whose only boot entry is path.
 
     Those whose directories are in the same one have the same TPM.
     """
-    chosen = firmware(version)
     variables = directory / "variables.fd"
     write_boot_entries(chosen.variables, variables, [boot_entry(disk, path, words)])
     return Machine(
@@ -66,7 +65,7 @@ def direct(boot: Boot, directory: Path, version: str, image: Path, *more: str) -
     directory.mkdir()
     disk = windows_disk(directory, image, key=True)
     words = load_options(options(*more))
-    vm = boot(machine(directory, disk, version, PATH, words), limit_s=240)
+    vm = boot(machine(directory, disk, firmware(version), PATH, words), limit_s=240)
     found = expect_steps(vm)
     assert vm.wait_exit(60) == "guest-shutdown"
     return found
@@ -76,7 +75,8 @@ def agent(boot: Boot, directory: Path, version: str, image: Path, *, key: bool =
     """An agent on that machine; with key it is on the ESP."""
     directory.mkdir()
     disk = windows_disk(directory, image, key=key)
-    return Guest(boot(machine(directory, disk, version, IMAGE_PATH), limit_s=400)).ready()
+    chosen = machine(directory, disk, firmware(version), IMAGE_PATH)
+    return Guest(boot(chosen, limit_s=400)).ready()
 
 
 def start(guest: Guest, *more: str, path: str = PATH) -> None:
@@ -186,7 +186,7 @@ def test_a_nic_that_nobody_but_linux_had_is_at_rest(boot: Boot, tmp_path: Path) 
         directory = tmp_path / image.stem
         directory.mkdir()
         disk = windows_disk(directory, image, key=False)
-        quick = machine(directory, disk, "2025.02", IMAGE_PATH)
+        quick = machine(directory, disk, firmware("2025.02"), IMAGE_PATH)
         quick = replace(quick, disks=(Disk(disk.path, bootindex=0),), tpm=None)
         guest = Guest(boot(quick)).ready()
         guest.ok("pykexec net up", within=90)

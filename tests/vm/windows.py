@@ -14,7 +14,7 @@ from pykexec.demo.windows_machine import bitlocker, boot_configuration
 from pykexec.disk.key_disk import BITLOCKER, make_key_disk
 from pykexec.kexec.ramdisk import SHAPES
 from pykexec.vm import hives
-from pykexec.vm.disk import DiskLayout, Esp, Raw, make_disk
+from pykexec.vm.disk import DiskLayout, Esp, Files, Raw, make_disk
 from pykexec.vm.vm import Vm
 from tests.vm import images
 from tests.vm.guest import IMAGE_PATH
@@ -45,8 +45,12 @@ def key_image(shape: str) -> bytes:
         return bytes(disk.view)
 
 
-def windows_disk(directory: Path, image: Path, *, key: bool) -> DiskLayout:
-    """ESP and BitLocker volume; image is there for who boots it. With key the .BEK file is, too."""
+def windows_disk(
+    directory: Path, image: Path, *, key: bool, more: Files | None = None
+) -> DiskLayout:
+    """ESP and BitLocker volume; image is there for who boots it, and so are more files. With key
+    the .BEK file is, too.
+    """
     everything: dict[str, bytes | Path] = {
         IMAGE_PATH[1:].replace("\\", "/"): image,
         PATH[1:].replace("\\", "/"): bootmgr(),
@@ -54,6 +58,7 @@ def windows_disk(directory: Path, image: Path, *, key: bool) -> DiskLayout:
         "Windows/system32/winload.efi": _LOADER,
         **{path[1:]: key_image(shape) for shape, path in KEY_IMAGES.items()},
         **({BEK: bitlocker(BEK)} if key else {}),
+        **(more or {}),
     }
     return make_disk(directory / "disk.img", [Esp(everything), Raw(bitlocker(VOLUME))])
 

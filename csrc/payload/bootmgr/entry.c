@@ -83,6 +83,29 @@ static bool is_sealed(const struct efi_table_header *table)
 	return pk_crc32(0, copy, table->header_size) == table->crc32;
 }
 
+static bool is_behind_shim(void)
+{
+	void *loader;
+
+	return !EFI_ERROR(wbm.bs->locate_protocol(&efi_guid_shim_image_loader, NULL, &loader));
+}
+
+/*
+ * shim 16 and later puts services of its own into the table, LoadImage to UnloadImage, and does
+ * not seal it again (loader-proto.c of rhboot/shim).
+ */
+static bool may_be_shims(const u64 *pointer)
+{
+	return pointer >= (const u64 *)&wbm.bs->load_image && pointer <= (const u64 *)&wbm.bs->unload_image &&
+	       is_behind_shim();
+}
+
+static bool is_code(const struct efi_memory_descriptor *found, const u64 *pointer, u32 type, u32 other_type)
+{
+	return found && (found->type == type || found->type == other_type ||
+			 (found->type == EFI_LOADER_CODE && may_be_shims(pointer)));
+}
+
 /* Do all pointers of a table lead into the firmware's code? */
 static bool leads_into(const struct efi_table_header *table, u32 type, u32 other_type)
 {
@@ -92,7 +115,7 @@ static bool leads_into(const struct efi_table_header *table, u32 type, u32 other
 	for (u64 i = 0; i < nr; i++) {
 		const struct efi_memory_descriptor *found = wbm_descriptor(&wbm.map, pointers[i]);
 
-		if (pointers[i] && !(found && (found->type == type || found->type == other_type))) {
+		if (pointers[i] && !is_code(found, &pointers[i], type, other_type)) {
 			wbm_fact("elsewhere", i, found ? found->type : ~0ULL);
 			return false;
 		}
@@ -113,7 +136,7 @@ efi_status_t wbm_entry(void)
 	wbm_try(wbm_read_map(&wbm.map));
 	wbm_try(check_stack());
 	wbm_need(is_sealed(&wbm.st->hdr));
-	wbm_need(is_sealed(&wbm.bs->hdr));
+	wbm_need(is_sealed(&wbm.bs->hdr) || is_behind_shim());
 	wbm_need(is_sealed(&wbm.rt->hdr));
 	/* EDK II has runtime drivers serve CalculateCrc32 and GetNextMonotonicCount. */
 	wbm_need(leads_into(&wbm.bs->hdr, EFI_BOOT_SERVICES_CODE, EFI_RUNTIME_SERVICES_CODE));
