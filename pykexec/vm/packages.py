@@ -55,11 +55,19 @@ SID = "sid"
 KERNELS = {
     "6.1-cloud": Package(BOOKWORM, "linux-image-cloud-amd64"),
     "6.1-generic": Package(BOOKWORM, "linux-image-amd64"),
+    "6.1-rt": Package(BOOKWORM, "linux-image-rt-amd64"),
     "6.12-cloud": Package(BACKPORTS, "linux-image-cloud-amd64"),
     "6.12-generic": Package(BACKPORTS, "linux-image-amd64"),
+    "6.12-rt": Package(BACKPORTS, "linux-image-rt-amd64"),
+    "trixie-cloud": Package(TRIXIE, "linux-image-cloud-amd64"),
+    "trixie-generic": Package(TRIXIE, "linux-image-amd64"),
+    "trixie-rt": Package(TRIXIE, "linux-image-rt-amd64"),
     "sid-cloud": Package(SID, "linux-image-cloud-amd64"),
     "sid-generic": Package(SID, "linux-image-amd64"),
+    "sid-rt": Package(SID, "linux-image-rt-amd64"),
 }
+# Large, and booted by the matrix alone.
+_KERNELS_OF_MATRIX = ("6.1-rt", "6.12-rt", "trixie-cloud", "trixie-generic", "trixie-rt")
 SOURCES = {
     "6.1": Package(BOOKWORM, "linux-source-6.1"),
     "6.12": Package(BACKPORTS, "linux-source-6.12"),
@@ -205,18 +213,24 @@ def fetch_for_windows() -> None:
 def fetch_for_tests() -> None:
     """Download what is named here and does not change, but for the other releases' QEMU."""
     fetch_all(package for package in _FOR_TESTS if package.suite != SID)
-    fetch_kernels(name for name, package in KERNELS.items() if package.suite != SID)
+    fetch_kernels(name for name in _released() if name not in _KERNELS_OF_MATRIX)
 
 
 def fetch_for_matrix() -> None:
     """Download all that is named here; what sid has today replaces what it had on another day."""
     fetch_for_tests()
+    fetch_kernels(_released())
     fetch_all(package for package in _FOR_MATRIX if package.suite != SID)
     renew([package for package in _FOR_MATRIX if package.suite == SID])
     kernels = fetch_kernels(name for name, package in KERNELS.items() if package.suite == SID)
     for old in _home(Package(SID, "")).glob("linux-image-[0-9]*"):
         if old not in kernels.values():
             shutil.rmtree(old)
+
+
+def _released() -> list[str]:
+    """The names of kernels that do not change from day to day."""
+    return [name for name, package in KERNELS.items() if package.suite != SID]
 
 
 def renew(packages: Iterable[Package]) -> None:
