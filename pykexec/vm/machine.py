@@ -148,6 +148,8 @@ def _board(machine: Machine, files: Files, goes_on: bool) -> list[str]:
         words += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
         words += ["-global", "ICH9-LPC.disable_s3=1"]
     code, variables = machine.firmware.code, files.variables
+    if machine.firmware.is_rom:
+        return [*words, "-bios", str(code)]
     words += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
     words += ["-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
     return words

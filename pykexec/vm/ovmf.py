@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OVMF firmware builds of Debian, by version and variant."""
+"""The firmware builds of Debian: OVMF's by version and variant, U-Boot's."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ from pykexec.vm import packages
 NEWEST = "sid"
 VERSIONS = tuple(version for version in packages.FIRMWARES if version != NEWEST)
 
-# variant: (code, variables); all but plain need SMM to guard the variable store.
+# variant: (code, variables); all but plain and legacy need SMM to guard the variable store.
 _VARIANTS = {
     "plain": ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
     "secboot": ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd"),
     "strictnx": ("OVMF_CODE_4M.secboot.strictnx.fd", "OVMF_VARS_4M.fd"),
     "snakeoil": ("OVMF_CODE_4M.snakeoil.fd", "OVMF_VARS_4M.snakeoil.fd"),
     "ms": ("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd"),
+    "legacy": ("OVMF_CODE.fd", "OVMF_VARS.fd"),
 }
+
+_ROM = "rom"
+_WITHOUT_SMM = {"plain", "legacy", _ROM}
 
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """Flash images of one OVMF build; variables is a template that each machine copies."""
+    """Flash images of one build; variables is a template that each machine copies.
+
+    A ROM has no variables.
+    """
 
     version: str
     variant: str
@@ -36,7 +43,12 @@ class Firmware:
     @property
     def smm(self) -> bool:
         """Whether the machine must have System Management Mode."""
-        return self.variant != "plain"
+        return self.variant not in _WITHOUT_SMM
+
+    @property
+    def is_rom(self) -> bool:
+        """Whether it is no flash, and keeps its variables elsewhere."""
+        return self.variant == _ROM
 
 
 def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
@@ -44,7 +56,7 @@ def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
 
     These are plain; secboot, which can enforce Secure Boot but has no keys; snakeoil, which does so
     with the package's test keys; ms, with Microsoft's; strictnx, from 2025.02 on, which is built
-    without executable data pages.
+    without executable data pages; legacy, until 2022.11, of half the size.
     """
     if version not in packages.FIRMWARES or variant not in _VARIANTS:
         raise UsageError(f"no firmware {version} {variant}")
@@ -53,6 +65,13 @@ def firmware(version: str = "2025.02", variant: str = "plain") -> Firmware:
     if not code.exists():
         raise UsageError(f"OVMF {version} has no variant {variant}")
     return Firmware(version, variant, code, variables)
+
+
+def u_boot() -> Firmware:
+    """U-Boot, as a ROM of a machine of type pc."""
+    directory = packages.fetch(packages.U_BOOT)
+    rom = directory / "usr/lib/u-boot/qemu-x86_64/u-boot.rom"
+    return Firmware(directory.name, _ROM, rom, rom)
 
 
 def snakeoil_key(version: str = "2025.02") -> tuple[Path, Path]:

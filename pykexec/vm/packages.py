@@ -77,6 +77,8 @@ FIRMWARES = {
     "2025.02": Package(TRIXIE, "ovmf"),
     "sid": Package(SID, "ovmf-generic"),
 }
+# UEFI by another name, without interrupts.
+U_BOOT = Package(TRIXIE, "u-boot-qemu")
 PAYLOADS = {
     "grub-2.06-modules": Package(BOOKWORM, "grub-efi-amd64-bin"),
     "grub-2.12-modules": Package(TRIXIE, "grub-efi-amd64-bin"),
@@ -120,7 +122,7 @@ BITLOCKER_IMAGES = SourceArchive(
     "cd5cacb825ac339f450000c8c45b26ee7d2747afd85432b3c1ea5c7da314963e",
 )
 _FOR_TESTS = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *GRUB_TOOLS.values())
-_FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values())
+_FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values(), U_BOOT)
 
 
 def cache_dir() -> Path:

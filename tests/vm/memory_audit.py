@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from pykexec.abi import MemoryType
 from pykexec.memory import Range
+from pykexec.vm.vm import Vm
 
 PAGE = 4096
 _BLOCK = 1 << 20
 _PE_SIGNATURE_OFFSET = 0x3C
 _SECTION_WRITABLE = 0x80000000
 _ACCESSED_AND_DIRTY = 0x60
+_ADDRESS = 0x000F_FFFF_FFFF_F000
 _FINAL_EVENTS_MAX = 1000
 
 # Memory that the firmware's own code writes to whenever it runs.
@@ -142,7 +144,19 @@ def page_table_pages(memory: bytes, root: int) -> set[int]:
             return
         for entry in struct.unpack_from("<512Q", memory, table):
             if entry & 1 and not entry & 0x80:
-                walk(entry & 0x000FFFFFFFFFF000, level - 1)
+                walk(entry & _ADDRESS, level - 1)
 
     walk(root & ~0xFFF, 4)
     return pages
+
+
+def is_executable(vm: Vm, root: int, address: int) -> bool:
+    """Do the four levels of page tables at root, in a machine that stands still, let it be code?"""
+    for shift in (39, 30, 21, 12):
+        where = (root & _ADDRESS) + 8 * (address >> shift & 511)
+        (root,) = struct.unpack("<Q", vm.read_memory(where, 8))
+        if not root & 1 or root >> 63:
+            return False
+        if root & 0x80:
+            break
+    return True

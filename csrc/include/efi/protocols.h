@@ -384,4 +384,11 @@ struct efi_tcg2 {
 	efi_status_t (EFIAPI *submit_command)(struct efi_tcg2 *, u32 size, u8 *in, u32 out_size, u8 *out);
 };
 
+/* UEFI 2.10, 37.7, EFI_MEMORY_ATTRIBUTE_PROTOCOL: EFI_MEMORY_RP, XP and RO of page aligned ranges. */
+struct efi_memory_attribute {
+	efi_status_t (EFIAPI *get)(struct efi_memory_attribute *, u64 start, u64 size, u64 *attributes);
+	efi_status_t (EFIAPI *set)(struct efi_memory_attribute *, u64 start, u64 size, u64 attributes);
+	efi_status_t (EFIAPI *clear)(struct efi_memory_attribute *, u64 start, u64 size, u64 attributes);
+};
+
 #endif

@@ -18,9 +18,13 @@ static const struct {
 	const char *name;
 	efi_status_t (*take_on)(u64 value);
 } habits[] = {
+	{ "map=", strict_map },
+	{ "low=", strict_low },
+	{ "nx=", strict_nx },
 	{ "users=", strict_users },
 	{ "la57=", strict_la57 },
 	{ "cr4=", strict_cr4 },
+	{ "dr0=", strict_dr0 },
 };
 
 static efi_status_t load_image(efi_handle_t image_handle, efi_handle_t *ret)
@@ -57,5 +61,10 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 		if (pk_option(options, habits[i].name, &value))
 			status = habits[i].take_on(value);
 	pk_put_line(u"PK:payload:strict:0x", status);
-	return EFI_ERROR(status) ? status : strict_bs->start_image(next, NULL, NULL);
+	if (EFI_ERROR(status))
+		return status;
+	/* Last: nothing can be said afterwards. */
+	if (pk_option(options, "consoles=", &value))
+		strict_consoles(value);
+	return strict_bs->start_image(next, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Page tables that are the firmware's own affair: all user pages, a fifth level, a page that is not there. */
+/* Page tables and registers that are the firmware's own affair. */
 #include <payload/strict/strict.h>
 
 enum {
@@ -71,5 +71,11 @@ efi_status_t strict_la57(u64 value)
 efi_status_t strict_cr4(u64 value)
 {
 	__asm__ volatile("mov %0, %%cr4" : : "r"(pk_cpu_read(PK_CPU_CR4) | value) : "memory");
+	return EFI_SUCCESS;
+}
+
+efi_status_t strict_dr0(u64 value)
+{
+	pk_dr_write(0, value);
 	return EFI_SUCCESS;
 }

@@ -20,5 +20,17 @@ efi_status_t strict_users(u64 value);
 efi_status_t strict_la57(u64 value);
 /* These bits of CR4, too. */
 efi_status_t strict_cr4(u64 value);
+/* A breakpoint that is off: a debugger's, kept for later. */
+efi_status_t strict_dr0(u64 value);
+
+/* ---- memory.c ---- */
+/* So many entries more in the memory map. */
+efi_status_t strict_map(u64 value);
+/* Not more than so many MiB free below 4 GiB, above the first MiB. */
+efi_status_t strict_low(u64 value);
+/* Pages are given out as data, of whatever type they are. */
+efi_status_t strict_nx(u64 value);
+/* Consoles that there are not: 1 ConIn, 2 ConOut, 4 StdErr. */
+efi_status_t strict_consoles(u64 value);
 
 #endif

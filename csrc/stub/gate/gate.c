@@ -43,12 +43,22 @@ static struct {
 	void *argument;
 } call;
 
+static void (*at_first)(void);
+
+void pk_gate_at_first(void (*function)(void))
+{
+	at_first = function;
+}
+
 static u64 gate_body(void *unused)
 {
 	efi_status_t status;
 
 	(void)unused;
 	pk_state_enter_firmware();
+	if (at_first)
+		at_first();
+	at_first = NULL;
 	status = call.function(call.argument);
 	pk_state_leave_firmware();
 	return status;

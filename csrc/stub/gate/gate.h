@@ -21,6 +21,8 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument);
  * but by what function does.
  */
 efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument);
+/* Once, in the firmware's world, before the next full call: Linux has page tables of its own by then. */
+void pk_gate_at_first(void (*function)(void));
 struct pk_gate_statistics {
 	u64 nr_switches;	/* full ones */
 	u64 nr_lean_switches;

@@ -154,6 +154,13 @@
 #define pk_test_router(status) (status)
 #endif
 
+/* Likewise: memory that the firmware gives out as data stays so. */
+#ifdef PK_TEST_NO_ATTRIBUTES
+#define pk_test_attributes(protocol) ((void)(protocol), (struct efi_memory_attribute *)NULL)
+#else
+#define pk_test_attributes(protocol) (protocol)
+#endif
+
 /* Likewise: a boot service is still ours when the payload is started, and the table's checksum is right. */
 #ifdef PK_TEST_HOOKED_SERVICE
 #include <efi/tables.h>

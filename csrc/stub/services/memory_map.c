@@ -6,14 +6,59 @@
 #include <stub/lib/stub.h>
 #include <stub/services/memory_map.h>
 
-enum { MAP_CAPACITY = 128 * 1024 };
+enum {
+	ROOM = 16 * 1024,	/* the map grows by every allocation, this buffer's too */
+	TRIES = 4,
+};
 
 struct pk_arena pk_linux_arena;
-static u8 firmware_map[MAP_CAPACITY] __attribute__((aligned(8)));
+static u8 *firmware_map;
+static u64 map_capacity;
 
 u64 pk_arena_peak(void)
 {
 	return pk_linux_arena.peak_pages * PK_PAGE_SIZE;
+}
+
+void pk_memory_map_release(void)
+{
+	if (firmware_map)
+		pk_bs->free_pages((u64)firmware_map, map_capacity / PK_PAGE_SIZE);
+	firmware_map = NULL;
+	map_capacity = 0;
+}
+
+static efi_status_t make_room(u64 size)
+{
+	u64 nr_pages = (size + ROOM) / PK_PAGE_SIZE, address;
+	efi_status_t status;
+
+	pk_memory_map_release();
+	status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_DATA, nr_pages, &address);
+	if (EFI_ERROR(status))
+		return status;
+	firmware_map = (u8 *)address;
+	map_capacity = nr_pages * PK_PAGE_SIZE;
+	return EFI_SUCCESS;
+}
+
+static efi_status_t read_map(u64 *ret_size, u64 *ret_step, u32 *ret_version)
+{
+	efi_status_t status = EFI_BUFFER_TOO_SMALL;
+
+	for (u32 i = 0; i < TRIES; i++) {
+		u64 size = map_capacity, key;
+
+		status = pk_bs->get_memory_map(&size, firmware_map, &key, ret_step, ret_version);
+		if (!EFI_ERROR(status))
+			*ret_size = size;
+		if (status != EFI_BUFFER_TOO_SMALL)
+			break;
+		status = make_room(size);
+		if (EFI_ERROR(status))
+			break;
+	}
+	return status;
 }
 
 efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *ret_step, u32 *ret_version)
@@ -25,10 +70,10 @@ efi_status_t pk_linux_memory_map(void *out, u64 capacity, u64 *ret_size, u64 *re
 		/* The gate reaches them from Linux' side. */
 		.mmio = { { PK_IOAPIC_BASE, PK_PAGE_SIZE }, { PK_LAPIC_BASE, PK_PAGE_SIZE } },
 	};
-	u64 size = sizeof(firmware_map), key;
 	efi_status_t status;
+	u64 size = 0;
 
-	status = pk_bs->get_memory_map(&size, firmware_map, &key, ret_step, ret_version);
+	status = read_map(&size, ret_step, ret_version);
 	if (EFI_ERROR(status))
 		return status;
 	return pk_memory_map_reduce(firmware_map, size, *ret_step, &view, out, capacity, ret_size);

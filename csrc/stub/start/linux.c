@@ -101,7 +101,9 @@ efi_status_t pk_linux_prepare(void)
 	status = pk_levels_check();
 	if (EFI_ERROR(status))
 		return status;
-	pk_arena_reset();
+	status = pk_arena_reset();
+	if (EFI_ERROR(status))
+		return status;
 	status = pk_arena_pages(EFI_LOADER_CODE, (pe.size_of_image + KERNEL_ALIGNMENT) / PK_PAGE_SIZE + 1, &base);
 	if (EFI_ERROR(status)) {
 		pk_print("pykexec: the kernel's %d KiB do not fit in the arena\n", pe.size_of_image / 1024);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Linux' memory: one arena taken from the firmware, and the services that hand it out. */
 #include <common/arena.h>
+#include <stub/gate/gate.h>
 #include <stub/lib/console.h>
 #include <stub/lib/stub.h>
 #include <stub/services/memory_map.h>
+#include <stub/start/attributes.h>
 #include <stub/start/memory.h>
 
 enum {
@@ -20,6 +22,7 @@ enum {
 
 /* What the arena took from the firmware, alignment slack included. */
 static struct pk_range taken, taken_low;
+static struct pk_attributes attributes, attributes_low;
 
 static efi_status_t take(u64 mib)
 {
@@ -27,7 +30,7 @@ static efi_status_t take(u64 mib)
 	u64 address = 0xffffffff;
 	efi_status_t status;
 
-	/* Code: executable under strict firmware too. Below 4 GiB if it fits, since kexec's purgatory likes it. */
+	/* Code: executable where the firmware cannot be asked to make it so. Below 4 GiB if it fits, since kexec's purgatory likes it. */
 	status = pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_CODE, nr_pages, &address);
 	if (EFI_ERROR(status))
 		status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_CODE, nr_pages, &address);
@@ -79,12 +82,24 @@ efi_status_t pk_arena_allocate(u64 mib)
 	if (EFI_ERROR(status)) {
 		pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
 		taken = (struct pk_range){ 0, 0 };
+		return status;
 	}
-	return status;
+	pk_attributes_init(&attributes, &taken);
+	pk_attributes_init(&attributes_low, &taken_low);
+	return EFI_SUCCESS;
+}
+
+static void close_arena(void)
+{
+	pk_attributes_close(&attributes);
+	pk_attributes_close(&attributes_low);
 }
 
 void pk_arena_release(void)
 {
+	pk_memory_map_release();
+	pk_attributes_restore(&attributes);
+	pk_attributes_restore(&attributes_low);
 	if (taken.size)
 		pk_bs->free_pages(taken.start, taken.size / PK_PAGE_SIZE);
 	if (taken_low.size)
@@ -96,11 +111,22 @@ void pk_arena_release(void)
 	pk_handoff.low = taken;
 }
 
-void pk_arena_reset(void)
+efi_status_t pk_arena_reset(void)
 {
+	efi_status_t status;
+
+	status = pk_attributes_open(&attributes);
+	if (!EFI_ERROR(status))
+		status = pk_attributes_open(&attributes_low);
+	if (EFI_ERROR(status)) {
+		pk_print("pykexec: the firmware does not let Linux' memory be executed\n");
+		return status;
+	}
+	pk_gate_at_first(close_arena);
 	pk_arena_init(&pk_linux_arena);
 	pk_arena_add(&pk_linux_arena, pk_handoff.low.start, pk_handoff.low.size / PK_PAGE_SIZE);
 	pk_arena_add(&pk_linux_arena, pk_handoff.arena.start, pk_handoff.arena.size / PK_PAGE_SIZE);
+	return EFI_SUCCESS;
 }
 
 u64 pk_arena_map_key(void)

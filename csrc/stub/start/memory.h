@@ -7,8 +7,8 @@
 
 efi_status_t pk_arena_allocate(u64 mib);
 void pk_arena_release(void);
-/* Empty again, for the next Linux. */
-void pk_arena_reset(void);
+/* Empty again, for the next Linux, and executable until the first call from it. */
+efi_status_t pk_arena_reset(void);
 efi_status_t pk_arena_pages(u32 type, u64 nr_pages, u64 *ret_start);
 void pk_arena_hook(struct efi_boot_services *services);
 u64 pk_arena_map_key(void);

@@ -37,7 +37,10 @@ efi_status_t pk_platform_check(void)
 {
 	const char *what = NULL;
 
-	if (is_sev_guest())
+	/* UEFI 2.10, 2.3.4: they are on. U-Boot's are never. */
+	if (!pk_interrupts_enabled())
+		what = "has firmware that runs without interrupts, and so without timers";
+	else if (is_sev_guest())
 		what = "is a confidential guest (AMD SEV)";
 	else if (is_tdx_guest())
 		what = "is a confidential guest (Intel TDX)";

@@ -68,10 +68,12 @@ INTEL = {
     "misc_features": RESTORED,
     "power_ctl": RESTORED,
     "pkg_cst_config": RESTORED,
+    "misc_enable": RESTORED,
     # Nothing undoes them before reset.
     "feat_ctl": KEPT,
     "pm_enable": KEPT,
 }
+WITHOUT_HWP = {name: INTEL[name] for name in INTEL if name != "hwp_request"}
 AMD = {
     "ibs_fetch_ctl": GATE,
     "ibs_op_ctl": GATE,
@@ -111,8 +113,9 @@ def decision(values: list[int]) -> str:
         (
             "intel",
             "all",
-            {**EVERYBODY, **COMMON, **INTEL, "misc_enable": RESTORED, "lvt_pmc": FULL},
+            {**EVERYBODY, **COMMON, **INTEL, "lvt_pmc": FULL},
         ),
+        ("intel", "no-hwp", {**EVERYBODY, **COMMON, **WITHOUT_HWP, "lvt_pmc": FULL}),
         ("amd", "all", {**EVERYBODY, **COMMON, **AMD, "lvt_pmc": GATE}),
         ("intel", "bare", {**EVERYBODY, "misc_enable": RESTORED, "lvt_pmc": GATE}),
         ("amd", "bare", {**EVERYBODY, "lvt_pmc": GATE}),

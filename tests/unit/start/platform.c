@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Is a machine one on which Linux and the firmware can take turns? Arguments: what it is ("metal",
- * "guest", "sev", "tdx"), CR4, IA32_S_CET, .cmdline; the kernel comes in. Prints both checks'
+ * "guest", "sev", "tdx", "polled"), CR4, IA32_S_CET, .cmdline; the kernel comes in. Prints both checks'
  * statuses, what Linux is told of levels, and what was said.
  */
 #include <stdarg.h>
@@ -48,6 +48,11 @@ u64 pk_rdmsr(u32 msr)
 		return s_cet;
 	fprintf(stderr, "general protection fault: MSR %x\n", msr);
 	exit(1);
+}
+
+bool pk_interrupts_enabled(void)
+{
+	return !is("polled");
 }
 
 u64 pk_cpu_read(enum pk_cpu_register which)

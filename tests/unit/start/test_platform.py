@@ -38,13 +38,14 @@ def program_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said(
     program: Path, kernel: bytes, machine: str, cr4: int, s_cet: int = 0, cmdline: str = "quiet"
 ) -> str:
-    words = [program, machine, hex(cr4), hex(s_cet), cmdline]
+    words = [str(program), machine, hex(cr4), hex(s_cet), cmdline]
     return run(words, stdin=kernel).decode().strip()
 
 
 @pytest.mark.parametrize(
     ("machine", "cr4", "s_cet", "why"),
     [
+        ("polled", 0, 0, "has firmware that runs without interrupts, and so without timers"),
         ("sev", 0, 0, "is a confidential guest (AMD SEV)"),
         ("tdx", 0, 0, "is a confidential guest (Intel TDX)"),
         ("metal", CET, 1, "has firmware that runs with control-flow enforcement (CET)"),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The stub's table of machine state on a processor that is a program. Arguments: its vendor, and
- * whether it has every register below or, "bare", those that everyone has. The firmware leaves in
+ * whether it has every register below (with "no-hwp" but one, which faults until another is set)
+ * or, "bare", those that everyone has. The firmware leaves in
  * each the one value, Linux the other. Prints of each: its name, both values, then what is in it in
  * the firmware's world by a lean switch, back in Linux', by a full switch, back again, and when
  * Linux has ended. An MSR that the processor does not announce ends the program, as it would end
@@ -19,7 +20,7 @@
 enum vendor { INTEL, AMD };
 enum kind { NOTHING, MSR, DEBUG, LAPIC };
 enum presence { IS_ANNOUNCED, IS_OF_A_MODEL, IS_ALWAYS };
-enum { NR_POINTS = 5 };
+enum { NR_POINTS = 5, HWP_REQUEST = 0x774, PM_ENABLE = 0x770 };
 
 /* A bit for each vendor. */
 enum { INTEL_ONLY = 1 << INTEL, AMD_ONLY = 1 << AMD, COMMON = INTEL_ONLY | AMD_ONLY };
@@ -121,7 +122,7 @@ static struct reg registers[] = {
 enum { NR_REGISTERS = sizeof(registers) / sizeof(registers[0]) };
 
 static enum vendor vendor;
-static bool is_bare;
+static bool is_bare, has_no_hwp;
 
 static __attribute__((noreturn)) void fault(u32 msr)
 {
@@ -143,6 +144,8 @@ static struct reg *find(enum kind kind, u32 which)
 
 static bool is_there(const struct reg *reg)
 {
+	if (has_no_hwp && reg && reg->which == HWP_REQUEST)
+		return false;
 	return reg && (reg->presence == IS_ALWAYS || !is_bare);
 }
 
@@ -252,6 +255,9 @@ int main(int argc, char **argv)
 		return 2;
 	vendor = strcmp(argv[1], "intel") ? AMD : INTEL;
 	is_bare = !strcmp(argv[2], "bare");
+	has_no_hwp = !strcmp(argv[2], "no-hwp");
+	if (has_no_hwp)
+		find(MSR, PM_ENABLE)->firmware_value = 0;
 	for (u32 i = 0; i < NR_REGISTERS; i++)
 		registers[i].value = registers[i].firmware_value;
 	pk_state_save();

@@ -29,6 +29,8 @@ static inline void pk_outb(u16 port, u8 value)
 	(void)value;
 }
 
+bool pk_interrupts_enabled(void);
+
 #define pk_interrupts_off() ((void)0)
 #define pk_interrupts_on() ((void)0)
 #define pk_interrupt_window() ((void)0)
