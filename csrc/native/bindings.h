@@ -26,6 +26,7 @@
 #include <common/operations.h>
 #include <common/page_table.h>
 #include <common/pe.h>
+#include <common/spcr.h>
 #include <common/tpm_filter.h>
 #include <common/variable_filter.h>
 #include <native/block.h>

@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="agent.toml to embed")
     parser.add_argument(
-        "--cmdline", metavar="WORDS", help="kernel parameters (default: console=ttyS0,115200 quiet)"
+        "--cmdline",
+        metavar="WORDS",
+        help="kernel parameters (default: console=tty0 console=ttyS0,115200 quiet)",
     )
     parser.add_argument(
         "--arena",

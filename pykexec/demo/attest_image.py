@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pykexec.demo.run import CMDLINE
 from pykexec.efi import pe
 from pykexec.image import Built, Recipe, SigningKey, assemble, build, cpio
 from pykexec.image.builder import described
@@ -70,7 +69,6 @@ def build_image(directory: Path, os_kernel: Kernel, signing: SigningKey, text: s
         kernel=os_kernel.image,
         modules=os_kernel.modules,
         config=config,
-        cmdline=CMDLINE,
         signing=signing,
     )
     return build(recipe)

@@ -10,7 +10,6 @@ from typing import Literal
 from pykexec import _freestanding
 from pykexec.demo import local_stages
 from pykexec.demo.run import (
-    CMDLINE,
     DemoResult,
     Observer,
     Steps,
@@ -74,9 +73,7 @@ def _image(directory: Path, os_kernel: Kernel, payload: PayloadName) -> Built:
         f"[payload]\npath = '{PATHS[payload]}'\n\n[failure]\naction = '{failure}'\n\n"
         "[agent]\nshell = true\n"
     )
-    recipe = Recipe(
-        kernel=os_kernel.image, modules=os_kernel.modules, config=config, cmdline=CMDLINE
-    )
+    recipe = Recipe(kernel=os_kernel.image, modules=os_kernel.modules, config=config)
     built = build(recipe)
     (directory / "pykexec.efi").write_bytes(built.data)
     return built

@@ -9,7 +9,6 @@ from pathlib import Path
 from pykexec.demo import net_stages
 from pykexec.demo.lan import IMAGE, network, serve_images
 from pykexec.demo.run import (
-    CMDLINE,
     DemoResult,
     Observer,
     Steps,
@@ -61,7 +60,7 @@ def run_net_demo(
 
 
 def _image(served: Path, os_kernel: Kernel) -> Built:
-    built = build(Recipe(kernel=os_kernel.image, modules=os_kernel.modules, cmdline=CMDLINE))
+    built = build(Recipe(kernel=os_kernel.image, modules=os_kernel.modules))
     (served / IMAGE).write_bytes(built.data)
     return built
 

@@ -16,8 +16,6 @@ from pykexec.vm.machine import Machine
 from pykexec.vm.stages import MissedStage, Progress, Reached, Stage
 from pykexec.vm.vm import Vm
 
-# The screen comes first: the last console is where programs write, and that is the serial line.
-CMDLINE = "console=tty0 console=ttyS0,115200 quiet"
 LIMIT_S = 300.0
 
 

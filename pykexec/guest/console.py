@@ -98,6 +98,11 @@ def _firmware_terminal() -> FirmwareTerminal | None:
     return _terminal
 
 
+def sits_at_firmware() -> bool:
+    """Is this process' console the firmware's?"""
+    return _terminal is not None
+
+
 def finish_console() -> None:
     """Have all shown that was said: Linux ends, and what shows it with it."""
     with suppress(OSError, ValueError):

@@ -18,26 +18,24 @@ def menu(mailbox: Mailbox | None, config: AgentConfig) -> None:
     """Show the choices, take one, carry it out; returns when it came to nothing."""
     from pykexec.guest.ends import leave_for
     from pykexec.guest.payload import start_payload
+    from pykexec.guest.screen import choose
 
     payload = config.payload.path if config.payload else "none is configured"
-    print(
-        f"\n 1) start the payload ({payload})\n 2) shell\n 3) firmware menu\n"
-        " 4) next boot entry\n 5) reset"
-    )
+    start = f"start the payload ({payload})"
     try:
-        choice = input("choose 1-5: ").strip()
+        choice = choose((start, "shell", "firmware menu", "next boot entry", "reset"))
     except (EOFError, OSError):
         time.sleep(1)  # No terminal any more, or Ctrl-D: do not spin.
         return
-    if choice == "1" and mailbox:
+    if choice == 1 and mailbox:
         start_payload(mailbox, config)
-    elif choice == "2":
+    elif choice == 2:
         shell()
-    elif choice == "3":
+    elif choice == 3:
         leave_for(mailbox, "firmware", _CHOSEN)
-    elif choice == "4":
+    elif choice == 4:
         leave_for(mailbox, "boot-next", _CHOSEN)
-    elif choice == "5":
+    elif choice == 5:
         leave_for(mailbox, "reset", _CHOSEN)
 
 

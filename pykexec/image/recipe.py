@@ -14,7 +14,8 @@ from pykexec.image.measure import PARAMETER as MEASURE_PARAMETER
 from pykexec.image.measure import SYSTEMD
 from pykexec.image.sign import SigningKey
 
-DEFAULT_CMDLINE = "console=ttyS0,115200 quiet"
+# The screen comes first: the last console that there is is where programs write.
+DEFAULT_CMDLINE = "console=tty0 console=ttyS0,115200 quiet"
 DEFAULT_ARENA_MIB = Limit.ARENA_DEFAULT >> 20
 MIN_ARENA_MIB = Limit.ARENA_MIN >> 20
 ARENA_PARAMETER = "pykexec.arena"

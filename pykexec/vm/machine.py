@@ -21,6 +21,12 @@ DEFAULT_CPU = "max,-cx16,-erms,-fsrm"
 # it forgotten, in time; of what one boot needs nothing is translated twice.
 _ACCELERATOR = "tcg,tb-size=64"
 
+_SERIAL = {
+    "com1": ["-serial", "chardev:serial0"],
+    "com2": ["-device", "isa-serial,chardev=serial0,index=1"],
+    "none": [],
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -57,6 +63,7 @@ class Machine:
     """A whole machine; use dataclasses.replace() for variations of one.
 
     variables overrides the firmware's template. memory_file lets Vm.read_memory() see guest RAM.
+    serial none leaves it without a port: its console says nothing.
     reboot false makes a guest's reset end QEMU. provisioned_tpm adds EK certificates; tpm_directory
     is that of a TPM that other machines had before (swtpm.provision() makes one). within are words
     in front of QEMU's command line, those of Lan for one. qemu is one of packages.QEMUS, "" is what
@@ -78,6 +85,8 @@ class Machine:
     tpm_directory: Path | None = None
     memory_file: bool = False
     reboot: bool = False
+    serial: Literal["com1", "com2", "none"] = "com1"
+    screen: bool = True
     extra: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     qemu: str = ""
@@ -104,7 +113,8 @@ def command(machine: Machine, files: Files, *, goes_on: bool = False) -> list[st
     words += ["-cpu", machine.cpu]
     words += ["-m", str(machine.memory_mib), "-smp", str(machine.cpus)]
     words += ["-nodefaults", "-no-user-config", "-rtc", "base=2025-06-01T12:00:00"]
-    words += ["-display", "none", "-vga", "std", "-boot", "menu=off,splash-time=0"]
+    words += ["-display", "none", "-vga", "std" if machine.screen else "none"]
+    words += ["-boot", "menu=off,splash-time=0"]
     words += _board(machine, files, goes_on)
     for number, disk in enumerate(machine.disks):
         words += _disk(number, disk)
@@ -115,7 +125,7 @@ def command(machine: Machine, files: Files, *, goes_on: bool = False) -> list[st
         words += ["-tpmdev", "emulator,id=tpm0,chardev=chrtpm"]
         words += ["-device", f"tpm-{machine.tpm},tpmdev=tpm0"]
     # In this order: when QEMU listens for QMP, it has the pipes open.
-    words += ["-chardev", f"pipe,id=serial0,path={files.serial}", "-serial", "chardev:serial0"]
+    words += ["-chardev", f"pipe,id=serial0,path={files.serial}", *_SERIAL[machine.serial]]
     words += ["-qmp", f"unix:{files.qmp},server=on,wait=off", "-monitor", "none"]
     if not machine.reboot:
         words += ["-no-reboot"]

@@ -20,6 +20,7 @@ STUB_SOURCES = (
     "doors/runtime.c",
     "doors/window.c",
     "gate/gate.c",
+    "lib/acpi_tables.c",
     "lib/boot_device.c",
     "lib/call.c",
     "lib/string.c",

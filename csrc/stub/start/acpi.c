@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The ACPI tables that Linux sees: hardware-reduced, this processor alone, no
- * IOAPIC, no timer but the local APIC's, no device but the first serial port.
+ * IOAPIC, no timer but the local APIC's, no device but the serial ports that are there.
  * Linux then leaves PIT, HPET, 8259, IOAPIC and the other processors as the
  * firmware has them (ACPI 6.5, 5.2).
  */
@@ -68,7 +68,17 @@ enum madt {
 	LOCAL_APIC_ID_MAX	= 254,	/* beyond: an x2APIC entry (5.2.12.12) */
 };
 
-enum { COM1_LSR = 0x3fd };	/* reads all ones where there is no port */
+/* A PC's four ports, in the order of their names. */
+static const u16 serial_ports[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
+
+enum {
+	NR_SERIAL_PORTS	= sizeof(serial_ports) / sizeof(serial_ports[0]),
+	UART_LSR	= 5,	/* reads all ones where there is no port */
+	/* What differs in the description of a port below. */
+	PORT_DIGIT	= 13,
+	PORT_MIN	= 35,
+	PORT_MAX	= 37,
+};
 
 static struct acpi_rsdp rsdp __attribute__((aligned(16)));
 static struct {
@@ -89,7 +99,7 @@ static u8 fadt[FADT_SIZE] __attribute__((aligned(16)));
  * Without an interrupt, so that Linux polls: the firmware keeps all legacy lines.
  * Setting irq 0 by TIOCSSERIAL is no way, since lockdown forbids it.
  */
-static const u8 com1[] = {
+static const u8 serial_port[] = {
 	0x10, 0x2a, 0x5c, 0x5f, 0x53, 0x42, 0x5f, 0x5b, 0x82, 0x22, 0x43, 0x4f, 0x4d, 0x31, 0x08,
 	0x5f, 0x48, 0x49, 0x44, 0x0c, 0x41, 0xd0, 0x05, 0x01, 0x08, 0x5f, 0x43, 0x52, 0x53, 0x11,
 	0x0d, 0x0a, 0x0a, 0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08, 0x79, 0x00,
@@ -97,7 +107,7 @@ static const u8 com1[] = {
 /* Always there, even when empty: without a DSDT Linux' table loader runs off its array. */
 static struct {
 	struct acpi_header header;
-	u8 aml[sizeof(com1)];
+	u8 aml[NR_SERIAL_PORTS * sizeof(serial_port)];
 } dsdt __attribute__((aligned(16)));
 
 static u8 sum(const void *table, u64 size)
@@ -163,10 +173,18 @@ static void build_fadt(void)
 
 static void build_dsdt(void)
 {
-	bool has_com1 = pk_inb(COM1_LSR) != 0xff;
+	u8 *aml = dsdt.aml;
 
-	begin(&dsdt.header, "DSDT", sizeof(dsdt.header) + (has_com1 ? sizeof(com1) : 0), 2);
-	memcpy(dsdt.aml, com1, sizeof(com1));
+	for (u32 i = 0; i < NR_SERIAL_PORTS; i++) {
+		if (pk_inb(serial_ports[i] + UART_LSR) == 0xff)
+			continue;
+		memcpy(aml, serial_port, sizeof(serial_port));
+		aml[PORT_DIGIT] = (u8)('1' + i);
+		memcpy(aml + PORT_MIN, &serial_ports[i], sizeof(u16));
+		memcpy(aml + PORT_MAX, &serial_ports[i], sizeof(u16));
+		aml += sizeof(serial_port);
+	}
+	begin(&dsdt.header, "DSDT", (u32)(sizeof(dsdt.header) + (u64)(aml - dsdt.aml)), 2);
 	end(&dsdt.header);
 }
 

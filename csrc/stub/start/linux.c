@@ -2,9 +2,11 @@
 /* Lay the unmodified kernel out in the arena and enter it as an EFI application. */
 #include <common/handoff.h>
 #include <common/pe.h>
+#include <common/spcr.h>
 #include <stub/end/leave.h>
 #include <stub/gate/gate.h>
 #include <stub/gate/state.h>
+#include <stub/lib/acpi_tables.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
 #include <stub/lib/io.h>
@@ -52,6 +54,22 @@ static u16 command_line[COMMAND_LINE_MAX];
 static struct efi_loaded_image image;
 static efi_status_t (EFIAPI *entry)(efi_handle_t, struct efi_system_table *);
 
+/* The port that the firmware has its own console on, if it says so: the first word, since the last console wins. */
+static u64 put_firmware_console(u16 *line)
+{
+	char word[PK_SPCR_WORD_MAX];
+	const void *table;
+	u64 size, n = 0;
+
+	table = pk_acpi_find("SPCR", 0, &size);
+	if (!table || !pk_spcr_console(table, size, word))
+		return 0;
+	for (; word[n]; n++)
+		line[n] = (u8)word[n];
+	line[n++] = ' ';
+	return n;
+}
+
 static efi_status_t build_command_line(void)
 {
 	const u8 *given = (const void *)pk_sections.command_line.start;
@@ -60,7 +78,7 @@ static efi_status_t build_command_line(void)
 	const char *levels = pk_levels_parameter();
 	char digits[DIGITS_MAX];
 	u32 nr_digits = 0;
-	u64 n = 0;
+	u64 n;
 
 	while (size && (!given[size - 1] || given[size - 1] == '\n' || given[size - 1] == ' '))
 		size--;
@@ -68,9 +86,10 @@ static efi_status_t build_command_line(void)
 		digits[nr_digits++] = (char)('0' + khz % 10);
 		khz /= 10;
 	} while (khz);
-	if (size + pk_strlen(levels) + sizeof(parameters) + nr_digits >= COMMAND_LINE_MAX)
+	if (PK_SPCR_WORD_MAX + size + pk_strlen(levels) + sizeof(parameters) + nr_digits >= COMMAND_LINE_MAX)
 		return EFI_BAD_BUFFER_SIZE;
 
+	n = put_firmware_console(command_line);
 	for (u64 i = 0; i < size; i++)
 		command_line[n++] = given[i];
 	for (u64 i = 0; levels[i]; i++)

@@ -19,6 +19,7 @@ from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, PykexecError, UsageError
 from pykexec.image import Recipe, build, builder, files, initrd, interpreter
 from pykexec.image.inspection import inspect
+from pykexec.image.recipe import DEFAULT_CMDLINE
 from pykexec.run import run
 from tests.support.shared import once
 from tests.unit.image import built
@@ -221,7 +222,7 @@ def test_what_the_user_added_follows_as_an_archive_of_its_own(images: list[Path]
 def test_text_sections(images: list[Path]) -> None:
     report = inspect(images[0].read_bytes(), "image")
     assert report.uki
-    assert report.uki.texts[".cmdline"] == "console=ttyS0,115200 quiet pykexec.arena=256M"
+    assert report.uki.texts[".cmdline"] == f"{DEFAULT_CMDLINE} pykexec.arena=256M"
     assert "\nID=pykexec\n" in report.uki.texts[".osrel"]
     assert report.uki.texts[".uname"] == "6.1.0-test"
     assert report.uki.texts[".sbat"] == "sbat,1,test\n"
