@@ -220,17 +220,34 @@ def _override(mailbox: Mailbox, info: FirmwareInfo, attested: bool) -> bytes | N
 
 def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
     """Start the payload once its time has come, unless somebody presses a key."""
-    from pykexec.guest.console import wait_for_key
     from pykexec.guest.payload import start_payload
 
-    wait = partial(wait_for_key, config.timeout_s)
-    if config.shell and config.timeout_s and attempt("pykexec: console", wait, False):
+    if config.shell and config.timeout_s and countdown(mailbox, config.timeout_s):
         attend(mailbox, config, menu_first=True)
         return
     if not config.shell and config.timeout_s:
         time.sleep(config.timeout_s)
     if not start_payload(mailbox, config):
         fail(mailbox, config)
+
+
+def countdown(mailbox: Mailbox, seconds: int) -> bool:
+    """Has somebody pressed a key, here or on a keyboard of the firmware's? There we are then."""
+    from pykexec.guest.console import move_to_firmware, wait_for_key
+    from pykexec.guest.watch import has_second_seat, where_typed
+
+    where = [""]
+
+    def elsewhere() -> bool:
+        where[0] = where_typed(mailbox)
+        return bool(where[0])
+
+    is_watched = attempt("pykexec: console", partial(has_second_seat, mailbox), False)
+    wait = partial(wait_for_key, seconds, elsewhere if is_watched else lambda: False)
+    pressed = attempt("pykexec: console", wait, False)
+    if where[0] == "keyboard":
+        attempt("pykexec: console", move_to_firmware, None)
+    return pressed
 
 
 def fail(mailbox: Mailbox | None, config: AgentConfig) -> None:
@@ -246,20 +263,37 @@ def attend(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool = Fals
 
     Nobody is let in either while this boot could still be given secrets.
     """
-    from pykexec.guest.menu import menu, shell
-
     if not os.isatty(0):
         leave_for(mailbox, final_action(config), "nobody can answer: there is no keyboard")
         return
     if not may_enter(mailbox, config):
         leave_for(mailbox, without_shell(config), "nobody may come in: this boot attests")
         return
+    if mailbox:
+        attempt("pykexec: second seat", partial(_offer, mailbox, config), None)
+    _sit(mailbox, config, menu_first)
+    # The terminal is gone, and whoever sat at it.
+    leave_for(mailbox, final_action(config), "the console is gone")
+
+
+def _sit(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool) -> None:
+    """As long as there is a terminal."""
+    from pykexec.guest.menu import menu, shell
+
     if not menu_first:
         attempt("pykexec: shell", shell, None)
     while os.isatty(0):
         attempt("pykexec: menu", partial(menu, mailbox, config), None)
-    # The terminal is gone, and whoever sat at it.
-    leave_for(mailbox, final_action(config), "the console is gone")
+
+
+def _offer(mailbox: Mailbox, config: AgentConfig) -> None:
+    """Let in who sits at a keyboard and a screen, too, while the serial port is at rest."""
+    from pykexec.guest.console import mirror
+    from pykexec.guest.watch import has_second_seat, offer_second_seat
+
+    if has_second_seat(mailbox):
+        mirror("press a key on this machine's keyboard for a shell here\n")
+        offer_second_seat(mailbox, partial(_sit, mailbox, config, menu_first=False))
 
 
 def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:

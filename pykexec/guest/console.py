@@ -9,10 +9,10 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from pykexec.steps import attempt
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONSOLE_ACTIVE = "/sys/class/tty/console/active"
 KERNEL_LOG = "/dev/kmsg"
+Whose = Literal["any", "linux", "firmware"]
+"""Consoles of Linux' own, where all may write; the firmware's, for who has a session there."""
 
 _SCREEN = re.compile(r"/dev/tty\d+")
 _terminal: FirmwareTerminal | None = None
@@ -28,6 +30,7 @@ _terminal: FirmwareTerminal | None = None
 
 # asm-generic/ioctls.h
 _TIOCSCTTY = 0x540E
+_TIOCNOTTY = 0x5422
 _TIOCGSERIAL = 0x541E
 _TIOCSSERIAL = 0x541F
 # struct serial_struct: type, line, port, irq are its first four ints.
@@ -47,9 +50,9 @@ class _Said(io.FileIO):
         return len(memoryview(data).cast("B"))
 
 
-def open_console(has_session: bool = True) -> None:
+def open_console(whose: Whose = "any") -> None:
     """Make a console standard input, output and error: the last active one of Linux' own at which
-    somebody can sit, or else the firmware's, which is only for who has a session on it.
+    somebody can sit, or else the firmware's; or that of one of them alone.
 
     One that cannot be written is none, and nobody sits at it. Nobody types where no keyboard is:
     then standard input is /dev/null, and what is said goes to the firmware's ConOut, to a screen of
@@ -57,7 +60,7 @@ def open_console(has_session: bool = True) -> None:
     """
     for fd in range(3):
         _close(fd)
-    attempt("console", partial(_open_console, has_session), None)
+    attempt("console", partial(_open_console, whose), None)
     sys.stdin = attempt(
         "console", lambda: open(0, encoding="utf-8", errors="replace", closefd=False), io.StringIO()
     )
@@ -66,18 +69,18 @@ def open_console(has_session: bool = True) -> None:
     )
 
 
-def _open_console(has_session: bool) -> None:
+def _open_console(whose: Whose) -> None:
     # Whatever else is opened now is none of the three.
     for _ in range(3):
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     devices = _active_devices()
     screens = [device for device in devices if _SCREEN.fullmatch(device)]
-    fd = _usable(device for device in reversed(devices) if device not in screens)
-    if fd is not None:
-        _become(fd, 0, 1, 2)
-        return
-    terminal = attempt("console", _firmware_terminal, None, _unsaid) if has_session else None
-    if terminal:
+    if whose != "firmware":
+        fd = _usable(device for device in reversed(devices) if device not in screens)
+        if fd is not None:
+            _become(fd, 0, 1, 2)
+            return
+    if whose != "linux" and (terminal := attempt("console", _firmware_terminal, None, _unsaid)):
         _become(terminal.fd, *((0, 1, 2) if terminal.has_keys else (1, 2)))
         return
     fd = _usable(screens)
@@ -212,10 +215,11 @@ def take_terminal() -> None:
     """Lead a session whose controlling terminal is standard input, for job control and Ctrl-C.
 
     The end of its leader hangs the terminal up for everybody, so the leader is
-    the agent, which outlives the shell.
+    the agent, which outlives the shell, and the terminal: one that hangs up does not end it.
     """
     import signal
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
@@ -233,10 +237,11 @@ def reclaim_terminal() -> None:
         pass
 
 
-def wait_for_key(seconds: int) -> bool:
+def wait_for_key(seconds: int, elsewhere: Callable[[], bool] = lambda: False) -> bool:
     """Was a key pressed within seconds? Shows a countdown.
 
-    The end of what can be read and an error are no keys: nobody is there.
+    The end of what can be read and an error are no keys: nobody is there. elsewhere says each
+    second whether somebody has come in another way.
     """
     import select
     import termios
@@ -252,6 +257,8 @@ def wait_for_key(seconds: int) -> bool:
             print(f"\rstarting in {left} s, press a key for the menu ", end="", flush=True)
             if select.select([0], [], [], 1.0)[0]:
                 return bool(os.read(0, 64))
+            if elsewhere():
+                return True
         return False
     except OSError:
         return False
@@ -259,3 +266,12 @@ def wait_for_key(seconds: int) -> bool:
         with suppress(OSError, termios.error):
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
         print()
+
+
+def move_to_firmware() -> None:
+    """Sit at the firmware's console from now on, not at that of Linux."""
+    with suppress(OSError):
+        fcntl.ioctl(0, _TIOCNOTTY)
+    open_console("firmware")
+    with suppress(OSError):
+        fcntl.ioctl(0, _TIOCSCTTY, 1)

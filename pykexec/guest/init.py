@@ -102,7 +102,7 @@ def set_up() -> bool:
 def _open_console() -> None:
     from pykexec.guest.console import open_console
 
-    open_console(has_session=False)
+    open_console("linux")
 
 
 def _set_hostname() -> None:

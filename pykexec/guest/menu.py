@@ -50,7 +50,7 @@ def shell() -> None:
     child = os.fork()
     if child == 0:
         try:
-            for number in (signal.SIGINT, signal.SIGTTOU):
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU):
                 signal.signal(number, signal.SIG_DFL)
             spare_no_longer()
             os.execve(SHELL, [SHELL], {**os.environ, "PS1": PROMPT})

@@ -9,6 +9,7 @@ gets its share of the processor: more of it while somebody types.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import signal
@@ -27,12 +28,12 @@ from pykexec.steps import attempt
 _TIOCSWINSZ = 0x5414  # asm-generic/ioctls.h
 _READ_SIZE = 4096
 _GREY_ON_BLACK = 0x07
-_WAIT_MS = 10
-"""In which the firmware waits for a key, so that its timers run."""
-_BUSY_S, _IDLE_S = 0.02, 0.1
-"""Between two looks at the keyboard, in which Linux has the processor."""
-_BUSY_FOR_S = 30.0
-"""After a key; a key is held down for longer than the idle time."""
+_SHARES = ((1.0, 25, 0.015), (30.0, 10, 0.02), (math.inf, 10, 0.1))
+"""So many seconds after a key the firmware waits so many ms for the next one, so that its timers
+run, and Linux has the processor in between, in seconds. A USB keyboard says one thing in each of
+the firmware's ticks of 10 ms, two for a key and two for Shift; it is held down for longer than the
+last of these pauses.
+"""
 _HIDE_CURSOR = b"\x1b[?25l"
 _SCREEN_OF_LINUX = "/dev/tty0"
 
@@ -90,15 +91,16 @@ def relay(mailbox: Mailbox, terminal: Terminal, ours: int, has_keys: bool) -> No
     """
     os.set_blocking(ours, False)
     _show(mailbox, [Text(attribute=_GREY_ON_BLACK, clear=True, cursor=True)])
-    busy_until = time.monotonic() + _BUSY_FOR_S
+    typed_at = time.monotonic()
     while True:
         ends = signal.SIGTERM in signal.sigpending()
         if not _show_written(mailbox, terminal, ours) or ends:
             return
-        if has_keys and (typed := _typed(mailbox)):
-            busy_until = time.monotonic() + _BUSY_FOR_S
+        idle_s = time.monotonic() - typed_at
+        wait_ms, pause_s = next(share for limit_s, *share in _SHARES if idle_s < limit_s)
+        if has_keys and (typed := _typed(mailbox, int(wait_ms))):
+            typed_at = time.monotonic()
             _type(ours, typed)
-        pause_s = _BUSY_S if time.monotonic() < busy_until else _IDLE_S
         select.select([ours], [], [], pause_s)
 
 
@@ -115,8 +117,8 @@ def _show_written(mailbox: Mailbox, terminal: Terminal, ours: int) -> bool:
         _type(ours, terminal.take_answers())
 
 
-def _typed(mailbox: Mailbox) -> bytes:
-    return terminal_input(attempt("keyboard", lambda: read_keys(mailbox, _WAIT_MS), []))
+def _typed(mailbox: Mailbox, wait_ms: int) -> bytes:
+    return terminal_input(attempt("keyboard", lambda: read_keys(mailbox, wait_ms), []))
 
 
 def _show(mailbox: Mailbox, texts: list[Text]) -> None:

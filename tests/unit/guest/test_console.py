@@ -85,3 +85,26 @@ def test_a_key_is_one() -> None:
         assert waiting.stdout.read().endswith(b"\nTrue\n")
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_terminal_that_hangs_up_does_not_end_who_has_it() -> None:
+    ours, theirs = os.openpty()
+    said, say = os.pipe()
+    code = f"""
+import os
+from pykexec.guest.console import take_terminal
+take_terminal()
+os.write(1, b'taken')
+while os.isatty(0):
+    pass
+os.write({say}, b'goes on')
+"""
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, pass_fds=[say]) as taking:
+        os.close(theirs)
+        os.close(say)
+        assert os.read(ours, 5) == b"taken"
+        os.close(ours)
+        with os.fdopen(said) as words_of_it:
+            assert words_of_it.read() == "goes on"
+        assert taking.wait(60) == 0

@@ -51,7 +51,7 @@ class Course:
         patch.setattr(native, "allow", lambda allowed: None)
         patch.setattr(attest, "remember", lambda: None)
         patch.setattr("pykexec.net.boot_server.network_origin", lambda mailbox: None)
-        patch.setattr("pykexec.guest.console.wait_for_key", lambda seconds: False)
+        patch.setattr("pykexec.guest.console.wait_for_key", lambda *_: False)
         patch.setattr(payload, "start_payload", lambda mailbox, config: self.note("payload"))
         patch.setattr(agent, "leave_for", lambda mailbox, action, *why: self.note(action))
         patch.setattr(time, "sleep", lambda seconds: None)
@@ -98,7 +98,7 @@ def test_a_payload_that_cannot_be_started_is_a_failure_and_a_countdown_is_none(
 ) -> None:
     course = Course(monkeypatch)
     if where == "console.wait_for_key":
-        monkeypatch.setattr(f"pykexec.guest.{where}", lambda seconds: raise_(fault))
+        monkeypatch.setattr(f"pykexec.guest.{where}", lambda *_: raise_(fault))
         agent.run(0.0)
         assert course.done == ["payload"]
     else:
