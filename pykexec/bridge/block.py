@@ -41,8 +41,6 @@ _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do e
 USB = (3, 5)  # (type, subtype) of a device path node
 # A bad block is found out sooner; EDK II tries for 20 s and more to revive what is not there.
 _UNPLUGGED_US = 12_000_000
-# USB hubs are looked at every second of the firmware's time.
-_TICK_US, _NOTICE_STEP_US, _NOTICE_US, _NOTICE_STEPS = 10_000, 40_000, 1_300_000, 100
 
 # By handle number, which is never given to another handle: a partition stays one.
 _is_logical: dict[int, bool] = {}
@@ -300,17 +298,10 @@ class _Watcher(threading.Thread):
         return True
 
     def _let_firmware_notice(self) -> BlockInfo | None:
-        """USB drivers see by a timer event that a device was unplugged.
+        """What is there once its driver has had the time to see that it was unplugged."""
+        from pykexec.firmware.notice import let_firmware_notice
 
-        Firmware time passes in pieces that Linux hardly feels; what is there then.
-        """
-        from pykexec.firmware.self_test import self_test
-
-        nr_ticks = 0
-        for _ in range(_NOTICE_STEPS):
-            nr_ticks += self_test(self._mailbox, _TICK_US, _NOTICE_STEP_US).nr_ticks
-            if nr_ticks * _TICK_US >= _NOTICE_US:
-                break
+        let_firmware_notice(self._mailbox)
         return _look(self._mailbox, self._bridge.handle)
 
     def _sync(self) -> None:

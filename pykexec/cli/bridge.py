@@ -28,12 +28,14 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.cli.output import print_json
     from pykexec.errors import UsageError
     from pykexec.firmware.mailbox import Mailbox
+    from pykexec.firmware.notice import look_at_ports
 
     unknown = set(args.kind) - set(KINDS)
     if unknown:
         raise UsageError(f"{', '.join(sorted(unknown))}: not one of {', '.join(KINDS)}")
     if args.do == "start":
-        Mailbox().close()  # Says why this machine has no such devices.
+        with Mailbox() as mailbox:  # Says why this machine has no such devices.
+            look_at_ports(mailbox)
         rows = supervisor.ensure(*args.kind)
     elif args.do == "stop":
         rows = supervisor.stop(*args.kind)

@@ -198,13 +198,17 @@ def boot_volume(mailbox: Mailbox) -> Handle:
 def named_volume(mailbox: Mailbox, name: str) -> Handle:
     """The volume that a GPT partition GUID, label or device path text means.
 
-    A firmware in a hurry, after a network boot for one, has connected only what it booted from: a
-    volume that is not there is looked for again with everything connected.
+    A firmware in a hurry, after a network boot for one, has connected only what it booted from, and
+    a stick may have been plugged in: a volume that is not there is looked for again with everything
+    connected.
     """
     try:
         return _volume_now(mailbox, name)
     except UsageError:
+        from pykexec.firmware.notice import look_at_ports
+
         connect_all(mailbox)
+        look_at_ports(mailbox)
         return _volume_now(mailbox, name)
 
 
