@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 POLL_S = 2.0
 """How often a medium that can be taken out is looked at, and errors are looked into."""
 DATA_SIZES = (4 << 20, 2 << 20, 1 << 20, 512 << 10)
-"""Of the window, for one disk: the largest of which there are enough for all that there are."""
+"""Of the window, for one disk: the largest by which all that there are leave a quarter free."""
 _BLOCK_SIZE_MIN, _BLOCK_SIZE_MAX = 512, 4096  # that Linux' block layer can do everywhere
 USB = (3, 5)  # (type, subtype) of a device path node
 # A bad block is found out sooner; EDK II tries for 20 s and more to revive what is not there.
@@ -143,8 +143,12 @@ def _look(mailbox: Mailbox, handle: int) -> BlockInfo | None:
 
 
 def data_sizes(window_size: int, nr_disks: int) -> list[int]:
-    """What to ask of the window for one of so many disks, best first; others may be quicker."""
-    return [size for size in DATA_SIZES if size * nr_disks <= window_size] or [DATA_SIZES[-1]]
+    """What to ask of the window for one of so many disks, best first; others may be quicker.
+
+    What is left is for network and TPM, and for disks that come later.
+    """
+    room = window_size // 4 * 3
+    return [size for size in DATA_SIZES if size * nr_disks <= room] or [DATA_SIZES[-1]]
 
 
 def _open_port(mailbox: Mailbox) -> Port:

@@ -126,7 +126,7 @@ def test_links_that_cannot_be_made_take_no_disk_away(
 
 @pytest.mark.parametrize(
     ("window_mib", "nr_disks", "best_mib"),
-    [(16, 0, 4), (16, 1, 4), (16, 4, 4), (16, 5, 2), (16, 9, 1), (16, 40, 0.5), (64, 9, 4)],
+    [(16, 0, 4), (16, 3, 4), (16, 4, 2), (16, 7, 1), (16, 40, 0.5), (64, 12, 4)],
 )
 def test_disks_share_the_window(window_mib: int, nr_disks: int, best_mib: float) -> None:
     sizes = block.data_sizes(window_mib << 20, nr_disks)
