@@ -174,3 +174,4 @@ def build(source_root: Path, output_dir: Path) -> None:
     build_stub(csrc, output_dir / "stub.efi")
     build_resume(csrc, output_dir / "resume.bin")
     build_ramdisk(csrc, output_dir / "ramdisk.efi")
+    build_payload(csrc, "hello", output_dir / "hello.efi")

@@ -147,6 +147,8 @@ class Op(IntEnum):
     LEAVE = lib.PK_OP_LEAVE
     IMAGE_START = lib.PK_OP_IMAGE_START
     IMAGE_LOCK = lib.PK_OP_IMAGE_LOCK
+    FIRMWARE_RAM = lib.PK_OP_FIRMWARE_RAM
+    ACPI_TABLE = lib.PK_OP_ACPI_TABLE
 
 
 class RequestFlag(IntFlag):
@@ -170,6 +172,21 @@ class MemoryMapKind(IntEnum):
 
     FIRMWARE = lib.PK_MEMORY_MAP_FIRMWARE
     LINUX = lib.PK_MEMORY_MAP_LINUX
+
+
+class RamAction(IntEnum):
+    """enum pk_ram_action."""
+
+    REMEMBER = lib.PK_RAM_REMEMBER
+    COMPARE = lib.PK_RAM_COMPARE
+
+
+class RamKind(IntFlag):
+    """enum pk_ram_kinds."""
+
+    RUNTIME = lib.PK_RAM_RUNTIME
+    ACPI = lib.PK_RAM_ACPI
+    RESERVED = lib.PK_RAM_RESERVED
 
 
 class StateFlag(IntFlag):

@@ -13,6 +13,7 @@
 #include <efi/guids.h>
 #include <efi/types.h>
 
+#include <common/acpi.h>
 #include <common/arena.h>
 #include <common/bzimage.h>
 #include <common/crc32.h>
@@ -26,6 +27,7 @@
 #include <common/operations.h>
 #include <common/page_table.h>
 #include <common/pe.h>
+#include <common/siphash.h>
 #include <common/spcr.h>
 #include <common/tpm_filter.h>
 #include <common/variable_filter.h>

@@ -19,6 +19,7 @@ PARTS: Mapping[str, Callable[[str], str]] = {
     "metrics": parts.figures,
     "room": api.room,
     "rooms": parts.rooms,
+    "steps": parts.steps,
     "names": api.names,
 }
 """What may be generated: its name -> Markdown, made from the words behind the name."""

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from pykexec.certify.plan import PLAN
 from pykexec.server.web import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,12 @@ def figures(_words: str) -> str:
     rows = {**metrics.COUNTERS, **metrics.HISTOGRAMS, **metrics.GAUGES}
     lines = [f"| `{name}` | {text} |" for name, text in rows.items()]
     return "\n".join(["| figure | what |", "|---|---|", *lines])
+
+
+def steps(_words: str) -> str:
+    """What `pykexec certify` goes through, and what follows where it does not work."""
+    lines = [f"| {step.title} | {step.meaning} |" for step in PLAN]
+    return "\n".join(["| step | what it means if it fails |", "|---|---|", *lines])
 
 
 def rooms(_words: str) -> str:

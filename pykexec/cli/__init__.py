@@ -33,6 +33,7 @@ VERBS = (
     "leave",
     "verify-firmware",
     "build",
+    "certify",
     "inspect",
     "policy",
     "serve",

@@ -12,6 +12,7 @@ from pykexec.config.wim import WimConfig, parse_wim, take_sha256
 from pykexec.errors import ConfigError, FormatError, UsageError
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
+CERTIFY_PATH = "/etc/pykexec/certify.json"  # only in an image that is to certify
 MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/linux/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536

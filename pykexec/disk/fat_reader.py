@@ -108,6 +108,12 @@ class FatVolume:
             at += size
         return secret
 
+    def places(self, file: Entry) -> list[tuple[int, int]]:
+        """Where on the volume a file's bytes are, in order: offset and size of each piece;
+        FormatError where its chain is none.
+        """
+        return self._pieces_of(file.cluster, file.size, file.name)
+
     def entries(self, directory: Entry) -> Iterator[Entry]:
         """What is in a directory, but for itself and its parent."""
         long: list[tuple[int, int, bytes]] = []

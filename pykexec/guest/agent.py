@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 from pykexec.config.agent import (
+    CERTIFY_PATH,
     EMBEDDED_PATH,
     OVERRIDE_MAX,
     OVERRIDE_PATH,
@@ -49,6 +50,10 @@ def run(spent_s: float) -> None:
     print(marker("agent", "time", round((spent_s + time.process_time()) * 1000)))
     print(marker("agent", "uptime", round(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)))
     print(marker("agent", "ready"), flush=True)
+    if mailbox and info and os.path.exists(CERTIFY_PATH):
+        attempt("pykexec: certify", partial(_certify, mailbox, info), None)
+        leave_for(mailbox, "firmware")
+        return
     config = load_config(mailbox, info)
     attempt("pykexec: native", partial(native.allow, config.native), None)
     if config.attest and not attempt("pykexec: attestation", _remember, False):
@@ -77,6 +82,12 @@ def tell_last_end(info: FirmwareInfo | None) -> None:
 
     if last := read_last_end():
         print(f"last end: {last}")
+
+
+def _certify(mailbox: Mailbox, info: FirmwareInfo) -> None:
+    from pykexec.guest.certify import certify
+
+    certify(mailbox, info)
 
 
 def _remember() -> bool:

@@ -22,6 +22,7 @@ ARENA_PARAMETER = "pykexec.arena"
 DEFAULT_WINDOW_MIB = WindowConstant.SIZE >> 20
 MAX_WINDOW_MIB = WindowConstant.SIZE_MAX >> 20
 WINDOW_PARAMETER = "pykexec.window"
+CERTIFY_PARAMETER = "pykexec.certify"
 KERNEL_MODULES = ("efivarfs",)
 """What the agent needs and distributions build as modules."""
 WAYS = {
@@ -48,7 +49,7 @@ class Recipe:
     ramdisk and busybox (which must be linked statically) are what the package and the machine have
     unless said otherwise. kernel_modules are loaded at boot; optional_modules, as far as the kernel
     has them, and more_modules wait until something asks for them. measure_sections has the stub
-    extend PCR 11 as systemd-stub does.
+    extend PCR 11 as systemd-stub does; certify has it watch the firmware's memory.
     """
 
     kernel: Path
@@ -63,6 +64,7 @@ class Recipe:
     optional_modules: tuple[str, ...] = BRIDGE_MODULES + NATIVE_MODULES
     more_modules: tuple[str, ...] = ()
     measure_sections: bool = False
+    certify: bool = False
     stub: Path = DATA / "stub.efi"
     resume: Path = DATA / "resume.bin"
     ramdisk: Path = DATA / "ramdisk.efi"
@@ -86,6 +88,8 @@ class Recipe:
             raise UsageError(f"command line: {WINDOW_PARAMETER} is set by the size of the window")
         if MEASURE_PARAMETER in words:
             raise UsageError(f"command line: {MEASURE_PARAMETER} is set by what is measured")
+        if CERTIFY_PARAMETER in words:
+            raise UsageError(f"command line: {CERTIFY_PARAMETER} is for `pykexec certify`")
 
     @property
     def has_modules(self) -> bool:
@@ -100,4 +104,6 @@ class Recipe:
             words.append(f"{WINDOW_PARAMETER}={self.window_mib}M")
         if self.measure_sections:
             words.append(f"{MEASURE_PARAMETER}={SYSTEMD}")
+        if self.certify:
+            words.append(f"{CERTIFY_PARAMETER}=1")
         return " ".join(filter(None, words)).strip()

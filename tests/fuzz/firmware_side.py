@@ -18,7 +18,7 @@ from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import named_guids
 from pykexec.efi.variables import boot_options, global_name, read_variable
 from pykexec.errors import FirmwareError, FormatError
-from pykexec.firmware import console, devices, handles, info, snapshot
+from pykexec.firmware import acpi, console, devices, handles, info, ram, snapshot
 from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.mailbox import Mailbox, Request, decode_answer, encode_message
 from pykexec.firmware.self_test import self_test
@@ -103,6 +103,8 @@ QUESTIONS: tuple[Callable[[Mailbox], object], ...] = (
     lambda stub: handles.list_handles(stub, "block_io"),
     console.read_console,
     console.read_keys,
+    acpi.read_acpi_tables,
+    lambda stub: ram.read_changed_ram(stub, ram.SAFE),
 )
 
 
@@ -167,6 +169,8 @@ def answer_seeds() -> list[bytes]:
         _handles(),
         _struct("pk_console_info", flags=15, columns=80, rows=25),
         _struct("pk_key", character=ord("k"), modifiers=0x80000001),
+        _struct("pk_acpi_reply"),
+        _struct("pk_ram_reply", nr_changed=1) + _struct("pk_ram_range", type=5),
     ]
     assert len(bodies) == len(QUESTIONS)
     return [bytes([kind]) + body for kind, body in enumerate(bodies)]

@@ -30,7 +30,14 @@ from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote
-from tests.fuzz import exercises, firmware_side, samples, server_side, windows_side
+from tests.fuzz import (
+    certify_side,
+    exercises,
+    firmware_side,
+    samples,
+    server_side,
+    windows_side,
+)
 
 # Inputs that broke something once, by target; see its README.
 FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
@@ -76,6 +83,7 @@ TARGETS: dict[str, Target] = {
     "device-path-text": Target(exercises.device_path_text, samples.device_path_texts),
     "dhcp": Target(exercises.dhcp, samples.dhcp_packets),
     "dhcp6": Target(exercises.dhcp6, samples.dhcp6_messages),
+    "echo": Target(certify_side.echo, certify_side.echoes, ()),
     "event-log": Target(exercises.event_log, samples.event_logs),
     "evidence": Target(exercises.evidence, samples.pieces_of_evidence),
     "file-system": Target(exercises.file_system, samples.disks),
@@ -91,6 +99,7 @@ TARGETS: dict[str, Target] = {
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
     "load-option": Target(variables.parse_load_option, samples.load_options),
+    "machine-report": Target(certify_side.report, certify_side.reports),
     "mbr": Target(windows_side.old_table, windows_side.old_tables),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
     "partition": Target(firmware_side.partition, lambda: samples.disks()[:1]),

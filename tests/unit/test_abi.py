@@ -24,6 +24,8 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_request_flags": abi.RequestFlag,
     "pk_info_flags": abi.InfoFlag,
     "pk_memory_map_kind": abi.MemoryMapKind,
+    "pk_ram_action": abi.RamAction,
+    "pk_ram_kinds": abi.RamKind,
     "pk_state_flags": abi.StateFlag,
     "pk_block_flags": abi.BlockFlag,
     "pk_tpm_banks": abi.TpmBank,

@@ -89,6 +89,7 @@ def test_the_version_of_a_package_names_the_commit_where_there_is_one(
         "pykexec/data/stub.efi",
         "pykexec/data/resume.bin",
         "pykexec/data/ramdisk.efi",
+        "pykexec/data/hello.efi",
         "pykexec/_native.abi3.so",
         "pykexec/_crypto.abi3.so",
         "pykexec/vm/guest_os.sh",

@@ -126,24 +126,26 @@ def image(
     defines: tuple[str, ...] = (),
     modules: tuple[str, ...] = (),
     additions: tuple[Path, ...] = (),
+    files: tuple[tuple[str, bytes], ...] = (),
 ) -> Path:
     """An image with the scripts of tests/vm/inside, hello.efi and kexec-tools in its initramfs.
 
     One whole image a kernel (and set of modules and of added directories or archives) is built by
-    the builder; the others are made of its sections.
+    the builder; the others are made of its sections. files are more of its initramfs, by path.
     """
     whole = _whole_image(kernel_name, modules, additions)
 
     def make(path: Path) -> None:
         parts = sections(whole)
         parts[".cmdline"] = f"{cmdline} pykexec.arena={arena_mib}M".encode()
-        if config:
-            entry = cpio.file("etc/pykexec/agent.toml", config.encode())
-            parts[".initrd"] += cpio.archive([entry])
+        more = [("etc/pykexec/agent.toml", config.encode())] if config else []
+        if entries := [cpio.file(name, data) for name, data in (*more, *files)]:
+            parts[".initrd"] += cpio.archive(entries)
         code = stub(defines).read_bytes()
         path.write_bytes(assemble.append_sections(code, "stub", described(code, "stub", parts)))
 
-    words = (kernel_name, config, cmdline, str(arena_mib), *defines)
+    contents = (f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in files)
+    words = (kernel_name, config, cmdline, str(arena_mib), *defines, *contents)
     return kept("image", ".efi", make, whole.name, *words)
 
 

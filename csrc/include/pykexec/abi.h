@@ -386,6 +386,55 @@ struct pk_image_reply {
 };
 PK_ABI_ASSERT(pk_image_reply, 16)
 
+enum pk_ram_action {
+	PK_RAM_REMEMBER	= 0,	/* keep digests of these kinds, of those that there are none of yet */
+	PK_RAM_COMPARE	= 1,	/* answer with what differs, of all kinds that were asked for */
+};
+
+/* Memory of the firmware's map that is its own, or its operating system's to read. */
+enum pk_ram_kinds {
+	PK_RAM_RUNTIME	= 1,	/* runtime services' code and data */
+	PK_RAM_ACPI	= 2,	/* ACPI's, reclaimable or not */
+	PK_RAM_RESERVED	= 4,	/* reserved, where it is cacheable memory */
+};
+
+struct pk_ram_request {
+	u32 action;	/* enum pk_ram_action */
+	u32 kinds;	/* enum pk_ram_kinds */
+};
+PK_ABI_ASSERT(pk_ram_request, 8)
+
+/* Of the kinds that were asked for; followed by nr_changed struct pk_ram_range. */
+struct pk_ram_reply {
+	u64 watched;	/* bytes that there are digests of */
+	u64 left_out;	/* bytes that are not mapped, or more than there is room for */
+	u32 nr_pieces;
+	u32 nr_changed;
+	u32 kinds;	/* of all that there are digests of */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_ram_reply, 32)
+
+struct pk_ram_range {
+	struct pk_range range;
+	u32 type;	/* EFI_MEMORY_TYPE */
+	u32 reserved;
+};
+PK_ABI_ASSERT(pk_ram_range, 24)
+
+struct pk_acpi_request {
+	u32 index;	/* of the firmware's tables, in the order of its XSDT */
+	u32 offset;	/* bytes into the table */
+};
+PK_ABI_ASSERT(pk_acpi_request, 8)
+
+/* Followed by as many of the table's bytes as there is room for; none behind the last table. */
+struct pk_acpi_reply {
+	u32 nr_tables;
+	u32 size;	/* of the table */
+};
+PK_ABI_ASSERT(pk_acpi_reply, 8)
+
 struct pk_leave_request {
 	u32 action;	/* enum pk_action */
 	u32 reserved;	/* the reason may follow to the end of the record, UTF-8, at most PK_REASON_MAX bytes */

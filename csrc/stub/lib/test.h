@@ -198,6 +198,20 @@ static inline void pk_test_hook(struct efi_boot_services *bs)
 #define pk_test_screen(inside) (inside)
 #endif
 
+/* Likewise: every image tells what of the firmware's memory differs. */
+#ifdef PK_TEST_RAM_OF_ALL
+#define pk_test_certifies(certifies) ((void)(certifies), true)
+#else
+#define pk_test_certifies(certifies) (certifies)
+#endif
+
+/* A call into the firmware that never comes back: of ACPI_TABLE. */
+#ifdef PK_TEST_HANG
+#define pk_test_hang() do { __asm__ volatile("pause"); } while (1)
+#else
+#define pk_test_hang() ((void)0)
+#endif
+
 /* Hold the windows open in which a tick of Linux may come, so that it does. */
 #ifdef PK_TEST_WINDOW_TSC
 #include <stub/lib/io.h>

@@ -19,6 +19,7 @@
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/services/block.h>
+#include <stub/services/firmware_ram.h>
 #include <stub/services/identity.h>
 #include <stub/services/net.h>
 #include <stub/services/net_stack.h>
@@ -77,6 +78,12 @@ static bool wants_sections_measured(void)
 	       (!value[length] || value[length] == ' ');
 }
 
+/* Only images that are to find out what machine they are on. */
+static bool certifies(void)
+{
+	return option("pykexec.certify") != NULL;
+}
+
 /* Everything that is done once, before the first Linux. */
 static efi_status_t prepare(void)
 {
@@ -110,6 +117,8 @@ static efi_status_t prepare(void)
 	pk_services_init(measured);
 	pk_mailbox_init();
 	pk_secrets_init(wipes, sizeof(wipes) / sizeof(wipes[0]));
+	if (certifies())
+		pk_firmware_ram_init();
 	return pk_stage(PK_STAGE_CONTEXT, EFI_SUCCESS);
 }
 
@@ -188,6 +197,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	if (action == PK_ACTION_RESET)
 		pk_st->runtime->reset_system(pk_leave.reset_type, EFI_SUCCESS, 0, NULL);
 	pk_handles_unwatch();
+	pk_firmware_ram_deinit();
 	give_back();
 	return status;
 }

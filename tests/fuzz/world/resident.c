@@ -18,6 +18,7 @@
 #include <stub/services/block.h>
 #include <stub/services/identity.h>
 #include <stub/services/image.h>
+#include <stub/services/mapped.h>
 #include <stub/services/memory_map.h>
 #include <stub/services/net.h>
 #include <stub/services/net_stack.h>
@@ -190,6 +191,12 @@ efi_status_t pk_memory_map(struct pk_call *call)
 {
 	(void)call;
 	return EFI_UNSUPPORTED;
+}
+
+u64 pk_mapped_bytes(u64 address, u64 limit)
+{
+	(void)address;
+	return limit;
 }
 
 efi_status_t pk_stage(enum pk_stage stage, efi_status_t status)
