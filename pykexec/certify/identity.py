@@ -19,7 +19,7 @@ from pykexec.efi.device_path_node import (
 from pykexec.efi.guid import Guid
 from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.errors import FormatError
-from pykexec.firmware.handles import Handle, list_handles
+from pykexec.firmware.handles import list_handles
 from pykexec.firmware.mailbox import Mailbox
 
 DMI = "/sys/class/dmi/id"
@@ -66,19 +66,18 @@ def read_dmi(names: Iterable[str], root: str = DMI) -> dict[str, str]:
 
 
 def learn_identity(disguise: Disguise, mailbox: Mailbox, root: str = DMI) -> tuple[str, ...]:
-    """Have disguise learn all that identifies this machine; words that are this machine's alone.
+    """Have disguise learn all that identifies this machine; the words that it is known by again.
 
-    Nothing but the list of handles is asked of the firmware.
+    Nothing but the list of handles is asked of the firmware. What handles there are depends on what
+    it has connected so far, so the machine is known by its mainboard.
     """
     serials = read_dmi(SERIALS, root)
     learn_serials(disguise, serials)
-    macs: set[str] = set()
     for handle in list_handles(mailbox):
         if handle.path:
             learn_path(disguise, handle.path)
-            macs.update(_macs(handle))
     kind = read_dmi(("sys_vendor", "product_name", "board_name"), root)
-    return (*kind.values(), *serials.values(), *sorted(macs))
+    return (*kind.values(), *serials.values())
 
 
 def learn_serials(disguise: Disguise, serials: dict[str, str]) -> None:
@@ -103,12 +102,6 @@ def learn_path(disguise: Disguise, path: DevicePath) -> None:
                 disguise.learn_text(value)
             else:
                 disguise.learn_bytes(value)
-
-
-def _macs(handle: Handle) -> Iterator[str]:
-    for node in handle.path.nodes if handle.path else ():
-        if node.kind == (MESSAGING, _MAC):
-            yield node.data[:_MAC_SIZE].hex()
 
 
 def _identifiers(node: Node) -> Iterator[bytes | str]:

@@ -108,9 +108,11 @@ def _keeper(mailbox: Mailbox, info: FirmwareInfo, machine: str, say: partial[Non
 def say_everywhere(mailbox: Mailbox, line: str) -> None:
     """On Linux' consoles and on the firmware's: on one of them somebody looks."""
     from pykexec.guest.console import mirror
+    from pykexec.log import drain_console
 
     print(line, flush=True)
     attempt("console", partial(mirror, f"{line}\n"), None)
+    drain_console()  # It may be the same serial line.
     if not line.startswith("PK:"):
         attempt("console", partial(_on_firmware, mailbox, line), None)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,23 @@ def test_whatever_fails_the_agent_takes_its_course(
     agent.run(0.0)
     assert course.done == [then]
     assert "pykexec" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_image_that_certifies_gives_the_machine_back_whatever_fails(
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    course = Course(monkeypatch)
+    settings = tmp_path / "certify.json"
+    settings.write_bytes(b"{}")
+    monkeypatch.setattr(agent, "CERTIFY_PATH", str(settings))
+    inject(monkeypatch, agent, "_certify", fault)
+    agent.run(0.0)
+    assert course.done == ["firmware"]
+    assert "pykexec: certify" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("fault", FAULTS)
