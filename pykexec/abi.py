@@ -174,21 +174,6 @@ class MemoryMapKind(IntEnum):
     LINUX = lib.PK_MEMORY_MAP_LINUX
 
 
-class RamAction(IntEnum):
-    """enum pk_ram_action."""
-
-    REMEMBER = lib.PK_RAM_REMEMBER
-    COMPARE = lib.PK_RAM_COMPARE
-
-
-class RamKind(IntFlag):
-    """enum pk_ram_kinds."""
-
-    RUNTIME = lib.PK_RAM_RUNTIME
-    ACPI = lib.PK_RAM_ACPI
-    RESERVED = lib.PK_RAM_RESERVED
-
-
 class StateFlag(IntFlag):
     """enum pk_state_flags."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices' part of abi.py: window, network, bridged disks, RAM disks, console."""
+"""abi.py's part for devices and memory: window, network, bridged disks, RAM disks, console, RAM."""
 
 from __future__ import annotations
 
@@ -109,3 +109,18 @@ class TextFlag(IntFlag):
     COLOUR = lib.PK_TEXT_COLOUR
     CURSOR_SHOWN = lib.PK_TEXT_CURSOR_SHOWN
     CURSOR_HIDDEN = lib.PK_TEXT_CURSOR_HIDDEN
+
+
+class RamAction(IntEnum):
+    """enum pk_ram_action."""
+
+    REMEMBER = lib.PK_RAM_REMEMBER
+    COMPARE = lib.PK_RAM_COMPARE
+
+
+class RamKind(IntFlag):
+    """enum pk_ram_kinds."""
+
+    RUNTIME = lib.PK_RAM_RUNTIME
+    ACPI = lib.PK_RAM_ACPI
+    RESERVED = lib.PK_RAM_RESERVED

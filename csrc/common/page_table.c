@@ -74,7 +74,8 @@ bool pk_page_table_init(struct pk_page_table *table, u32 levels, u64 pool, u64 p
 {
 	struct pk_page_table fresh = { pool, pool_size, 0, levels };
 
-	if ((levels != PK_FOUR_LEVELS && levels != PK_FIVE_LEVELS) || !pool || pool % PK_PAGE_SIZE || pool_size > UINT64_MAX - pool || !new_page(&fresh))
+	if ((levels != PK_FOUR_LEVELS && levels != PK_FIVE_LEVELS) || !pool || pool % PK_PAGE_SIZE ||
+	    pool_size > UINT64_MAX - pool || !new_page(&fresh))
 		return false;
 	*table = fresh;
 	return true;

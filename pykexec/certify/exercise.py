@@ -128,7 +128,7 @@ def registers(bench: Bench) -> Facts:
 
 def remember_ram(bench: Bench) -> Facts:
     """Have the stub keep digests of reserved memory, too, before Linux ends the first time."""
-    from pykexec.abi import RamKind
+    from pykexec.abi_devices import RamKind
     from pykexec.firmware.ram import remember_ram
 
     found = remember_ram(bench.mailbox, RamKind.RESERVED)
@@ -139,7 +139,7 @@ def firmware_ram(bench: Bench) -> Facts:
     """What of the firmware's own memory is not as it was: since before Linux, or, of reserved
     memory, since before it ended the first time.
     """
-    from pykexec.abi import RamKind
+    from pykexec.abi_devices import RamKind
     from pykexec.firmware.ram import read_changed_ram
 
     found = read_changed_ram(bench.mailbox, ~RamKind(0))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pykexec.abi import Op, RamAction, RamKind
+from pykexec.abi import Op
+from pykexec.abi_devices import RamAction, RamKind
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.wire import answer_error, pack, struct_size, unpack
 from pykexec.memory import MemoryDescriptor, Range

@@ -89,8 +89,8 @@ def test_agent_comes_back_when_the_firmware_refuses_to_load(
 def free_mib(guest: Guest) -> int:
     """What the firmware has to give, in MiB."""
     rows = guest.json("pykexec memmap --json")
-    free = (row["end"] - row["start"] for row in rows if row["type"] == "conventional memory")
-    return sum(free) >> 20
+    free = sum(row["end"] - row["start"] for row in rows if row["type"] == "conventional memory")
+    return int(free) >> 20
 
 
 def payload_has_mib(guest: Guest) -> int:

@@ -196,7 +196,7 @@ def test_a_nic_that_the_firmware_has_no_driver_for_is_named(agent_ready: AgentRe
     assert "no network device that its firmware knows, and PCI has none" in refused(bare)
     # Its driver is in the option ROM that it does not have.
     nic = Nic(model="e1000")
-    guest = agent_ready(images.image(), firmware("2025.02"), **BARE | {"nic": nic})
+    guest = agent_ready(images.image(), firmware("2025.02"), **{**BARE, "nic": nic})
     said = refused(guest)
     assert "knows, but PCI has 8086:100e (Ethernet) at PciRoot(0x0)/Pci(" in said
     assert "`[firmware] drivers` in agent.toml" in said

@@ -13,10 +13,11 @@ static const u64 *read_table(void *context, u64 address)
 
 u64 pk_mapped_bytes(u64 address, u64 limit)
 {
+	u32 levels = pk_cpu_read(PK_CPU_CR4) & PK_CR4_LA57 ? PK_FIVE_LEVELS : PK_FOUR_LEVELS;
 	u64 root = pk_cpu_read(PK_CPU_CR3), at = address, physical, entry, size;
 
 	while (at - address < limit) {
-		if (!pk_page_table_walk(root, at, read_table, 0, &physical, &entry, &size) || physical != at)
+		if (!pk_page_table_walk(root, levels, at, read_table, 0, &physical, &entry, &size) || physical != at)
 			break;
 		at += size - at % size;
 	}

@@ -30,7 +30,10 @@ static efi_status_t take(u64 mib)
 	u64 address = 0xffffffff;
 	efi_status_t status;
 
-	/* Code: executable where the firmware cannot be asked to make it so. Below 4 GiB if it fits, since kexec's purgatory likes it. */
+	/*
+	 * Code: executable where the firmware cannot be asked to make it so. Below 4 GiB if it
+	 * fits, since kexec's purgatory likes it.
+	 */
 	status = pk_bs->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_LOADER_CODE, nr_pages, &address);
 	if (EFI_ERROR(status))
 		status = pk_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_LOADER_CODE, nr_pages, &address);

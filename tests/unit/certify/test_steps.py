@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pykexec import abi
-from pykexec.abi import RamKind
+from pykexec.abi_devices import RamKind
 from pykexec.certify.exercise import timer_drivers
 from pykexec.certify.look import nvram_room, read_cpu
 from pykexec.certify.network import echo_request, gateways, is_echo_reply
@@ -31,7 +31,7 @@ MASKED = 1 << 16
 
 
 def item(name: str, before: int) -> StateItem:
-    return StateItem(name, before, 0, 0, 0, False, False, False)
+    return StateItem(name, before, 0, 0, 0, False, False, False, False)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ REFUSED = "3"  # EFI_UNSUPPORTED
 def program_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("platform") / "platform"
     sources = [HERE / "platform.c", *(CSRC / name for name in SOURCES)]
-    run(["gcc", *FLAGS, "-o", program, *sources], timeout_s=60)
+    run(["gcc", *FLAGS, "-o", str(program), *map(str, sources)], timeout_s=60)
     return program
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pykexec._native import ffi, lib
-from pykexec.abi import RamAction, RamKind
+from pykexec.abi_devices import RamAction, RamKind
 from pykexec.run import run
 
 CSRC = Path(__file__).parents[3] / "csrc"

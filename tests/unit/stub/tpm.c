@@ -54,7 +54,12 @@ int main(int argc, char **argv)
 	static u8 data[PK_TPM_BUFFER_SIZE];
 	struct efi_boot_services services = { .locate_protocol = (void *)locate };
 	struct pk_descriptor descriptor = { .op = PK_OP_TPM_COMMAND, .capacity = sizeof(data) };
-	struct pk_call call = { .body = &descriptor, .size = sizeof(descriptor), .answer = data, .capacity = sizeof(data) };
+	struct pk_call call = {
+		.body = &descriptor,
+		.size = sizeof(descriptor),
+		.answer = data,
+		.capacity = sizeof(data),
+	};
 	efi_status_t status;
 
 	if (argc != 2)

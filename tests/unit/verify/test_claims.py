@@ -63,14 +63,7 @@ def secure_boot(machine: Machine, events: tuple[Measured, ...] | None = None) ->
 
 @pytest.mark.parametrize(
     "type_",
-    [
-        SEPARATOR,
-        VARIABLE_DRIVER_CONFIG,
-        VARIABLE_BOOT,
-        VARIABLE_AUTHORITY,
-        GPT_EVENT,
-        ACTION,
-    ],
+    [SEPARATOR, VARIABLE_DRIVER_CONFIG, VARIABLE_BOOT, VARIABLE_AUTHORITY, GPT_EVENT, ACTION],
 )
 def test_data_that_was_not_measured_is_refused(type_: int) -> None:
     (first, *_) = (event for event in Machine().events if event.type == type_)
