@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Five levels of page tables, for which long mode has to be left (Intel SDM 3A, 4.1.2 and 10.8.5). */
+/*
+ * Five levels of page tables, for which long mode has to be left (Intel SDM 3A, 4.1.2 and 10.8.5);
+ * and another stack.
+ */
 	.set CODE_32, 0x08
 	.set CODE_64, 0x10
 	.set DATA, 0x18
@@ -60,6 +63,20 @@ in_64:
 out:
 	popfq
 	pop	%rbx
+	ret
+
+/* u64 strict_on_stack(rdi = function, rsi = its argument, rdx = top of its stack) */
+	.globl	strict_on_stack
+	.hidden	strict_on_stack
+strict_on_stack:
+	push	%rbp
+	mov	%rsp, %rbp
+	mov	%rdx, %rsp
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	call	*%rax
+	mov	%rbp, %rsp
+	pop	%rbp
 	ret
 
 	.data

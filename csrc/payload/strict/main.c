@@ -45,12 +45,17 @@ static efi_status_t load_image(efi_handle_t image_handle, efi_handle_t *ret)
 	return strict_bs->load_image(false, image_handle, path, NULL, 0, ret);
 }
 
+static u64 start(void *next)
+{
+	return strict_bs->start_image(next, NULL, NULL);
+}
+
 EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table *system_table)
 {
 	const u16 *options;
 	efi_status_t status;
 	efi_handle_t next;
-	u64 value;
+	u64 value, top = 0;
 
 	strict_st = system_table;
 	strict_bs = system_table->boot;
@@ -60,11 +65,13 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 	for (u32 i = 0; i < sizeof(habits) / sizeof(habits[0]) && !EFI_ERROR(status); i++)
 		if (pk_option(options, habits[i].name, &value))
 			status = habits[i].take_on(value);
+	if (!EFI_ERROR(status) && pk_option(options, "stack=", &value))
+		status = strict_stack(value, &top);
 	pk_put_line(u"PK:payload:strict:0x", status);
 	if (EFI_ERROR(status))
 		return status;
 	/* Last: nothing can be said afterwards. */
 	if (pk_option(options, "consoles=", &value))
 		strict_consoles(value);
-	return strict_bs->start_image(next, NULL, NULL);
+	return top ? strict_on_stack(start, next, top) : start(next);
 }

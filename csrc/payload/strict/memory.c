@@ -85,6 +85,21 @@ efi_status_t strict_nx(u64 value)
 	return EFI_SUCCESS;
 }
 
+efi_status_t strict_stack(u64 value, u64 *ret_top)
+{
+	efi_status_t status;
+	u64 start;
+
+	status = strict_bs->locate_protocol(&efi_guid_memory_attribute, NULL, (void **)&memory);
+	if (!EFI_ERROR(status))
+		status = strict_bs->allocate_pages(EFI_ALLOCATE_ANY_PAGES, EFI_BOOT_SERVICES_DATA, value + 1, &start);
+	if (!EFI_ERROR(status))
+		status = memory->set(memory, start, PK_PAGE_SIZE, EFI_MEMORY_RP);
+	if (!EFI_ERROR(status))
+		*ret_top = start + (value + 1) * PK_PAGE_SIZE;
+	return status;
+}
+
 efi_status_t strict_consoles(u64 value)
 {
 	if (value & NO_CON_IN)

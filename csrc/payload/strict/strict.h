@@ -12,6 +12,7 @@ extern struct efi_boot_services *strict_bs;
 
 /* ---- levels.S ---- */
 void strict_five_levels(u32 root);
+u64 strict_on_stack(u64 (*function)(void *), void *argument, u64 top);
 
 /* ---- pages.c ---- */
 /* All pages are user pages: what Linux protects its own from must not judge them. */
@@ -30,6 +31,8 @@ efi_status_t strict_map(u64 value);
 efi_status_t strict_low(u64 value);
 /* Pages are given out as data, of whatever type they are. */
 efi_status_t strict_nx(u64 value);
+/* The top of a stack of so many pages, with one below that is not there. */
+efi_status_t strict_stack(u64 value, u64 *ret_top);
 /* Consoles that there are not: 1 ConIn, 2 ConOut, 4 StdErr. */
 efi_status_t strict_consoles(u64 value);
 

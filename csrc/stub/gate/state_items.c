@@ -7,6 +7,7 @@
 #include <stub/lib/console.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
+#include <stub/lib/test.h>
 
 enum {
 	MSR_TEST_CTRL = 0x33,
@@ -29,6 +30,7 @@ enum {
 	MSR_DS_AREA = 0x600,
 	MSR_PKRS = 0x6e1,
 	MSR_HWP_REQUEST = 0x774,
+	MSR_X2APIC_ID = 0x802,
 	MSR_PQR_ASSOC = 0xc8f,
 	MSR_L3_MASKS = 0xc90,
 	MSR_L2_MASKS = 0xd10,
@@ -392,6 +394,7 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("xss", MSR_XSS, pk_has_xss),
 	MSR("u_cet", MSR_U_CET, pk_has_cet),
 	MSR("s_cet", MSR_S_CET, pk_has_cet),
+	PK_TEST_ITEM(MSR("x2apic.id", MSR_X2APIC_ID, NULL))
 	{ "xcr0", read_xcr0, write_xcr0, 0, 0, ALL, pk_has_xsave, NULL, NULL },
 	{ "apic_base", read_msr, write_apic_mode, PK_MSR_APIC_BASE, 0, ALL, NULL, NULL, NULL },
 	LAPIC("lapic.svr", PK_LAPIC_SVR, ALL),

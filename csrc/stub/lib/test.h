@@ -212,6 +212,13 @@ static inline void pk_test_hook(struct efi_boot_services *bs)
 #define pk_test_hang() ((void)0)
 #endif
 
+/* An item more, which faults where the local APIC is in xAPIC mode: it must be found to be missing. */
+#ifdef PK_TEST_FAULTING_ITEM
+#define PK_TEST_ITEM(item) item,
+#else
+#define PK_TEST_ITEM(item)
+#endif
+
 /* Hold the windows open in which a tick of Linux may come, so that it does. */
 #ifdef PK_TEST_WINDOW_TSC
 #include <stub/lib/io.h>
