@@ -65,6 +65,7 @@ class Stage(IntEnum):
     LEAVE = lib.PK_STAGE_LEAVE
     ACTION = lib.PK_STAGE_ACTION
     READY = lib.PK_STAGE_READY
+    TICKS = lib.PK_STAGE_TICKS
 
 
 class HandoffConstant(IntEnum):

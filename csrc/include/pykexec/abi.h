@@ -71,6 +71,7 @@ enum pk_stage {
 	PK_STAGE_LEAVE		= 15,	/* Linux left without kexec */
 	PK_STAGE_ACTION		= 16,	/* failure action taken; status holds enum pk_action */
 	PK_STAGE_READY		= 17,	/* agent is ready */
+	PK_STAGE_TICKS		= 18,	/* the firmware's timer ticks, and does after Linux' turn */
 };
 
 struct pk_trace_entry {

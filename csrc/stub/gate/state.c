@@ -4,6 +4,7 @@
 #include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
 #include <stub/gate/state_items.h>
+#include <stub/gate/tick.h>
 #include <stub/lib/io.h>
 #include <stub/lib/test.h>
 
@@ -107,8 +108,8 @@ void pk_state_quiesce(void)
 {
 	u32 eois;
 
+	pk_tick_stop();
 	/* A tick latched now would be taken in Linux' IDT, never ended, and block the firmware's timer for ever. */
-	pk_interrupts_off();
 	mask_external();
 	mask_timer();
 	take_latched();
@@ -131,6 +132,7 @@ void pk_state_restore(void)
 	/* Linux' vector left in IRR would be taken by the firmware, never ended, and block its timer. */
 	pk_test_drain(pk_drain_interrupts(&eois));
 	write_values(&before, 0);
+	pk_tick_start();
 	read_values(&after, 0);
 	has_left = true;
 }
@@ -169,6 +171,7 @@ void pk_state_enter_firmware(void)
 	linux_timer_current = pk_lapic_read(PK_LAPIC_TIMER_CURRENT);
 	write_values(&before, PK_ITEM_LOCAL);
 	write_values(&before, PK_ITEM_EXTERNAL);
+	pk_tick_start();
 	pk_interrupts_on();
 }
 
@@ -176,7 +179,7 @@ void pk_state_leave_firmware(void)
 {
 	u32 eois;
 
-	pk_interrupts_off();
+	pk_tick_stop();
 	mask_external();
 	mask_timer();
 	pk_lapic_write(PK_LAPIC_TIMER_INITIAL, 0);

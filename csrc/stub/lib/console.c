@@ -80,6 +80,7 @@ static const char *stage_name(enum pk_stage stage)
 	case PK_STAGE_LEAVE: return "leave";
 	case PK_STAGE_ACTION: return "action";
 	case PK_STAGE_READY: return "ready";
+	case PK_STAGE_TICKS: return "ticks";
 	}
 	return "?";
 }

@@ -2,7 +2,7 @@
 /*
  * Negative controls: builds of the stub for tests, in which a protection is
  * missing or a race window is held open (tests/vm/test_races.py,
- * test_variables.py, test_wds.py). In the product none of the PK_TEST_ macros is defined and
+ * test_ticks.py, test_variables.py, test_wds.py). In the product none of the PK_TEST_ macros is defined and
  * this file is nothing.
  */
 #ifndef PK_STUB_TEST_H
@@ -22,6 +22,27 @@
 #else
 #define pk_test_drain_before_mask(statement) ((void)sizeof(statement))
 #define pk_test_drain_after_mask(statement) (statement)
+#endif
+
+/* Likewise: the firmware's tick is a matter of registers, as if its driver had no protocol. */
+#ifdef PK_TEST_NO_TIMER_ARCH
+#define pk_test_timer_arch(timer) ((void)(timer), NULL)
+#else
+#define pk_test_timer_arch(timer) (timer)
+#endif
+
+/* Likewise: what fired into Linux' world is not told to the firmware's handler. */
+#ifdef PK_TEST_NO_LEARNT_TICKS
+#define pk_test_learnt(vectors) ((void)(vectors), 0)
+#else
+#define pk_test_learnt(vectors) (vectors)
+#endif
+
+/* Likewise: Linux is started on a firmware whose time then stands still. */
+#ifdef PK_TEST_NO_TICK_CHECK
+#define pk_test_tick_check(status) ((void)(status), EFI_SUCCESS)
+#else
+#define pk_test_tick_check(status) (status)
 #endif
 
 /* Likewise: what only boot services may see and change is not hidden from Linux. */

@@ -14,6 +14,7 @@
 #include <stub/end/staged.h>
 #include <stub/gate/gate.h>
 #include <stub/gate/state.h>
+#include <stub/gate/tick.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
@@ -32,6 +33,7 @@
 #include <stub/start/memory.h>
 #include <stub/start/platform.h>
 #include <stub/start/sections.h>
+#include <stub/start/tick_check.h>
 
 enum {
 	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
@@ -113,7 +115,11 @@ static efi_status_t prepare(void)
 		 pk_handoff.stub.start + pk_handoff.stub.size);
 	pk_boot_device_init();
 	pk_net_stack_init();
+	pk_tick_init();
 	pk_state_save();
+	status = pk_stage(PK_STAGE_TICKS, pk_tick_check());
+	if (EFI_ERROR(status))
+		return status;
 	pk_services_init(measured);
 	pk_mailbox_init();
 	pk_secrets_init(wipes, sizeof(wipes) / sizeof(wipes[0]));

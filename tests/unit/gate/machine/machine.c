@@ -195,6 +195,11 @@ void pk_ioapic_mask_all(u32 *nr_open) { *nr_open = 0; }
 u32 pk_pci_read(u32 bdf, u32 offset) { return ~0u | bdf | offset; }
 void pk_pci_write(u32 bdf, u32 offset, u32 value) { (void)bdf; (void)offset; (void)value; }
 bool pk_interrupt_latched(void) { return false; }
+void pk_host_interrupts(bool on) { (void)on; }
+
+/* The firmware's tick is another program's (tick.c). */
+void pk_tick_stop(void) {}
+void pk_tick_start(void) {}
 
 u32 pk_drain_interrupts(u32 *ret_eois)
 {

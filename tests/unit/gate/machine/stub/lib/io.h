@@ -13,6 +13,9 @@ struct pk_cpuid {
 };
 
 struct pk_cpuid pk_cpuid(u32 leaf, u32 subleaf);
+u16 pk_inw(u16 port);
+void pk_outw(u16 port, u16 value);
+u64 pk_rdtsc(void);
 u64 pk_rdmsr(u32 msr);
 void pk_wrmsr(u32 msr, u64 value);
 
@@ -30,9 +33,10 @@ static inline void pk_outb(u16 port, u8 value)
 }
 
 bool pk_interrupts_enabled(void);
+void pk_host_interrupts(bool on);
 
-#define pk_interrupts_off() ((void)0)
-#define pk_interrupts_on() ((void)0)
+#define pk_interrupts_off() pk_host_interrupts(false)
+#define pk_interrupts_on() pk_host_interrupts(true)
 #define pk_interrupt_window() ((void)0)
 
 #endif
