@@ -158,6 +158,15 @@ class RequestFlag(IntFlag):
     TIMERS = lib.PK_REQUEST_TIMERS
 
 
+class AccidentKind(IntEnum):
+    """enum pk_accident_kind: why a machine was reset while its firmware worked for Linux."""
+
+    NONE = lib.PK_ACCIDENT_NONE
+    HANG = lib.PK_ACCIDENT_HANG
+    MACHINE_CHECK = lib.PK_ACCIDENT_MACHINE_CHECK
+    DOUBLE_FAULT = lib.PK_ACCIDENT_DOUBLE_FAULT
+
+
 class InfoFlag(IntFlag):
     """enum pk_info_flags."""
 

@@ -5,6 +5,7 @@
  * "refuse"   return EFI_DEVICE_ERROR
  * "hide"     take EFI_RAM_DISK_PROTOCOL away, so that the firmware has none
  * "hold"     take every RAM disk for itself and never let go
+ * "hang"     have every volume never answer again
  */
 #include <efi/guids.h>
 #include <efi/protocols.h>
@@ -64,6 +65,32 @@ static efi_status_t hold(efi_handle_t image)
 	return nr_held ? EFI_SUCCESS : EFI_NOT_FOUND;
 }
 
+static EFIAPI efi_status_t never_open(struct efi_simple_file_system *volume, struct efi_file **ret)
+{
+	(void)volume;
+	(void)ret;
+	for (;;)
+		__asm__ volatile("pause");
+	return EFI_DEVICE_ERROR;
+}
+
+static efi_status_t hang(void)
+{
+	struct efi_simple_file_system *volume;
+	efi_status_t status;
+	efi_handle_t *handles;
+	u64 nr_handles;
+
+	status = bs->locate_handle_buffer(EFI_BY_PROTOCOL, &efi_guid_simple_file_system, NULL, &nr_handles,
+					  &handles);
+	for (u64 i = 0; !EFI_ERROR(status) && i < nr_handles; i++) {
+		status = bs->handle_protocol(handles[i], &efi_guid_simple_file_system, (void **)&volume);
+		if (!EFI_ERROR(status))
+			volume->open_volume = never_open;
+	}
+	return status;
+}
+
 EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table *system_table)
 {
 	static u32 interface;
@@ -84,5 +111,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image_handle, struct efi_system_table 
 		return hide();
 	if (begins(options, "hold"))
 		return hold(image_handle);
+	if (begins(options, "hang"))
+		return hang();
 	return bs->install_protocol_interface(&handle, &efi_guid_pykexec_test, EFI_NATIVE_INTERFACE, &interface);
 }

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pykexec.abi import Action, InfoFlag, Limit, MemoryMapKind, Op, Stage, Struct, text
+from pykexec.abi import (
+    AccidentKind,
+    Action,
+    InfoFlag,
+    Limit,
+    MemoryMapKind,
+    Op,
+    Stage,
+    Struct,
+    text,
+)
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.status import status_name
 from pykexec.firmware.wire import (
@@ -37,6 +47,32 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Accident:
+    """Why the start before this one ended by a reset; kind is none if it did not.
+
+    number is an operation's, 0 for a runtime service, or a bank of machine check registers, whose
+    status detail is; address is that of an instruction.
+    """
+
+    kind: str
+    number: int
+    detail: int
+    address: int
+
+    def __bool__(self) -> bool:
+        return self.kind != "none"
+
+    def __str__(self) -> str:
+        if self.kind == "hang":
+            what = enum_word(Op, self.number) if self.number else "a runtime service"
+            return f"the firmware did not come back from {what}"
+        where = f"{self.kind.replace('-', ' ')} in the firmware at {self.address:#x}"
+        if self.kind == "machine-check":
+            return f"{where}, bank {self.number} says {self.detail:#x}"
+        return where
+
+
+@dataclass(frozen=True, slots=True)
 class FirmwareInfo:
     """The answer to PK_OP_INFO; boot_volume is a handle, 0 if the image came from no volume."""
 
@@ -55,6 +91,7 @@ class FirmwareInfo:
     boot_volume: int
     image_path: str
     outcome: Outcome
+    accident: Accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +134,12 @@ def decode_info(body: bytes) -> FirmwareInfo:
         boot_volume=raw.boot_volume,
         image_path=text(raw.image_path),
         outcome=decode_outcome(raw.outcome),
+        accident=_decode_accident(raw.accident),
     )
+
+
+def _decode_accident(raw: Struct) -> Accident:
+    return Accident(enum_word(AccidentKind, raw.kind), raw.number, raw.detail, raw.address)
 
 
 def _revision(major: int, minor: int) -> str:

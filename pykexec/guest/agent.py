@@ -63,6 +63,8 @@ def run(spent_s: float) -> None:
     step = decide(config, info)
     if mailbox:
         attempt("pykexec: bridges", partial(start_bridges, config), None)
+    if info and info.accident:
+        print(f"the last start ended by a reset: {info.accident}")
     attempt("pykexec: last end", partial(tell_last_end, info), None)
     if step == PAYLOAD and mailbox:
         start_unattended(mailbox, config)

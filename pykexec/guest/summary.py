@@ -61,6 +61,8 @@ def status_lines(
         by = f"native, by {way.driver}" if way.native else "bridged"
         yield f"{way.kind}: {way.name}, {by}{''.join(f', {name}' for name in way.linux)}"
     yield f"exec: {'native' if native_exec else 'by the resume image'}"
+    if info.accident:
+        yield f"the last start ended by a reset: {info.accident}"
     yield f"round trips: {info.outcome.nr_runs}, last end: {info.outcome}"
 
 

@@ -23,6 +23,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_op": abi.Op,
     "pk_request_flags": abi.RequestFlag,
     "pk_info_flags": abi.InfoFlag,
+    "pk_accident_kind": abi.AccidentKind,
     "pk_memory_map_kind": abi.MemoryMapKind,
     "pk_ram_action": abi_devices.RamAction,
     "pk_ram_kinds": abi_devices.RamKind,

@@ -254,6 +254,22 @@ enum pk_info_flags {
 	PK_INFO_LOG_FULL	= 16,	/* the firmware's event log had no room for our events */
 };
 
+enum pk_accident_kind {
+	PK_ACCIDENT_NONE		= 0,
+	PK_ACCIDENT_HANG		= 1,	/* the firmware did not return from a call in time */
+	PK_ACCIDENT_MACHINE_CHECK	= 2,
+	PK_ACCIDENT_DOUBLE_FAULT	= 3,
+};
+
+/* Why the machine was reset while the firmware worked for Linux, at the start before this one. */
+struct pk_accident {
+	u32 kind;	/* enum pk_accident_kind */
+	u32 number;	/* HANG: enum pk_op, 0 for a runtime service; MACHINE_CHECK: the bank */
+	u64 detail;	/* MACHINE_CHECK: that bank's IA32_MCi_STATUS */
+	u64 address;	/* of the instruction that it came at, 0: not known */
+};
+PK_ABI_ASSERT(pk_accident, 24)
+
 struct pk_info {
 	u32 abi_version;	/* PK_MESSAGE_VERSION */
 	u32 flags;		/* enum pk_info_flags */
@@ -265,10 +281,11 @@ struct pk_info {
 	u32 boot_volume;	/* handle the image was loaded from, 0 if none (network) */
 	u32 nr_handles;
 	struct pk_outcome outcome;
+	struct pk_accident accident;
 	u16 vendor[64];		/* UCS-2, terminated */
 	u16 image_path[512];	/* UCS-2 file path of our image on boot_volume, terminated; empty if none */
 };
-PK_ABI_ASSERT(pk_info, 1224)
+PK_ABI_ASSERT(pk_info, 1248)
 
 struct pk_handles_request {
 	u32 first;	/* index of the first handle wanted */

@@ -4,6 +4,7 @@
 #include <stub/end/leave.h>
 #include <stub/end/secrets.h>
 #include <stub/end/staged.h>
+#include <stub/gate/limit.h>
 #include <stub/gate/state.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/string.h>
@@ -42,6 +43,7 @@ efi_status_t pk_request_serve(enum pk_carrier carrier, u16 number, struct pk_cal
 	status = pk_operation_admit(operation, carrier, locked, call->body, call->size);
 	if (EFI_ERROR(status))
 		return status;
+	pk_limit_note(number);
 	status = handlers[operation - pk_operations](call);
 	/* A transfer that succeeds leaves its device where it was; all else may make one go. */
 	if (EFI_ERROR(status) || !pk_operation_takes_descriptors(operation))

@@ -182,7 +182,7 @@ pk_resume_entry:
  * u64 pk_world_switch(rdi = firmware's context, rsi = where Linux' goes, rdx = function,
  *                     rcx = its argument, r8 = top of its stack)
  * Calls function(argument) in the firmware's world, interrupts off at both ends.
- * TR stays Linux': the firmware's descriptors name no stack of their own in it.
+ * TR stays Linux': no descriptor that faults.c loads names a stack in it.
  */
 	.globl pk_world_switch
 pk_world_switch:
@@ -202,6 +202,8 @@ pk_world_switch:
 	mov	%r8, %r15
 	mov	%rsp, CPU_RSP(%rbx)
 	save_world %rbx
+	/* Linux' own is not there in what follows, and an NMI wants one. */
+	mov	%r15, %rsp
 	drop_what_is_of_one_world
 	load_world %rbp, %r15
 	mov	%r13, %rdi

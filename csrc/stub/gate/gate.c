@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The gate: one function call in the firmware's world, made from Linux'. */
+#include <stub/gate/faults.h>
 #include <stub/gate/gate.h>
 #include <stub/gate/hardware.h>
+#include <stub/gate/limit.h>
 #include <stub/gate/state.h>
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
@@ -55,11 +57,14 @@ static u64 gate_body(void *unused)
 	efi_status_t status;
 
 	(void)unused;
+	pk_faults_follow(true);
 	pk_state_enter_firmware();
+	pk_limit_start();
 	if (at_first)
 		at_first();
 	at_first = NULL;
 	status = call.function(call.argument);
+	pk_limit_stop();
 	pk_state_leave_firmware();
 	return status;
 }
@@ -69,6 +74,7 @@ static u64 lean_body(void *unused)
 	efi_status_t status;
 
 	(void)unused;
+	pk_faults_follow(false);
 	pk_state_enter_lean();
 	status = call.function(call.argument);
 	pk_state_leave_lean();
@@ -90,8 +96,11 @@ efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument)
 	lean_cpu.cr8 = PRIORITY_ALL_HELD;
 	call.function = function;
 	call.argument = argument;
+	pk_faults_guard(&lean_cpu);
 	status = pk_world_switch(&lean_cpu, &linux_cpu, lean_body, NULL, gate_stack + GATE_STACK_SIZE);
+	pk_faults_release();
 	timers_run = true;
+	pk_faults_tell();
 	if (interrupts_were_on)
 		pk_interrupts_on();
 	return status;
@@ -99,6 +108,7 @@ efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument)
 
 efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 {
+	static struct pk_cpu_context full_cpu;
 	bool interrupts_were_on = pk_interrupts_enabled();
 	u32 drained, eois;
 	efi_status_t status;
@@ -115,11 +125,15 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 
 	call.function = function;
 	call.argument = argument;
-	status = pk_world_switch(&pk_handoff.cpu, &linux_cpu, gate_body, NULL, gate_stack + GATE_STACK_SIZE);
+	full_cpu = pk_handoff.cpu;
+	pk_faults_guard(&full_cpu);
+	status = pk_world_switch(&full_cpu, &linux_cpu, gate_body, NULL, gate_stack + GATE_STACK_SIZE);
+	pk_faults_release();
 	/* What was found in it may have gone in it. */
 	pk_test_forget(epoch++);
 
 	pk_state_enter_linux();
+	pk_faults_tell();
 	if (interrupts_were_on)
 		pk_interrupts_on();
 	return status;

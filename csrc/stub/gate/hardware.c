@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Interrupt controllers and PCI configuration, at register level. */
 #include <stub/gate/hardware.h>
+#include <stub/gate/idt.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
@@ -8,9 +9,6 @@ enum {
 	PK_X2APIC_MSRS = 0x800,
 	PK_PCI_ADDRESS = 0xcf8,
 	PK_PCI_DATA = 0xcfc,
-	PK_IDT_ENTRIES = 256,
-	PK_IDT_INTERRUPT_GATE = 0x8e,
-	PK_GENERAL_PROTECTION = 13,
 	PK_DRAIN_MAX = 512,
 };
 
@@ -145,57 +143,29 @@ static bool in_service(void)
 	return false;
 }
 
-struct idt_gate {
-	u16 offset_low;
-	u16 selector;
-	u8 ist;
-	u8 type;
-	u16 offset_middle;
-	u32 offset_high;
-	u32 reserved;
-};
-
-struct idt_register {
-	u8 bytes[10];	/* limit, base: not naturally aligned */
-};
-
 void pk_drain_interrupt(void);
 void pk_msr_fault(void);
+void pk_fault_nmi(void);	/* faults.S */
 
-static struct idt_gate own_idt[PK_IDT_ENTRIES] __attribute__((aligned(16)));
+static struct pk_idt_gate own_idt[PK_IDT_ENTRIES] __attribute__((aligned(16)));
 
-static void set_gate(u32 vector, u64 handler)
+static void own_idt_load(struct pk_idt_register *old)
 {
+	struct pk_idt_register new = pk_idt_register(own_idt);
 	u16 cs;
 
 	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
-	own_idt[vector] = (struct idt_gate){
-		.offset_low = (u16)handler,
-		.selector = cs,
-		.type = PK_IDT_INTERRUPT_GATE,
-		.offset_middle = (u16)(handler >> 16),
-		.offset_high = (u32)(handler >> 32),
-	};
-}
-
-static void own_idt_load(struct idt_register *old)
-{
-	u64 base = (u64)own_idt;
-	u16 limit = sizeof(own_idt) - 1;
-	struct idt_register new;
-
 	for (u32 i = 0; i < PK_IDT_ENTRIES; i++)
-		set_gate(i, (u64)pk_drain_interrupt);
-	set_gate(PK_GENERAL_PROTECTION, (u64)pk_msr_fault);
-	__builtin_memcpy(new.bytes, &limit, 2);
-	__builtin_memcpy(new.bytes + 2, &base, 8);
+		own_idt[i] = pk_idt_gate(pk_drain_interrupt, cs);
+	own_idt[PK_VECTOR_NMI] = pk_idt_gate(pk_fault_nmi, cs);
+	own_idt[PK_VECTOR_GENERAL_PROTECTION] = pk_idt_gate(pk_msr_fault, cs);
 	__asm__ volatile("sidt %0; lidt %1" : "=m"(*old) : "m"(new) : "memory");
 }
 
 bool pk_msr_exists(u32 msr)
 {
 	bool interrupts_were_on = pk_interrupts_enabled();
-	struct idt_register old;
+	struct pk_idt_register old;
 	u32 low, high;
 	bool exists;
 
@@ -210,7 +180,7 @@ bool pk_msr_exists(u32 msr)
 
 u32 pk_drain_interrupts(u32 *ret_eois)
 {
-	struct idt_register old;
+	struct pk_idt_register old;
 	u32 taken = 0;
 
 	*ret_eois = 0;

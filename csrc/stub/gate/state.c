@@ -4,6 +4,7 @@
 #include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
 #include <stub/gate/state_items.h>
+#include <stub/gate/tco.h>
 #include <stub/gate/tick.h>
 #include <stub/lib/io.h>
 #include <stub/lib/test.h>
@@ -115,6 +116,7 @@ void pk_state_quiesce(void)
 	take_latched();
 	pk_drain_interrupts(&eois);
 	pk_lapic_write(PK_LAPIC_TIMER_INITIAL, 0);
+	pk_tco_halt();
 }
 
 void pk_state_restore(void)

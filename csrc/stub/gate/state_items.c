@@ -4,6 +4,7 @@
 #include <stub/gate/announced.h>
 #include <stub/gate/hardware.h>
 #include <stub/gate/state_items.h>
+#include <stub/gate/tco.h>
 #include <stub/lib/console.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
@@ -317,8 +318,9 @@ const struct pk_state_item pk_state_items[] = {
 	CPU("cr8", PK_CPU_CR8, GATE),
 	CPU("gdt.base", PK_CPU_GDT_BASE, GATE),
 	CPU("gdt.limit", PK_CPU_GDT_LIMIT, GATE),
-	CPU("idt.base", PK_CPU_IDT_BASE, GATE),
-	CPU("idt.limit", PK_CPU_IDT_LIMIT, GATE),
+	/* In the gate it is a copy, with handlers of ours: faults.c. */
+	CPU("idt.base", PK_CPU_IDT_BASE, 0),
+	CPU("idt.limit", PK_CPU_IDT_LIMIT, 0),
 	CPU("cs", PK_CPU_SEL_CS, GATE),
 	CPU("ds", PK_CPU_SEL_DS, GATE),
 	CPU("es", PK_CPU_SEL_ES, GATE),
@@ -419,6 +421,7 @@ const struct pk_state_item pk_state_items[] = {
 	PORT("pic.elcr2", PORT_ELCR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr1", PK_PIC_IMR1, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr2", PK_PIC_IMR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
+	{ "tco.control", pk_tco_read, pk_tco_write, 0, GATE | PK_ITEM_EXTERNAL, ALL, pk_tco_armed, NULL, NULL },
 	PORT("speaker", PORT_SPEAKER, 0, 0x3, NULL),
 	PORT("uart1.lcr", UART1 + UART_LCR, 0, ALL, has_uart1),
 	PORT("uart1.ier", UART1 + UART_IER, 0, ALL, has_uart1),

@@ -45,6 +45,20 @@
 #define pk_test_tick_check(status) (status)
 #endif
 
+/* Likewise: the chipset's watchdog goes on in Linux' world. */
+#ifdef PK_TEST_NO_TCO_HALT
+#define pk_test_halts_tco(is_present) ((void)(is_present), false)
+#else
+#define pk_test_halts_tco(is_present) (is_present)
+#endif
+
+/* Likewise: an NMI in the firmware's world is the firmware's. */
+#ifdef PK_TEST_NO_FAULT_GUARD
+#define pk_test_guards_firmware() false
+#else
+#define pk_test_guards_firmware() true
+#endif
+
 /* Likewise: what only boot services may see and change is not hidden from Linux. */
 #ifdef PK_TEST_NO_VARIABLE_FILTER
 #define pk_test_visible(visible) ((void)(visible), true)

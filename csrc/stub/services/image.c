@@ -12,6 +12,7 @@
 #include <common/pe.h>
 #include <stub/end/payload.h>
 #include <stub/end/staged.h>
+#include <stub/gate/limit.h>
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
@@ -49,6 +50,7 @@ static efi_status_t start(efi_handle_t handle)
 	efi_status_t status;
 
 	pk_trace(PK_STAGE_STARTED, EFI_SUCCESS);
+	pk_limit_stop();
 	pk_bs->set_watchdog_timer(PK_IMAGE_WATCHDOG_S, 0, 0, NULL);
 	status = pk_bs->start_image(handle, &exit_data_size, &exit_data);
 	if (boot_services_gone)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What Linux can ask of the stub itself, and of the firmware as a whole. */
+#include <stub/end/accident.h>
 #include <stub/gate/gate.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/stub.h>
@@ -58,6 +59,7 @@ efi_status_t pk_stub_info(struct pk_call *call)
 		.boot_volume = boot_volume(),
 		.nr_handles = pk_handles_count(),
 		.outcome = pk_handoff.outcome,
+		.accident = pk_accident,
 	};
 	reply.flags |= firmware_flags;
 	if (pk_handoff.outcome.nr_runs && pk_handoff.outcome.action == PK_ACTION_SHELL)

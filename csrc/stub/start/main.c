@@ -7,13 +7,17 @@
 #include <stub/doors/bootsvc.h>
 #include <stub/doors/mailbox.h>
 #include <stub/doors/window.h>
+#include <stub/end/accident.h>
 #include <stub/end/last_end.h>
 #include <stub/end/leave.h>
 #include <stub/end/payload.h>
 #include <stub/end/secrets.h>
 #include <stub/end/staged.h>
+#include <stub/gate/faults.h>
 #include <stub/gate/gate.h>
+#include <stub/gate/limit.h>
 #include <stub/gate/state.h>
+#include <stub/gate/tco.h>
 #include <stub/gate/tick.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
@@ -39,6 +43,7 @@ enum {
 	ARENA_DEFAULT_MIB = PK_ARENA_DEFAULT / (1024 * 1024),
 	WINDOW_DEFAULT_MIB = PK_WINDOW_SIZE / (1024 * 1024),
 	COMMAND_LINE_HEAD = 4096,
+	LIMIT_DEFAULT_S = 300,		/* as the firmware has it for a boot option (3.1.2) */
 };
 
 extern u8 __image_start[], __resident_end[];
@@ -67,6 +72,14 @@ static u64 wanted_mib(const char *name, u64 mib)
 	const char *value = option(name);
 
 	return value ? pk_parse_decimal(value) : mib;
+}
+
+/* For how long the firmware may work on one request; 0: for ever. */
+static u32 wanted_limit_s(void)
+{
+	const char *value = option("pykexec.limit");
+
+	return value ? (u32)pk_parse_decimal(value) : LIMIT_DEFAULT_S;
 }
 
 /* For who binds policies to PCR 11, as systemd-stub extends it. */
@@ -117,6 +130,8 @@ static efi_status_t prepare(void)
 	pk_net_stack_init();
 	pk_tick_init();
 	pk_state_save();
+	if (pk_tco_runs_on())
+		pk_print("pykexec: the chipset's watchdog is locked: it will reset a Linux that is long at rest\n");
 	status = pk_stage(PK_STAGE_TICKS, pk_tick_check());
 	if (EFI_ERROR(status))
 		return status;
@@ -144,6 +159,8 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	pk_window_begin();
 	pk_payload_unlock();
 	status = pk_stage(PK_STAGE_KERNEL, pk_linux_prepare());
+	if (!EFI_ERROR(status))
+		status = pk_limit_begin(wanted_limit_s(), pk_accident_hang);
 	if (EFI_ERROR(status))
 		return status;
 	pk_linux_run();
@@ -154,6 +171,11 @@ static efi_status_t run_linux(enum pk_action *ret_action)
 	pk_handoff.tsc_resume = pk_handoff.trace[(pk_handoff.nr_trace - 1) % PK_TRACE_MAX].tsc;
 	pk_state_restore();
 	__asm__ volatile("sti");
+	pk_limit_end();
+	if (pk_fault.vector) {
+		pk_secrets_wipe();
+		pk_accident_fault();
+	}
 	pk_stage(PK_STAGE_FIRMWARE, EFI_SUCCESS);
 	/* What kexec brought lies in Linux' memory and is loaded first; nothing else is needed from there. */
 	if (pk_leave.requested)
@@ -180,6 +202,7 @@ EFIAPI efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system
 	/* Its time would stand still with the firmware's, and end the machine once Linux is gone. */
 	pk_bs->set_watchdog_timer(0, 0, 0, NULL);
 	pk_stage(PK_STAGE_START, EFI_SUCCESS);
+	pk_accident_recall();
 
 	status = prepare();
 	if (!EFI_ERROR(status)) {

@@ -6,11 +6,14 @@
 #include <stub/doors/mailbox.h>
 #include <stub/doors/runtime.h>
 #include <stub/doors/window.h>
+#include <stub/end/accident.h>
 #include <stub/end/leave.h>
 #include <stub/end/secrets.h>
 #include <stub/end/staged.h>
+#include <stub/gate/faults.h>
 #include <stub/gate/gate.h>
 #include <stub/gate/hardware.h>
+#include <stub/gate/limit.h>
 #include <stub/gate/state.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
@@ -56,7 +59,7 @@ u64 pk_world_switch(const struct pk_cpu_context *firmware, struct pk_cpu_context
 
 	(void)linux_context;
 	(void)stack_top;
-	world_enter(firmware == &pk_handoff.cpu);
+	world_enter(firmware->cr8 == pk_handoff.cpu.cr8);
 	result = function(argument);
 	world_leave();
 	return result;
@@ -96,6 +99,37 @@ void pk_state_leave_lean(void)
 {
 }
 
+void pk_faults_guard(struct pk_cpu_context *firmware)
+{
+	(void)firmware;
+}
+
+void pk_faults_follow(bool anew)
+{
+	(void)anew;
+}
+
+void pk_faults_release(void)
+{
+}
+
+void pk_faults_tell(void)
+{
+}
+
+void pk_limit_start(void)
+{
+}
+
+void pk_limit_stop(void)
+{
+}
+
+void pk_limit_note(u32 operation)
+{
+	(void)operation;
+}
+
 efi_status_t pk_state_report(struct pk_call *call)
 {
 	(void)call;
@@ -109,6 +143,7 @@ void pk_state_quiesce(void)
 /* ---- how Linux begins and ends is not looked at here ---- */
 
 struct pk_leave pk_leave;
+struct pk_accident pk_accident;
 struct pk_sections pk_sections;
 
 void *pk_acpi_rsdp(void)

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from pykexec._native import ffi, lib
-from pykexec.abi import StateFlag, pack
+from pykexec.abi import Op, StateFlag, pack
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import named_guids
 from pykexec.errors import FirmwareError, FormatError, UsageError
@@ -27,6 +27,27 @@ ESP_PATH = f"{DISK}/HD(1,GPT,{ESP},0x800,0x64000)"
 def ucs2(text: str) -> list[int]:
     """The units of text."""
     return [ord(char) for char in text]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"kind": 1, "number": Op.BLOCK_READ}, "the firmware did not come back from block-read"),
+        ({"kind": 1}, "the firmware did not come back from a runtime service"),
+        (
+            {"kind": 2, "number": 3, "detail": 0xBD00 << 48, "address": 0x7F000},
+            "machine check in the firmware at 0x7f000, bank 3 says 0xbd00000000000000",
+        ),
+        ({"kind": 3, "address": 0x7F000}, "double fault in the firmware at 0x7f000"),
+    ],
+)
+def test_an_accident_is_told(found: dict[str, int], said: str) -> None:
+    accident = decode_info(pack("struct pk_info", accident=found)).accident
+    assert accident and str(accident) == said
+
+
+def test_no_accident_is_none() -> None:
+    assert not decode_info(pack("struct pk_info")).accident
 
 
 def test_info_is_decoded() -> None:

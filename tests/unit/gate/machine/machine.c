@@ -197,6 +197,12 @@ void pk_pci_write(u32 bdf, u32 offset, u32 value) { (void)bdf; (void)offset; (vo
 bool pk_interrupt_latched(void) { return false; }
 void pk_host_interrupts(bool on) { (void)on; }
 
+/* There is no such chipset. */
+bool pk_tco_armed(void) { return false; }
+u64 pk_tco_read(u32 which, u32 index) { return which & index & 0; }
+void pk_tco_write(u32 which, u32 index, u64 value) { (void)which; (void)index; (void)value; }
+void pk_tco_halt(void) {}
+
 /* The firmware's tick is another program's (tick.c). */
 void pk_tick_stop(void) {}
 void pk_tick_start(void) {}
