@@ -306,7 +306,7 @@ def _offer(mailbox: Mailbox, config: AgentConfig) -> None:
 
     if has_second_seat(mailbox):
         mirror("press a key on this machine's keyboard for a shell here\n")
-        offer_second_seat(mailbox, partial(_sit, mailbox, config, menu_first=False))
+        offer_second_seat(partial(_sit, config=config, menu_first=False))
 
 
 def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:

@@ -70,16 +70,18 @@ def wait_for_keyboard(mailbox: Mailbox, received: Callable[[], int | None]) -> b
     return False
 
 
-def offer_second_seat(mailbox: Mailbox, sit: Callable[[], None]) -> None:
+def offer_second_seat(sit: Callable[[Mailbox], None]) -> None:
     """Have sit() at the firmware's console, in another process, once a key is pressed there."""
     from pykexec.guest.console import open_console, take_terminal
 
     if os.fork():
         return
     try:
+        # What was opened before is locked for both processes at once.
+        mailbox = Mailbox()
         if wait_for_keyboard(mailbox, lambda: nr_received(0)):
             open_console("firmware")
             take_terminal()
-            sit()
+            sit(mailbox)
     finally:
         os._exit(0)
