@@ -23,9 +23,10 @@ from tests.bench.devices_machine import (
     devices_machine,
     native_kernel,
 )
+from tests.bench.facts import number
 from tests.bench.inputs import Inputs
 from tests.bench.sample import Moment, Span
-from tests.bench.worlds import World, parse
+from tests.bench.worlds import DISKS, Work, World, parse
 from tests.vm.guest import Guest
 
 IDLE_S = 20
@@ -46,6 +47,14 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """What a request takes of what no busy host changes; changes are those of processes."""
+
+    bells: float
+    changes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """All that was measured in one machine; window is descriptors alone, without block devices."""
 
@@ -57,6 +66,7 @@ class Devices:
     application: World
     native: World
     idle: Idle
+    counts: Mapping[Work, Count]
 
 
 def measure(inputs: Inputs) -> Devices:
@@ -70,6 +80,7 @@ def measure(inputs: Inputs) -> Devices:
         guest.ok("pykexec bridge start", within=120)
         guest.ok("pykexec net up", within=120)
         during, qemu = _idle(guest)
+        counts = guest.script("counts", len(DISKS), number("BENCH_ROUNDS"), within=_TOOL_S)
         bridge = _tools(guest, "/inside", host.port)
         window = guest.ok(f"/inside/window {WINDOW_ARGUMENTS}", within=_TOOL_S)
         applications = []
@@ -95,7 +106,18 @@ def measure(inputs: Inputs) -> Devices:
             qemu_without=qemu_without.cpu_s / qemu_without.wall_s,
             guest_without=without["busy"],
         ),
+        counts=by_work(counts),
     )
+
+
+def by_work(counts: list[dict[str, Any]]) -> Mapping[Work, Count]:
+    """What inside/counts.py has printed."""
+    return {
+        Work(DISKS[each["disk"]], each["write"], each["size"], each["depth"]): Count(
+            each["bells"], each["changes"]
+        )
+        for each in counts
+    }
 
 
 def _idle(guest: Guest) -> tuple[dict[str, Any], Span]:

@@ -56,6 +56,9 @@ def rows(devices: Devices) -> Iterator[Row]:
     for kind, value in bridge.costs.items():
         words = [_cost(value), _NOTHING, _cost(native.costs.get(kind))]
         yield _row(kind, words, [value, None, native.costs.get(kind)], _NOTHING)
+    for work, count in devices.counts.items():
+        changes = f"{count.changes:.2f} changes of processes"
+        yield _line(f"  {work}: a request", f"{count.bells:.3f} bells", changes, _NOTHING)
     yield from _idle(devices.idle)
 
 

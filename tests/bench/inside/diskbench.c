@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The requests of csrc/payload/blockbench.c, from Linux: O_DIRECT, by Linux AIO.
- * Without arguments all works on all scratch disks; "write size depth requests" is one.
+ * Without arguments all works on all scratch disks; "write size depth requests disk" is one, on the one that
+ * has this digit.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -80,8 +81,8 @@ static int measure(int fd, u8 disk, const struct bench_work *work)
 	return result;
 }
 
-/* Do works on the disk, if it is a scratch disk. */
-static int measure_disk(const char *name, const struct bench_work *works, u32 nr_works)
+/* Do works on the disk, if it is a scratch disk, and the wanted one unless any is (-1). */
+static int measure_disk(const char *name, const struct bench_work *works, u32 nr_works, int wanted)
 {
 	char path[sizeof("/dev/") + NAME_MAX];
 	int result = 0;
@@ -94,6 +95,8 @@ static int measure_disk(const char *name, const struct bench_work *works, u32 nr
 	if (pread(fd, buffers[0], BENCH_SMALL, 0) == BENCH_SMALL && bench_is_scratch(buffers[0])) {
 		u8 disk = bench_disk_number(buffers[0]);
 
+		if (wanted >= 0 && wanted != disk)
+			nr_works = 0;
 		for (u32 i = 0; i < nr_works && !result; i++)
 			result = measure(fd, disk, &works[i]);
 		if (result)
@@ -109,12 +112,14 @@ int main(int argc, char **argv)
 	u32 nr_works = sizeof(bench_works) / sizeof(bench_works[0]);
 	struct bench_work given;
 	struct dirent *entry;
+	int wanted = -1;
 	int result = 0;
 	DIR *disks;
 
-	if (argc == 5) {
+	if (argc == 6) {
 		given = (struct bench_work){ atoi(argv[1]), (u32)atol(argv[2]), (u32)atol(argv[3]),
 					     (u32)atol(argv[4]) };
+		wanted = atoi(argv[5]);
 		if (!given.size || given.size > BENCH_LARGE || !given.depth || given.depth > BENCH_DEPTH_MAX)
 			return 2;
 		works = &given;
@@ -129,7 +134,7 @@ int main(int argc, char **argv)
 	disks = opendir("/sys/block");
 	while (disks && !result && (entry = readdir(disks)))
 		if (entry->d_name[0] != '.')
-			result = measure_disk(entry->d_name, works, nr_works);
+			result = measure_disk(entry->d_name, works, nr_works, wanted);
 	printf("BENCH:end:%x\n", (u32)-result);
 	return result ? 1 : 0;
 }

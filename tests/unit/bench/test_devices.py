@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.devices import Devices, Idle
+from tests.bench.devices import Devices, Idle, by_work
 from tests.bench.devices_report import POLLING_BITS, rows, share, summary
 from tests.bench.facts import number, text
 from tests.bench.worlds import Work, World, parse
@@ -52,10 +52,13 @@ IDLE = Idle(
     guest=0.04, bridges={"net": 0.03, "block": 0.025}, switches_per_s=20, qemu=0.1,
     qemu_without=0.06, guest_without=0.01,
 )  # fmt: skip
+COUNTS = by_work(
+    [{"disk": 1, "write": True, "size": 4096, "depth": 32, "bells": 0.05, "changes": 0.5}]
+)
 
 
 def devices(bridge: World, application: World = EMPTY, native: World = EMPTY) -> Devices:
-    return Devices("max", "tsc", "6.1", bridge, EMPTY, application, native, IDLE)
+    return Devices("max", "tsc", "6.1", bridge, EMPTY, application, native, IDLE, COUNTS)
 
 
 def blocks(work: Work, rate: float) -> World:
@@ -112,3 +115,12 @@ def test_what_was_not_measured_has_no_ratio(one: float | None, other: float | No
 def test_numbers_come_from_the_header() -> None:
     assert number("BENCH_AREA_SIZE") == 128 << 20
     assert text("BENCH_DISK_MAGIC") == "pykexec scratch disk "
+
+
+def test_what_a_request_takes_is_told_by_work() -> None:
+    told = next(row for row in rows(devices(EMPTY)) if "a request" in row[0])
+    assert [cell for cell in told if cell] == [
+        f"  {WRITE_RANDOM}: a request",
+        "0.050 bells",
+        "0.50 changes of processes",
+    ]
