@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pykexec.attest import protocol
+from pykexec.attest.approval import PollRequest, poll_proof
 from pykexec.attest.decode import parse_attest_reply, parse_challenge, parse_release
 from pykexec.attest.fields import ProtocolError
 from pykexec.attest.jwe import open_direct, open_to_key
@@ -123,6 +124,10 @@ class Answer:
         reasons = "; ".join(str(finding) for finding in self.reply.verdict.reasons)
         reasons = printable(" ".join(reasons.split()), _TEXT_MAX)
         raise DeniedError(f"{self.server} refuses: {reasons}")
+
+    def poll_request(self, ticket: str) -> PollRequest:
+        """What asks whether persons have decided; the reply to it takes the place of reply."""
+        return PollRequest(ticket, poll_proof(self._credential.view, self._nonce, ticket))
 
     def open_release(self, spend: Callable[[], None]) -> Release:
         """Call spend, then open the secrets; if it raises, or one cannot be opened, none is.
@@ -304,7 +309,7 @@ class _Attester:
         return AttestRequest(challenge.token, proof, evidence)
 
     def _post(self, path: str, body: bytes) -> bytes:
-        url = _below(self._server.address, path)
+        url = below(self._server.address, path)
         return post(url, body, self._limits, self._deadline, self._kept)
 
 
@@ -319,5 +324,6 @@ def _banks(tpm: Tpm, wanted: str) -> tuple[str, ...]:
     return found
 
 
-def _below(address: str, path: str) -> Url:
+def below(address: str, path: str) -> Url:
+    """The address of one of the protocol's paths."""
     return parse_url(address.rstrip("/") + path)

@@ -3,27 +3,34 @@
 
 from __future__ import annotations
 
+from pykexec.attest.approval import PollRequest
 from pykexec.attest.fields import Fields, ProtocolError, parse_object
 from pykexec.attest.protocol import (
+    ADDRESS_MAX,
     BANKS,
     CERTIFICATE_MAX,
     CERTIFICATES_MAX,
+    CODE_MAX,
     EVENT_LOG_MAX,
     FINDINGS_MAX,
     MESSAGE_MAX,
+    NAME_MAX,
     NONCE_SIZE,
     PUBLIC_MAX,
+    QR_MAX,
     REPLY_MAX,
     SECRET_KINDS,
     STATEMENT_MAX,
     TOKEN_MAX,
     VERSION,
+    WAIT_MAX_S,
     AttestReply,
     AttestRequest,
     Challenge,
     ChallengeRequest,
     Evidence,
     Identity,
+    Pending,
     ReleasedSecret,
     Statement,
 )
@@ -81,11 +88,37 @@ def parse_attest_reply(data: bytes) -> AttestReply:
         )
         item.end()
     release = fields.text("release", REPLY_MAX) if fields.has("release") else None
+    pending = _pending(fields.fields("pending")) if fields.has("pending") else None
     fields.end()
-    reply = AttestReply(Verdict(tuple(findings)), release)
-    if accepted != reply.verdict.accepted or (release and not accepted):
+    reply = AttestReply(Verdict(tuple(findings)), release, pending)
+    unfit = release if not accepted else pending
+    if accepted != reply.verdict.accepted or unfit:
         raise ProtocolError("reply: its parts contradict each other")
     return reply
+
+
+def parse_poll_request(data: bytes) -> PollRequest:
+    """Decode the message of who waits for a person."""
+    fields = _message(data, "poll", 2 * TOKEN_MAX)
+    request = PollRequest(fields.text("ticket", TOKEN_MAX), _sized(fields, "proof", 32))
+    fields.end()
+    return request
+
+
+def _pending(fields: Fields) -> Pending:
+    pending = Pending(
+        address=fields.text("address", ADDRESS_MAX),
+        code=fields.text("code", CODE_MAX),
+        ticket=fields.text("ticket", TOKEN_MAX),
+        expires_s=fields.number("expires_s", WAIT_MAX_S),
+        interval_s=fields.number("interval_s", WAIT_MAX_S),
+        machine=fields.text("machine", NAME_MAX),
+        qr=fields.texts("qr", QR_MAX, QR_MAX),
+    )
+    if any(len(row) != len(pending.qr) or row.strip("01") for row in pending.qr):
+        raise fields.fault("qr", "is no square of 0 and 1")
+    fields.end()
+    return pending
 
 
 def parse_statement(data: bytes) -> Statement:

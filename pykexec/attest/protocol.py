@@ -7,6 +7,8 @@
     POST /v1/attestations  AttestRequest     ->
                                              <-  AttestReply: verdict and, if accepted, release
 
+Where a person has to approve, the reply has pending instead: attest.approval goes on from there.
+
 The statement is JSON that the attester writes and nobody rewrites: it holds the nonce, an ephemeral
 key, and what the attester says of its boot. Its digest is the quote's qualifying data, so that the
 quote signs it. The credential is what only the TPM with that EK opens, and only for that AK; the
@@ -29,6 +31,7 @@ from pykexec.attest.verdict import Verdict
 VERSION = 1
 CHALLENGES_PATH = "/v1/challenges"
 ATTESTATIONS_PATH = "/v1/attestations"
+APPROVALS_PATH = "/v1/approvals"
 
 MESSAGE_MAX = 8 << 20  # bytes: an event log in base64url and all the rest
 REPLY_MAX = 4 << 20
@@ -37,6 +40,11 @@ STATEMENT_MAX = 64 << 10
 NONCE_SIZE = 32
 CREDENTIAL_SIZE = 32
 TOKEN_MAX = 8192  # characters
+ADDRESS_MAX = 512
+CODE_MAX = 32
+NAME_MAX = 256
+QR_MAX = 177  # modules a side: version 40
+WAIT_MAX_S = 3600
 CERTIFICATES_MAX = 8
 CERTIFICATE_MAX = 8192
 PUBLIC_MAX = 1024
@@ -210,11 +218,45 @@ class AttestRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """A person has to approve first: at address, by typing code, within expires_s seconds.
+
+    machine is what the server calls it, "" nothing. qr is the address as a QR code, rows of "0" and
+    "1" (dark), without a margin; () if there is none. The attester asks again by ticket
+    (attest.approval) every interval_s seconds.
+    """
+
+    address: str
+    code: str
+    ticket: str
+    expires_s: int
+    interval_s: int
+    machine: str = ""
+    qr: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """As a reply has it."""
+        return {
+            "address": self.address,
+            "code": self.code,
+            "ticket": self.ticket,
+            "expires_s": self.expires_s,
+            "interval_s": self.interval_s,
+            "machine": self.machine,
+            "qr": list(self.qr),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class AttestReply:
-    """The verdict, and the release (JWE, compact) if it is accepted and there is a secret."""
+    """The verdict, and the release (JWE, compact) if it is accepted and there is a secret.
+
+    With pending nothing speaks against the boot but that a person has to approve it.
+    """
 
     verdict: Verdict
     release: str | None = None
+    pending: Pending | None = None
 
     def encode(self) -> bytes:
         """The answer's body."""
@@ -227,7 +269,11 @@ class AttestReply:
             "accepted": self.verdict.accepted,
             "findings": findings,
         }
-        return _json(body if self.release is None else {**body, "release": self.release})
+        if self.release is not None:
+            body["release"] = self.release
+        if self.pending is not None:
+            body["pending"] = self.pending.to_json()
+        return _json(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ class AttestConfig:
     """[attest]: the server, and what its answer means.
 
     server is an https:// address, to which the protocol's paths are added. required: without an
-    accepted attestation the payload is not started. timeout_s is for all attempts together. bank ""
-    leaves the choice to the server. persist: released secrets outlive boot services, so that the
-    payload's operating system finds them (NFIT); it has to wipe them itself. key_disks says which
-    disks BitLocker's startup keys are put on.
+    accepted attestation the payload is not started. timeout_s is for all attempts together,
+    approval_s for persons to approve. bank "" leaves the choice to the server. persist: released
+    secrets outlive boot services, so that the payload's operating system finds them (NFIT); it has
+    to wipe them itself. key_disks says which disks BitLocker's startup keys are put on.
     """
 
     server: str
@@ -28,6 +28,7 @@ class AttestConfig:
     ek: str = keys.EK.default
     persist: bool = keys.PERSIST.default
     key_disks: str = keys.KEY_DISKS.default
+    approval_s: int = keys.APPROVAL_S.default
 
 
 def parse_attest(table: Table) -> AttestConfig:
@@ -46,6 +47,7 @@ def parse_attest(table: Table) -> AttestConfig:
         server=server,
         required=table.take(keys.REQUIRED),
         timeout_s=timeout_s,
+        approval_s=table.take(keys.APPROVAL_S),
         bank=table.take(keys.BANK),
         ek=table.take(keys.EK),
         persist=table.take(keys.PERSIST),

@@ -138,6 +138,12 @@ REQUIRED = Key(
     "without an accepted attestation the payload is not started: the failure action is taken",
 )
 ATTEST_TIMEOUT_S = Key("timeout_s", SECONDS, 120, "seconds for all attempts together, 1 or more")
+APPROVAL_S = Key(
+    "approval_s",
+    SECONDS,
+    900,
+    "seconds, besides, for persons to approve where the policy wants some; 0: there is nobody",
+)
 BANK = Key("bank", TEXT, "", "which PCR bank is quoted", unset="the server chooses", choices=BANKS)
 EK = Key(
     "ek",
@@ -168,7 +174,7 @@ ATTEST = Section(
     "attest",
     "Who judges the machine before its payload is started. The embedded configuration's is neither "
     "replaced nor dropped by another one, and needs `network.ca`.",
-    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, BANK, EK, PERSIST, KEY_DISKS),
+    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, APPROVAL_S, BANK, EK, PERSIST, KEY_DISKS),
 )
 
 MISMATCHES = ("fail", "start")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from pykexec.log import describe, print_marker
 from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
-    from pykexec.attest.client import Answer
+    from pykexec.attest.client import Answer, Server
     from pykexec.attest.opened import OpenedSecret
     from pykexec.kexec.ramdisk import Ramdisk
     from pykexec.kexec.request import ExecRequest
@@ -158,6 +158,7 @@ class Attestation:
         )
         with _tpm(mailbox, self._config) as tpm:
             with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
+                self._wait(server, answer, facts.machine)
                 answer.check()
                 print_marker("attest", "accepted")
                 self._print(answer, tpm)
@@ -174,6 +175,18 @@ class Attestation:
             places = ", ".join(f"{disk.shape} {disk.number}" for disk in self._disks)
             print(f"released secrets: on {places}", flush=True)
         print_marker("attest", "released")
+
+    def _wait(self, server: Server, answer: Answer, stated: Mapping[str, str]) -> None:
+        """For persons to approve, where the policy wants that."""
+        if (pending := answer.reply.pending) is None or not self._attest.approval_s:
+            return
+        from pykexec.attest.wait import wait
+        from pykexec.guest.approval import pending_lines
+
+        name = " ".join(stated[key] for key in ("product", "serial") if key in stated)
+        print("\n".join(pending_lines(pending, name)), flush=True)
+        print_marker("attest", "pending")
+        wait(server, answer, self._attest.approval_s)
 
     def _print(self, answer: Answer, tpm: Tpm) -> None:
         print(

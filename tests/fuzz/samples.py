@@ -16,6 +16,7 @@ from joserfc import jwe
 from joserfc.jwk import OctKey
 
 from pykexec.attest import protocol
+from pykexec.attest.approval import PollRequest
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.disk import gpt
 from pykexec.efi.device_path import DevicePath
@@ -283,6 +284,10 @@ def policies() -> list[bytes]:
     return [least, tomli_w.dumps(_POLICY).encode()]
 
 
+def poll_requests() -> list[bytes]:
+    return [PollRequest("ticket", bytes(32)).encode()]
+
+
 def quotes() -> list[bytes]:
     return [_machine().evidence(NONCE).quote]
 
@@ -290,7 +295,9 @@ def quotes() -> list[bytes]:
 def replies() -> list[bytes]:
     refused = Verdict((Finding("quote.nonce", "old"), Finding("clock", "odd", refuses=False)))
     given = protocol.AttestReply(Verdict(), "a.b.c.d.e")
-    return [protocol.AttestReply(refused).encode(), given.encode()]
+    pending = protocol.Pending("https://a/b", "BCDF-GHJK", "ticket", 600, 5, "web-1", ("01", "10"))
+    waits = protocol.AttestReply(refused, pending=pending)
+    return [protocol.AttestReply(refused).encode(), given.encode(), waits.encode()]
 
 
 def sealeds() -> list[bytes]:
