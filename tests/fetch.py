@@ -12,14 +12,20 @@ import sys
 
 from pykexec.errors import PykexecError
 from pykexec.vm import apt, packages
+from tests.support import oidc_provider
 
 
 def _archive() -> None:
     print(apt.archive())
 
 
+def _for_units() -> None:
+    packages.fetch_for_units()
+    oidc_provider.fetch()
+
+
 _FETCH = {
-    "units": packages.fetch_for_units,
+    "units": _for_units,
     "demo": packages.fetch_for_demo,
     "windows": packages.fetch_for_windows,
     "tests": packages.fetch_for_tests,

@@ -19,6 +19,7 @@ EXAMPLES = """\
 pykexec serve --database sqlite:///store.db --master-key file:master.key
 pykexec serve --database postgresql:///pykexec --master-key vault:transit/pykexec --workers 2
 pykexec serve --database sqlite:///s.db --master-key env:KEY --tls-cert c.pem --tls-key k.pem
+pykexec serve --database sqlite:///store.db --master-key file:master.key --people people.toml
 """
 
 
@@ -70,6 +71,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--challenge-timeout", type=int, default=60, metavar="SECONDS",
         help="how long a challenge may be answered (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--people", type=Path, metavar="FILE",
+        help="where persons log in to approve boots (TOML)",
+    )  # fmt: skip
     parser.add_argument("--no-access-log", action="store_true", help="no line for each request")
 
 
@@ -79,6 +84,7 @@ def main(args: argparse.Namespace) -> int:
 
     from pykexec.errors import UsageError
     from pykexec.log import log_to_stderr
+    from pykexec.server.people.settings import read_people
     from pykexec.server.process.serve import ServeOptions, serve
     from pykexec.server.service import ServiceSettings
     from pykexec.server.web.limits import Rate
@@ -91,6 +97,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--threads: from 1 to 256")
     if not 1 <= args.challenge_timeout <= 3600:
         raise UsageError("--challenge-timeout: from 1 to 3600 s")
+    people = read_people(args.people) if args.people else None
     log_to_stderr("%(asctime)s %(name)s: %(message)s", logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for chatty in ("alembic", "asyncio", "urllib3"):
@@ -116,6 +123,9 @@ def main(args: argparse.Namespace) -> int:
             ek_roots=args.ek_roots,
             previous=tuple(args.previous_key),
             web=web,
-            service=ServiceSettings(challenge_s=args.challenge_timeout),
+            service=ServiceSettings(
+                challenge_s=args.challenge_timeout, people=people.address if people else ""
+            ),
+            people=people,
         )
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.policy import firmware, image, use
+from pykexec.policy import approval, firmware, image, use
 from pykexec.policy.model import Claims, Context, Policy
 
 CLAUSES = (
@@ -18,6 +18,7 @@ CLAUSES = (
     firmware.PCRS,
     use.PAYLOAD,
     use.RELEASE,
+    approval.APPROVAL,
     use.RULES,
 )
 

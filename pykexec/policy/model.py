@@ -111,8 +111,30 @@ class ConfigDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalDemand:
+    """[approval]: persons who have to approve a boot before anything is released to it.
+
+    count of them, each another subject at the provider; groups are those that may, () anybody who
+    logs in; distinct: each stands for another of the groups. reason: each says why. requester:
+    somebody asks first, who then may not approve. expires_s is how long the machine waits,
+    max_age_s how old a login may be (0: any), acr what it has to be (one of them, () anything).
+    """
+
+    count: int = 1
+    groups: tuple[str, ...] = ()
+    distinct: bool = False
+    reason: bool = False
+    requester: bool = False
+    expires_s: int = 600
+    max_age_s: int = 0
+    acr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """One of [[rules]]: a CEL expression over evidence and context that has to be true."""
+    """One of [[rules]]: a CEL expression over evidence and context, and over approval where there
+    is one, that has to be true.
+    """
 
     name: str
     expression: str
@@ -147,8 +169,24 @@ class Policy:
     payload: PayloadDemand = field(default_factory=PayloadDemand)
     config: ConfigDemand = field(default_factory=ConfigDemand)
     networks: Mapping[str, tuple[IPv4Network | IPv6Network, ...]] = field(default_factory=dict)
+    approval: ApprovalDemand | None = None
     rules: tuple[Rule, ...] = ()
     updates: tuple[Update, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person who approves, as the login provider vouches for; count is how many do by now, with
+    this one. requester is the subject of who has asked, "" where nobody had to.
+    """
+
+    subject: str
+    groups: tuple[str, ...]
+    acr: str
+    amr: tuple[str, ...]
+    auth_time: datetime
+    count: int
+    requester: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +194,7 @@ class Context:
     """What a policy may ask for besides the evidence.
 
     time has a time zone; address is the peer's, "" where there is none; tags and labels are the
-    operator's, of the machine.
+    operator's, of the machine. approval is None as long as nobody has approved.
     """
 
     time: datetime
@@ -164,6 +202,7 @@ class Context:
     machine: str = ""
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    approval: Approval | None = None
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pykexec.image.measure import PCR as SECTIONS_PCR
+from pykexec.policy.approval import parse_approval
 from pykexec.policy.model import (
     BANKS,
     EXPRESSION_MAX,
@@ -59,6 +60,7 @@ def parse_policy(data: bytes, source: str) -> Policy:
         payload=_payload(root),
         config=_config(root),
         networks=_networks(root),
+        approval=parse_approval(root),
         rules=_rules(root),
         updates=_updates(root),
     )

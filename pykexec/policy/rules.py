@@ -18,14 +18,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
 
-from pykexec.policy.model import Claims, Context, Policy
+from pykexec.policy.model import Approval, Claims, Context, Policy, Rule
 
 VARIABLES_MAX = 1 << 20
 """Bytes of JSON; evidence that gives more than this has no place in a rule."""
@@ -146,15 +146,20 @@ def compile_fault(expressions: Sequence[str]) -> list[str]:
     return [answer.fault for answer in _ask(expressions, "null")]
 
 
-def evaluate(policy: Policy, claims: Claims, context: Context) -> list[Answer]:
-    """What each of the policy's rules says."""
-    if not policy.rules:
+def evaluate(
+    policy: Policy, rules: Sequence[Rule], claims: Claims, context: Context
+) -> list[Answer]:
+    """What each of these rules of the policy says."""
+    if not rules:
         return []
-    variables = json.dumps({"evidence": claims, "context": describe_context(policy, context)})
+    known = {"evidence": claims, "context": describe_context(policy, context)}
+    if context.approval is not None:
+        known["approval"] = describe_approval(context.approval)
+    variables = json.dumps(known)
     if len(variables) > VARIABLES_MAX:
         fault = f"not evaluated: {len(variables)} bytes of evidence, {VARIABLES_MAX} are taken"
-        return [Answer(None, fault)] * len(policy.rules)
-    return _ask([rule.expression for rule in policy.rules], variables)
+        return [Answer(None, fault)] * len(rules)
+    return _ask([rule.expression for rule in rules], variables)
 
 
 def describe_context(policy: Policy, context: Context) -> dict[str, object]:
@@ -167,6 +172,11 @@ def describe_context(policy: Policy, context: Context) -> dict[str, object]:
         "tags": list(context.tags),
         "labels": dict(context.labels),
     }
+
+
+def describe_approval(approval: Approval) -> dict[str, object]:
+    """The variable `approval` of expressions, auth_time as text."""
+    return {**asdict(approval), "auth_time": approval.auth_time.astimezone(UTC).isoformat()}
 
 
 def networks_of(policy: Policy, address: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pykexec.attest.protocol import UKI_SECTIONS
 from pykexec.attest.verdict import Finding
+from pykexec.policy.approval import rules_for
 from pykexec.policy.clause import Clause, at, either, matches, shown, text_at
 from pykexec.policy.firmware import check_contents, is_on, variable_of
 from pykexec.policy.model import Claims, Context, PayloadDemand, Policy
@@ -125,7 +126,8 @@ def _rule_found(policy: Policy, claims: Claims) -> Iterator[str]:
 
 
 def _check_rules(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
-    for rule, answer in zip(policy.rules, evaluate(policy, claims, context), strict=True):
+    rules = rules_for(policy, context)
+    for rule, answer in zip(rules, evaluate(policy, rules, claims, context), strict=True):
         if answer.value is not True:
             text = rule.message or f"not true: {rule.expression}"
             fault = f" ({answer.fault})" if answer.fault else ""

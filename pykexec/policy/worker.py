@@ -53,9 +53,12 @@ def _fault(error: Exception) -> dict[str, object]:
 
 
 def _context(variables: dict[str, dict[str, object]]) -> cel.Context:
-    time = datetime.fromisoformat(str(variables["context"]["time"]))
-    context = {**variables["context"], "time": time}
-    return cel.Context(variables={**variables, "context": context})
+    known = dict(variables)
+    for name, key in (("context", "time"), ("approval", "auth_time")):
+        if name in known:
+            time = datetime.fromisoformat(str(known[name][key]))
+            known[name] = {**known[name], key: time}
+    return cel.Context(variables=known)
 
 
 def _answers(request: dict[str, Any]) -> Iterator[dict[str, object]]:

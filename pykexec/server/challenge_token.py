@@ -7,18 +7,13 @@ anything; that a challenge is answered once only is what record_attestation() se
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from pykexec.attest import protocol
-from pykexec.attest.fields import ProtocolError, base64url, from_base64url, parse_object
+from pykexec.attest.fields import base64url
+from pykexec.server.sealed_json import SealedJson
 
-_IV_SIZE = 12
-_AAD = b"pykexec challenge token 1"
+_PURPOSE = b"pykexec challenge token 1"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,11 +33,11 @@ class Tokens:
     """Seals and opens; key has 32 bytes."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._box = SealedJson(key, _PURPOSE, protocol.TOKEN_MAX)
 
     def seal(self, pending: Pending) -> str:
         """The token of a challenge."""
-        plain = json.dumps(
+        return self._box.seal(
             {
                 "nonce": base64url(pending.nonce),
                 "credential": base64url(pending.credential),
@@ -52,17 +47,11 @@ class Tokens:
                 "expires": pending.expires,
             }
         )
-        iv = os.urandom(_IV_SIZE)
-        return base64url(iv + self._cipher.encrypt(iv, plain.encode(), _AAD))
 
     def open(self, token: str) -> Pending | None:
         """The challenge; None unless a server with this key has sealed it."""
-        try:
-            data = from_base64url(token, "token")
-            plain = self._cipher.decrypt(data[:_IV_SIZE], data[_IV_SIZE:], _AAD)
-        except (ProtocolError, InvalidTag, ValueError):
+        if (fields := self._box.open(token)) is None:
             return None
-        fields = parse_object(plain, "token", protocol.TOKEN_MAX)
         return Pending(
             nonce=fields.data("nonce", protocol.NONCE_SIZE),
             credential=fields.data("credential", protocol.CREDENTIAL_SIZE),

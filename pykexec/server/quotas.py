@@ -70,3 +70,19 @@ EVIDENCE_KEPT = 8
 """Of one machine, the newest; of one that waits the last, and no more than the next number."""
 EVIDENCE_WAITING_MAX = 256 << 10
 """Bytes."""
+
+# Persons.
+CODE_TRIES = 5
+"""Wrong codes for one boot, of everybody who has logged in; then it is given nothing."""
+VISITORS_MAX = 16
+"""Who have logged in for one boot and not decided; the oldest makes room."""
+CLAIMS_MAX = 1 << 20
+"""Characters of claims that are kept of a boot that waits for persons; one of each machine."""
+STATEMENT_KEPT_MAX = 8 << 10
+"""Bytes of its statement, which goes into the audit chain."""
+APPROVAL_KEPT_S = 600
+"""After its end, for machine and persons to hear of it."""
+PROVIDER_WAITERS = 16
+"""Of a worker, who wait for the login service at once."""
+LOGIN_S = 900
+"""From the first page to the login's end."""

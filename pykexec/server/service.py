@@ -6,20 +6,21 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from pykexec.attest import protocol
+from pykexec.attest.approval import PollRequest
 from pykexec.attest.decode import parse_attest_reply
 from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, ChallengeRequest
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import PykexecError
-from pykexec.policy import Context, Policy, PolicyError, appraise, parse_policy
+from pykexec.policy import Context, Policy, PolicyError, appraise
+from pykexec.policy.model import ApprovalDemand
 from pykexec.server import quotas
+from pykexec.server.approving import Attested, Desk
 from pykexec.server.challenge_token import Pending, Tokens
 from pykexec.server.errors import (
     AlreadyReleased,
@@ -27,10 +28,11 @@ from pykexec.server.errors import (
     NotFound,
     NotReleasable,
     Replayed,
-    StoreError,
 )
-from pykexec.server.keys.envelope import wipe
+from pykexec.server.release import parsed, seal_secrets
+from pykexec.server.steps import Steps, complete, stranger
 from pykexec.server.store.records import (
+    Approval,
     AttestationRecord,
     Machine,
     PolicyVersion,
@@ -40,7 +42,6 @@ from pykexec.server.store.store import Store
 from pykexec.tpm.public import name_of, parse_public
 from pykexec.tpm.wire import WireError
 from pykexec.verify.credential import make_credential
-from pykexec.verify.release import PlainSecret, seal
 from pykexec.verify.verify import Expected, Verified, verify
 
 log = logging.getLogger(__name__)
@@ -63,15 +64,14 @@ class Refused(PykexecError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """What challenges ask for: banks by preference, and for how long they are good."""
+    """What challenges ask for: banks by preference, and for how long they are good; people is where
+    persons approve, "" nowhere.
+    """
 
     banks: tuple[str, ...] = protocol.BANKS
     pcrs: tuple[int, ...] = protocol.QUOTED_PCRS
     challenge_s: int = 60
-
-
-Steps = Generator[AttestationRecord, None, AttestReply]
-"""Gives what the store must have recorded before anything is told, at last the reply."""
+    people: str = ""
 
 
 class Service:
@@ -90,6 +90,7 @@ class Service:
         self._settings = settings or ServiceSettings()
         self._wait_s = wait_s
         self._tokens = Tokens(store.derived_key("challenge token"))
+        self.desk = Desk(store, self._settings.people)
 
     def challenge(self, request: ChallengeRequest, peer: str, now: datetime) -> Challenge:
         """Ask for evidence; nothing is stored. ProtocolError or Refused."""
@@ -134,16 +135,7 @@ class Service:
 
     def attest(self, request: AttestRequest, peer: str, now: datetime) -> AttestReply:
         """Judge evidence and release what its machine is to be given."""
-        steps = self.steps(request, peer, now)
-        outcome = advance(steps)
-        while isinstance(outcome, AttestationRecord):
-            try:
-                self._store.record_attestation(outcome)
-            except StoreError as error:
-                outcome = advance(steps, error)
-            else:
-                outcome = advance(steps)
-        return outcome
+        return complete(self._store, self.steps(request, peer, now))
 
     def steps(self, request: AttestRequest, peer: str, now: datetime) -> Steps:
         """The same for who has better to do than to wait for the disk: see Steps and advance().
@@ -158,24 +150,15 @@ class Service:
         # Not before it is proven which machine asks: others must not use up what it may.
         if wait_s := self._wait_s(request.evidence.identity.fingerprint):
             raise Refused(429, "this machine asks too often", wait_s)
-        return (yield from _Attestation(self._store, request, pending, peer, now).run())
+        attestation = _Attestation(self._store, self.desk, request, pending, peer, now)
+        return (yield from attestation.run())
+
+    def poll(self, request: PollRequest, peer: str, now: datetime) -> Steps:
+        """The same for a boot that waits for persons: whether they have decided."""
+        return self.desk.poll(request, peer, now)
 
 
-def advance(steps: Steps, error: StoreError | None = None) -> AttestationRecord | AttestReply:
-    """The next record to write, or the reply; error is why the one before was not written."""
-    try:
-        return next(steps) if error is None else steps.throw(error)
-    except StopIteration as end:
-        reply = end.value
-        assert isinstance(reply, AttestReply)
-        return reply
-
-
-def _stranger(code: str, text: str) -> AttestReply:
-    return AttestReply(Verdict((Finding(code, text),)))
-
-
-_NO_TOKEN = _stranger("challenge.token", "the challenge is not of this server")
+_NO_TOKEN = stranger("challenge.token", "the challenge is not of this server")
 
 
 def _expiry_fault(pending: Pending, now: datetime) -> Finding | None:
@@ -200,12 +183,19 @@ class _Attestation:
     """One attestation of a machine that has proved to have its EK and AK in one TPM."""
 
     def __init__(
-        self, store: Store, request: AttestRequest, pending: Pending, peer: str, now: datetime
+        self,
+        store: Store,
+        desk: Desk,
+        request: AttestRequest,
+        pending: Pending,
+        peer: str,
+        now: datetime,
     ) -> None:
-        self._store, self._request, self._pending = store, request, pending
+        self._store, self._desk, self._request, self._pending = store, desk, request, pending
         self._peer, self._now = peer, now
         self._machine: Machine | None = None
         self._policy: PolicyVersion | None = None
+        self._persons: ApprovalDemand | None = None
 
     def run(self) -> Steps:
         """The reply, after it was recorded."""
@@ -220,8 +210,33 @@ class _Attestation:
         if verified.counters is None:
             verdict = _with(verdict, "tpm.counters", "no counters")
             return (yield from self._refuse(verdict, verified))
-        released, release = self._seal(verified, self._machine)
+        statement, pending = verified.statement, self._pending
+        assert statement is not None
+        if self._persons is not None:
+            return (yield from self._wait(verdict, verified, self._persons))
+        released, release = seal_secrets(
+            self._store, self._machine.id, statement.key, pending.credential, pending.nonce
+        )
         return (yield from self._release(verdict, verified, released, release))
+
+    def _wait(self, verdict: Verdict, verified: Verified, demand: ApprovalDemand) -> Steps:
+        """Nothing but that persons have not approved yet."""
+        assert self._machine and self._policy and verified.counters
+        attested = Attested(
+            machine=self._machine,
+            policy=(self._policy.name, self._policy.version),
+            statement=self._request.evidence.statement,
+            claims=verified.claims,
+            findings=verdict.findings,
+            counters=verified.counters,
+            peer=self._peer,
+        )
+        if fault := self._desk.fault(attested):
+            return (yield from self._refuse(verdict.and_also((fault,)), verified))
+        asks, reply = self._desk.ask(
+            attested, demand, self._pending.nonce, self._pending.credential, self._now
+        )
+        return (yield from self._refuse(reply.verdict, verified, asks, reply))
 
     def _judge(self) -> tuple[Verified, list[Finding]]:
         fingerprint = self._request.evidence.identity.fingerprint
@@ -268,11 +283,12 @@ class _Attestation:
         policy: Policy | None = None
         if self._policy:
             try:
-                policy = _parsed(self._policy.name, self._policy.version, self._policy.text)
+                policy = parsed(self._policy)
             except PolicyError as error:
                 # What an earlier version took may say too little for this one.
                 yield Finding("policy.fault", f"the policy is none any more: {error}")
         if policy:
+            self._persons = policy.approval
             context = Context(
                 time=self._now,
                 address=self._peer,
@@ -290,24 +306,6 @@ class _Attestation:
         if counters and last and counters.boot == last.boot:
             if self._store.released(machine.id, counters):
                 yield Finding("release.again", "this boot was given its secrets already")
-
-    def _seal(
-        self, verified: Verified, machine: Machine
-    ) -> tuple[tuple[StoredSecret, ...], str | None]:
-        """What it is given, and that sealed; in clear it is gone when this returns."""
-        statement = verified.statement
-        assert statement is not None
-        secrets = self._store.open_secrets(machine.id)
-        with ExitStack() as stack:
-            for _, value in secrets:
-                stack.callback(wipe, value)
-            plain = [
-                PlainSecret(stored.name, stored.kind, stored.parameters, value)
-                for stored, value in secrets
-            ]
-            pending = self._pending
-            release = seal(plain, statement.key, pending.credential, pending.nonce)
-        return tuple(stored for stored, _ in secrets), release if secrets else None
 
     def _release(
         self,
@@ -329,10 +327,16 @@ class _Attestation:
             return (yield from self._refuse(changed, verified))
         return reply
 
-    def _refuse(self, verdict: Verdict, verified: Verified) -> Steps:
-        reply = AttestReply(verdict)
+    def _refuse(
+        self,
+        verdict: Verdict,
+        verified: Verified,
+        asks: Approval | None = None,
+        reply: AttestReply | None = None,
+    ) -> Steps:
+        reply = reply or AttestReply(verdict)
         try:
-            yield self._record(verdict, verified, (), reply)
+            yield replace(self._record(verdict, verified, (), reply), asks=asks)
         except Replayed:
             return self._repeated()
         except NotFound:
@@ -349,7 +353,7 @@ class _Attestation:
         reply = self._store.take_reply(self._pending.nonce, request.digest, fingerprint)
         if reply is not None:
             return parse_attest_reply(reply)
-        return _stranger("challenge.replayed", "the challenge was answered before")
+        return stranger("challenge.replayed", "the challenge was answered before")
 
     def _record(
         self,
@@ -390,8 +394,3 @@ def _with(verdict: Verdict, code: str, text: str) -> Verdict:
 def _trusted_without_certificate(machine: Machine) -> bool:
     """Enrolled for another reason than its certificate, which has to be good every time."""
     return machine.state == "enrolled" and machine.enrolled_by != "certificate"
-
-
-@lru_cache(maxsize=256)
-def _parsed(name: str, version: int, text: str) -> Policy:
-    return parse_policy(text.encode(), f"{name} version {version}")

@@ -68,6 +68,8 @@ OURS = {
     "policy.offline._digest": "reference values that were parsed",
     "policy.rules._decode": "the answer of our own worker",
     "policy.worker.main": "the question of the server that started it",
+    "server.people.codes.Codes.code": "a digest",
+    "server.store.approvals.Approvals.decide": _DATABASE,
     "server.keys.masterkey._key_of": "the operator's key",
     "server.keys.vault.VaultMasterKey.unwrap": _MASTER,
     "server.store.accounts.Accounts.logged_in_from": _DATABASE,

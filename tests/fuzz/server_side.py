@@ -17,9 +17,10 @@ from unittest import mock
 from urllib.parse import parse_qsl
 
 from pykexec.attest import protocol
-from pykexec.attest.fields import ProtocolError
+from pykexec.attest.fields import ProtocolError, parse_object
 from pykexec.server.adminclient import AdminClient
 from pykexec.server.canonical import canonical, to_ms
+from pykexec.server.people.id_token import TOKEN_MAX, Wanted, check_claims
 from pykexec.server.store import audit
 from pykexec.server.store.audit_check import Walk
 from pykexec.server.web.admin.operations import read_body, read_path, read_query
@@ -39,6 +40,22 @@ _OPTIONS = WebOptions(
     proxies=parse_networks([_PROXY]),
 )
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+_WANTED = Wanted("https://login.example", "pykexec", "nonce")
+
+
+def id_token(data: bytes) -> None:
+    """What a provider has signed: any claims are somebody's, or refused."""
+    check_claims(parse_object(data, "claims", TOKEN_MAX).rest(), _WANTED, _TIME)
+
+
+def id_tokens() -> list[bytes]:
+    time = int(_TIME.timestamp())
+    who = {"iss": _WANTED.issuer, "aud": _WANTED.client_id, "sub": "anna", "nonce": _WANTED.nonce}
+    claims = {**who, "iat": time, "exp": time + 60}
+    more = {**claims, "aud": ["pykexec", "x"], "azp": "pykexec", "auth_time": time, "amr": ["pwd"]}
+    return [json.dumps(each).encode() for each in (claims, {**more, "groups": ["a"], "acr": "1"})]
 
 
 @cache

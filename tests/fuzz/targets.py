@@ -28,6 +28,7 @@ from pykexec.image import bzimage
 from pykexec.image.inspection import inspect
 from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
+from pykexec.server.people.id_token import LoginRefused
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote
 from tests.fuzz import (
@@ -94,6 +95,7 @@ TARGETS: dict[str, Target] = {
     ),
     "hive": Target(windows_side.hive, windows_side.hives),
     "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,), samples.problems),
+    "id-token": Target(server_side.id_token, server_side.id_tokens, (FormatError, LoginRefused)),
     "image": Target(lambda data: inspect(data, "x"), samples.images),
     "jwe": Target(exercises.jwe, samples.tokens),
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
@@ -105,6 +107,7 @@ TARGETS: dict[str, Target] = {
     "partition": Target(firmware_side.partition, lambda: samples.disks()[:1]),
     "pe": Target(exercises.pe, samples.pe_files),
     "policy": Target(lambda data: parse_policy(data, "x"), samples.policies),
+    "poll-request": Target(decode.parse_poll_request, samples.poll_requests),
     "quote": Target(quote.parse_quote, samples.quotes, (FormatError, TpmError)),
     "reference-values": Target(lambda data: parse_reference(data, "x"), samples.reference_values),
     "reply": Target(decode.parse_attest_reply, samples.replies),

@@ -14,7 +14,9 @@ from pathlib import Path
 from pykexec.attest import decode, protocol
 from pykexec.attest.protocol import AttestReply, Challenge
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.service import Service
+from pykexec.server.people.provider import Provider
+from pykexec.server.people.settings import PeopleSettings
+from pykexec.server.service import Service, ServiceSettings
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.records import ROLES, Machine, Settings
 from pykexec.server.store.store import Store
@@ -102,7 +104,12 @@ def _template() -> tuple[bytes, dict[str, str], dict[str, str]]:
         return path.with_suffix(".copy").read_bytes(), tokens, sessions
 
 
-def build(directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7") -> World:
+def build(
+    directory: Path,
+    options: WebOptions = UNLIMITED,
+    peer: str = "192.0.2.7",
+    people: PeopleSettings | None = None,
+) -> World:
     """One that answers, and does nothing by itself; with the default options nobody is slowed
     down.
     """
@@ -112,9 +119,10 @@ def build(directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2
     store = Store.open(f"sqlite:///{path}", LocalMasterKey(MASTER))
     web = Web(
         store,
-        Service(store),
+        Service(store, ServiceSettings(people=people.address if people else "")),
         Accounts(store.database, store.keys),
         options,
+        provider=Provider(people) if people else None,
     )
     application = Application(web)
     return World(web, application, Client(application, peer), tokens, sessions, path)
@@ -122,9 +130,12 @@ def build(directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2
 
 @contextmanager
 def world(
-    directory: Path, options: WebOptions = UNLIMITED, peer: str = "192.0.2.7"
+    directory: Path,
+    options: WebOptions = UNLIMITED,
+    peer: str = "192.0.2.7",
+    people: PeopleSettings | None = None,
 ) -> Generator[World, None, None]:
-    """Start it."""
-    made = build(directory, options, peer)
+    """Start it; people is where persons log in who approve boots."""
+    made = build(directory, options, peer, people)
     with made.client:
         yield made

@@ -17,6 +17,8 @@ import uvicorn
 from pykexec.errors import UsageError
 from pykexec.server import quotas
 from pykexec.server.keys.masterkey import MasterKey, open_master_key
+from pykexec.server.people.provider import Provider
+from pykexec.server.people.settings import PeopleSettings
 from pykexec.server.process.acceptor import LimitedServer
 from pykexec.server.process.supervisor import supervise
 from pykexec.server.roots import add_roots
@@ -40,7 +42,8 @@ class ServeOptions:
     """Everything that `pykexec serve` may be told; listen is "HOST:PORT" or "[HOST]:PORT".
 
     previous are master keys by which something may still be wrapped. ek_roots is a directory of
-    certificates (PEM or DER) that are added to the trusted ones.
+    certificates (PEM or DER) that are added to the trusted ones. people is where persons log in who
+    approve boots; None where none can.
     """
 
     database: str
@@ -56,6 +59,7 @@ class ServeOptions:
     grace_s: int = 15
     web: WebOptions = field(default_factory=WebOptions)
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    people: PeopleSettings | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -120,6 +124,7 @@ def _run(
         options.web,
         limiter,
         metrics,
+        provider=Provider(options.people) if options.people else None,
     )
     config = uvicorn.Config(
         Application(web),

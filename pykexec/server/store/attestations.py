@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from pykexec.server import quotas
 from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
-from pykexec.server.store import findings, machines, tables
+from pykexec.server.store import approval_rows, findings, machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Attestation, AttestationRecord, Counters
@@ -82,6 +82,10 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
         tx.chain.append(
             tx.now, "server", _action(item), machines.subject(item.fingerprint), _detail(item)
         )
+        if item.asks is not None:
+            approval_rows.add(tx, item.fingerprint, item.asks)
+        if item.approval is not None:
+            approval_rows.release(tx, item.approval)
     return errors
 
 
@@ -200,6 +204,8 @@ class _Known:
         self.newest: dict[int, Counters | None] = {row.id: machines.counters(row) for row in rows}
         self._boots: set[_Boot] = set()
         self._secrets: set[tuple[int, int]] = set()
+        approved = [item.approval for item in records if item.approval is not None]
+        self._waiting = approval_rows.waiting(tx, approved) if approved else set()
         if releasing := [item for item in records if item.released]:
             self._look_up_releases(tx, releasing)
 
@@ -222,6 +228,8 @@ class _Known:
             return NotFound(f"there is no machine {item.machine_id}")
         if machine.fingerprint != item.fingerprint:
             return NotFound(f"machine {item.machine_id} is not {item.fingerprint}")
+        if item.approval is not None and item.approval not in self._waiting:
+            return NotReleasable("somebody has refused it meanwhile, or it asked anew")
         if item.released:
             if (error := self._release(item, machine)) is not None:
                 return error
@@ -356,6 +364,8 @@ def _machine_row(item: AttestationRecord, newest: Counters | None) -> dict[str, 
 def _action(item: AttestationRecord) -> str:
     if item.released:
         return "attestation.released"
+    if item.asks is not None:
+        return "attestation.waits"
     return "attestation.accepted" if item.accepted else "attestation.refused"
 
 
@@ -366,6 +376,7 @@ def _detail(item: AttestationRecord) -> dict[str, object]:
         "reasons": [finding.code for finding in item.findings if finding.refuses],
         "released": [[secret.name, secret.version] for secret in item.released],
         "boot": item.counters and [item.counters.reset_count, item.counters.restart_count],
+        "approval": item.approval or (item.asks and item.asks.reference),
     }
     return {key: value for key, value in detail.items() if value}
 

@@ -148,6 +148,33 @@ class Token:
     last_used: datetime | None
 
 
+APPROVAL_STATES = ("waiting", "refused", "locked", "released")
+"""refused: by a person; locked: the code was guessed at. One whose time is over stays waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A boot that waits, or waited, for persons; code is the digest of what they type.
+
+    claims and findings are of the attestation, with all that the policy has to say but for what
+    only persons can fulfil.
+    """
+
+    reference: str
+    machine_id: int
+    code: bytes
+    state: str
+    tries: int
+    asked: datetime
+    expires: datetime
+    peer: str
+    statement: bytes
+    policy: tuple[str, int]
+    claims: Mapping[str, object]
+    findings: tuple[Finding, ...]
+    counters: Counters
+
+
 @dataclass(frozen=True, slots=True)
 class AttestationRecord:
     """A decision that is about to be told to a machine that is known and has proved to be itself
@@ -157,6 +184,7 @@ class AttestationRecord:
     released are the secrets that the machine is given: with any of them the boot in counters is
     used up too, and the sealed reply is kept for the request (its digest), should its sender not
     hear it. evidence is the message as it came; Settings.keep_evidence says whether it stays.
+    asks makes the boot wait for persons, approval is the reference of one that does no more.
     """
 
     time: datetime
@@ -174,6 +202,8 @@ class AttestationRecord:
     request: bytes | None = None
     reply: bytes | None = None
     evidence: bytes | None = None
+    asks: Approval | None = None
+    approval: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

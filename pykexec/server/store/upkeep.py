@@ -14,21 +14,24 @@ from pykexec.server.canonical import now
 from pykexec.server.errors import StoreError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import attestations, audit, retention, tables
+from pykexec.server.store import approval_rows, attestations, audit, retention, tables
 from pykexec.server.store.database import Database
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Health
 from pykexec.server.store.view import Reading
 
+_APPROVAL_KEPT = timedelta(seconds=quotas.APPROVAL_KEPT_S)
+
 
 def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
-    """Used nonces that expired, attestations that are older than the settings say, and those of
-    machines that have more than their share.
+    """Used nonces that expired, boots that wait for persons no more, attestations that are older
+    than the settings say, and those of machines that have more than their share.
     """
     with database.changing() as connection:
         counts = {
             "nonces": attestations.forget_nonces(connection, time),
             "secrets": retention.destroy(connection, time),
+            "approvals": approval_rows.forget(connection, time - _APPROVAL_KEPT),
         }
     keep_days = database.read(lambda found: get_settings(Reading(found, keys))).keep_days
     crowded = database.read(attestations.crowded)

@@ -55,7 +55,21 @@ ATTEST_REQUEST = Record(
         ),
     }
 )
+PENDING = Record(
+    {
+        "address": Text(protocol.ADDRESS_MAX),
+        "code": Text(protocol.CODE_MAX),
+        "ticket": Text(protocol.TOKEN_MAX),
+        "expires_s": Integer(0, protocol.WAIT_MAX_S),
+        "interval_s": Integer(0, protocol.WAIT_MAX_S),
+        "machine": Text(protocol.NAME_MAX),
+        "qr": ListOf(Text(protocol.QR_MAX, pattern="[01]*"), protocol.QR_MAX),
+    }
+)
 ATTEST_REPLY = Record(
     {"version": VERSION, "accepted": Flag(), "findings": FINDINGS},
-    {"release": Text(protocol.REPLY_MAX)},
+    {"release": Text(protocol.REPLY_MAX), "pending": PENDING},
+)
+POLL_REQUEST = Record(
+    {"version": VERSION, "ticket": Text(protocol.TOKEN_MAX), "proof": data(32, 32)}
 )

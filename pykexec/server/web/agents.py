@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The attesters' two requests: bytes to the service, its answers to bytes."""
+"""The attesters' requests: bytes to the service, its answers to bytes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from pykexec.attest import protocol
-from pykexec.attest.decode import parse_attest_request, parse_challenge_request
+from pykexec.attest.decode import (
+    parse_attest_request,
+    parse_challenge_request,
+    parse_poll_request,
+)
 from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply
 from pykexec.server.errors import StoreError
-from pykexec.server.service import Refused, Steps, advance
+from pykexec.server.service import Refused
+from pykexec.server.steps import Steps, advance
 from pykexec.server.store.records import AttestationRecord
 from pykexec.server.web.bodies import Look
 from pykexec.server.web.problems import Problem, too_many
@@ -24,6 +29,8 @@ from pykexec.server.web.web import Web
 
 CHALLENGE_MAX = 128 << 10
 """Bytes of a ChallengeRequest; protocol.MESSAGE_MAX is for what has an event log."""
+POLL_MAX = 2 * protocol.TOKEN_MAX
+"""Bytes of a PollRequest."""
 
 
 async def challenge(web: Web, scope: Scope, receive: Receive) -> Response:
@@ -44,7 +51,17 @@ async def attest(web: Web, scope: Scope, receive: Receive) -> Response:
     return await _post(web, scope, receive, protocol.MESSAGE_MAX, _attest, look)
 
 
-PATHS = {protocol.CHALLENGES_PATH: challenge, protocol.ATTESTATIONS_PATH: attest}
+async def poll(web: Web, scope: Scope, receive: Receive) -> Response:
+    """POST /v1/approvals: whether persons have decided."""
+    return await _post(web, scope, receive, POLL_MAX, _poll, None)
+
+
+PATHS = {
+    protocol.CHALLENGES_PATH: challenge,
+    protocol.ATTESTATIONS_PATH: attest,
+    protocol.APPROVALS_PATH: poll,
+}
+_Begin = Callable[[Web, bytes, str], tuple[Steps, AttestationRecord | AttestReply]]
 _TOKEN = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"token"\s*:\s*"([A-Za-z0-9_-]*)"')
 
 
@@ -91,8 +108,16 @@ async def _challenge(web: Web, body: bytes, peer: str) -> bytes:
 
 
 async def _attest(web: Web, body: bytes, peer: str) -> bytes:
+    return await _decide(web, _judge, body, peer)
+
+
+async def _poll(web: Web, body: bytes, peer: str) -> bytes:
+    return await _decide(web, _ask_persons, body, peer)
+
+
+async def _decide(web: Web, begin: _Begin, body: bytes, peer: str) -> bytes:
     """No thread waits for the disk: so the more ask, the more are written at a time."""
-    steps, outcome = await web.run_for_agent(_judge, web, body, peer)
+    steps, outcome = await web.run_for_agent(begin, web, body, peer)
     while isinstance(outcome, AttestationRecord):
         try:
             await asyncio.wrap_future(web.store.submit_attestation(outcome))
@@ -104,6 +129,11 @@ async def _attest(web: Web, body: bytes, peer: str) -> bytes:
     return outcome.encode()
 
 
+def _ask_persons(web: Web, body: bytes, peer: str) -> tuple[Steps, AttestationRecord | AttestReply]:
+    steps = web.service.poll(parse_poll_request(body), peer, datetime.now(UTC))
+    return steps, advance(steps)
+
+
 def _judge(web: Web, body: bytes, peer: str) -> tuple[Steps, AttestationRecord | AttestReply]:
     steps = web.service.steps(parse_attest_request(body), peer, datetime.now(UTC))
     return steps, advance(steps)
@@ -111,6 +141,8 @@ def _judge(web: Web, body: bytes, peer: str) -> tuple[Steps, AttestationRecord |
 
 def _count(web: Web, reply: AttestReply) -> None:
     result = "accepted" if reply.verdict.accepted else "refused"
+    if reply.pending is not None:
+        result = "pending"
     web.metrics.count("pykexec_attestations_total", result=result)
     for code in {finding.code for finding in reply.verdict.reasons}:
         web.metrics.count("pykexec_findings_total", code=code)

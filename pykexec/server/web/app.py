@@ -21,6 +21,7 @@ from pykexec.server.errors import StoreError
 from pykexec.server.web import agents, public
 from pykexec.server.web.admin import routes as admin
 from pykexec.server.web.limits import peer_key
+from pykexec.server.web.page import approve
 from pykexec.server.web.page import routes as pages
 from pykexec.server.web.peer import peer_of
 from pykexec.server.web.problems import Problem, too_many
@@ -60,7 +61,12 @@ class Application:
     def __init__(self, web: Web) -> None:
         self.web = web
         self._router = Router(
-            [*public.routes(web), *admin.routes(web), *pages.routes(web)],
+            [
+                *public.routes(web),
+                *admin.routes(web),
+                *approve.routes(web),
+                *pages.routes(web),
+            ],
             redirect_slashes=False,
             lifespan=self._lifespan,
         )

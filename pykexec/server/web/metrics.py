@@ -21,6 +21,7 @@ COUNTERS = {
     "pykexec_attestations_total": "Attestations judged, by result.",
     "pykexec_findings_total": "Findings that refused, by code.",
     "pykexec_releases_total": "Attestations that were given their secrets.",
+    "pykexec_approvals_total": "What persons did about boots that wait for them, by result.",
     "pykexec_limited_total": "Requests refused for their rate, by limit.",
     "pykexec_logins_total": "Logins to the operator page, by result.",
     "pykexec_failures_total": "Requests that ended in a fault of the server.",

@@ -40,6 +40,7 @@ def document() -> JsonSchema:
         paths.setdefault(operation.route, {})[operation.method.lower()] = _operation(operation)
     paths[protocol.CHALLENGES_PATH] = {"post": _challenge()}
     paths[protocol.ATTESTATIONS_PATH] = {"post": _attest()}
+    paths[protocol.APPROVALS_PATH] = {"post": _poll()}
     paths |= _public()
     return {
         "openapi": "3.1.0",
@@ -132,6 +133,19 @@ def _attest() -> JsonSchema:
         "requestBody": _body(agent_shapes.ATTEST_REQUEST),
         "responses": {
             "200": {"description": "Judged: accepted or refused.", "content": reply},
+            **_refusals(400),
+        },
+    }
+
+
+def _poll() -> JsonSchema:
+    reply = _content(agent_shapes.ATTEST_REPLY)
+    return {
+        "operationId": "poll",
+        "summary": "Third message, while a person decides: the answer is as to the second.",
+        "requestBody": _body(agent_shapes.POLL_REQUEST),
+        "responses": {
+            "200": {"description": "Still pending, accepted or refused.", "content": reply},
             **_refusals(400),
         },
     }

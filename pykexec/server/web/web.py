@@ -15,14 +15,17 @@ from pykexec.server.web.bodies import Bodies
 from pykexec.server.web.limits import Limiter, Rate
 from pykexec.server.web.metrics import Metrics
 from pykexec.server.web.peer import Network
+from pykexec.server.web.problems import Problem
 
 if TYPE_CHECKING:
+    from pykexec.server.people.provider import Provider
     from pykexec.server.service import Service
     from pykexec.server.store.accounts import Accounts
     from pykexec.server.store.store import Store
 
 T = TypeVar("T")
 _OPERATORS = 4  # threads
+_PERSONS = 4
 _AGENTS, _API = Rate(10, 60), Rate(20, 100)
 _FAILURES = _ACCOUNT = Rate(0.1, 10)
 _MACHINE = Rate(0.2, 60)
@@ -52,7 +55,10 @@ class WebOptions:
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """One worker's parts; limiter and metrics may be shared with other workers."""
+    """One worker's parts; limiter and metrics may be shared with other workers.
+
+    provider is where persons log in who approve boots; None where that is not set up.
+    """
 
     store: Store
     service: Service
@@ -61,9 +67,12 @@ class Web:
     limiter: Limiter = field(default_factory=Limiter)
     metrics: Metrics = field(default_factory=Metrics)
     watch: AuditWatch = field(default_factory=AuditWatch)
+    provider: Provider | None = None
     bodies: Bodies = field(init=False)
     _agents: ThreadPoolExecutor = field(init=False)
     _operators: ThreadPoolExecutor = field(init=False)
+    _persons: ThreadPoolExecutor = field(init=False)
+    _waiting: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -71,6 +80,9 @@ class Web:
         object.__setattr__(self, "bodies", bodies)
         object.__setattr__(self, "_agents", ThreadPoolExecutor(options.threads, "agents"))
         object.__setattr__(self, "_operators", ThreadPoolExecutor(_OPERATORS, "operators"))
+        object.__setattr__(self, "_persons", ThreadPoolExecutor(_PERSONS, "persons"))
+        waiting = asyncio.Semaphore(quotas.PROVIDER_WAITERS)
+        object.__setattr__(self, "_waiting", waiting)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread: it computes, or waits for the store."""
@@ -82,8 +94,19 @@ class Web:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._agents, function, *arguments)
 
+    async def run_for_person(self, function: Callable[..., T], *arguments: object) -> T:
+        """The same for what waits for the login service, however long that takes: in threads that
+        nobody else needs. Problem when too many wait.
+        """
+        if self._waiting.locked():
+            raise Problem(503, "too many wait for the login service; again in a moment")
+        async with self._waiting:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._persons, function, *arguments)
+
     def close(self) -> None:
         """Wait for the threads and close the store."""
         self._agents.shutdown()
         self._operators.shutdown()
+        self._persons.shutdown()
         self.store.close()

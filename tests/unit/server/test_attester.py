@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from pykexec.attest import decode, protocol
+from pykexec.attest.approval import PollRequest
 from pykexec.attest.client import Server, attest
+from pykexec.attest.wait import wait
 from pykexec.errors import DeniedError
+from pykexec.server import approving
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.service import Service
+from pykexec.server.persons import decide, look_up
+from pykexec.server.service import Service, ServiceSettings
+from pykexec.server.steps import complete
 from pykexec.server.store.store import Store
 from pykexec.tpm.client import Tpm
 from pykexec.verify.ek import Ek
+from tests.support.approvals import ADDRESS, person
 from tests.support.booted_tpm import Booted, booted_tpm
 from tests.support.https_server import HANG_UP, Answer, https_server
 from tests.support.samples_tls import certified
@@ -30,22 +36,48 @@ POLICY = 'version = 1\nname = "any"\nallow_any_image = true\n'
 
 @dataclass(slots=True)
 class World:
-    """A machine, known and with a secret, and whom it asks; the next answers may get lost."""
+    """A machine, known and with a secret, and whom it asks; the next answers may get lost.
+
+    persons is what they do when they are asked for the second time.
+    """
 
     booted: Booted
     server: Server
     store: Store
     service: Service
     lost: int = 0
+    persons: Callable[[str], object] = str
+    polls: int = 0
 
     def reply(self, path: str, body: bytes) -> Answer | None:
         now = datetime.now(UTC)
         if path == protocol.CHALLENGES_PATH:
             asked = decode.parse_challenge_request(body)
             return Answer(200, self.service.challenge(asked, PEER, now).encode())
+        if path == protocol.APPROVALS_PATH:
+            return self.poll(decode.parse_poll_request(body), now)
         reply = self.service.attest(decode.parse_attest_request(body), PEER, now)
         self.lost -= 1
         return HANG_UP if self.lost >= 0 else Answer(200, reply.encode())
+
+    def poll(self, request: PollRequest, now: datetime) -> Answer | None:
+        self.polls += 1
+        if self.polls == 1:
+            return HANG_UP
+        reply = complete(self.store, self.service.poll(request, PEER, now))
+        if self.polls == 2:
+            assert reply.pending
+            self.persons(reply.pending.address.rpartition("/")[2])
+        return Answer(200, reply.encode())
+
+    def decide(self, reference: str, refuses: bool) -> None:
+        """Somebody logs in, and decides."""
+        desk, now = self.service.desk, datetime.now(UTC)
+        secret = desk.approvals.open_session(reference, person(), PEER)
+        visitor = desk.approvals.visitor(reference, secret)
+        assert visitor
+        case = look_up(self.store, desk, reference, now)
+        decide(desk, case, visitor, refuses, desk.codes.code(reference), "", PEER, now)
 
 
 @pytest.fixture(name="world")
@@ -126,3 +158,40 @@ def test_a_retired_machine_is_told_so(world: World, tpm: Tpm) -> None:
         pytest.raises(DeniedError, match=r"machine\.retired: the machine is retired"),
     ):
         answer.check()
+
+
+@pytest.fixture(name="waiting")
+def waiting_fixture(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same, where a person has to approve; the first poll is not answered."""
+    monkeypatch.setattr(approving, "INTERVAL_S", 1)
+    world.service = Service(world.store, ServiceSettings(people=ADDRESS))
+    world.store.put_policy("any", f"{POLICY}[approval]\ncount = 1\n", OPERATOR)
+    return world
+
+
+def test_a_machine_waits_until_a_person_has_approved(waiting: World, tpm: Tpm) -> None:
+    booted = waiting.booted
+    waiting.persons = lambda reference: waiting.decide(reference, refuses=False)
+    with attest(waiting.server, tpm, booted.facts) as answer:
+        assert answer.reply.pending
+        wait(waiting.server, answer, 60)
+        assert waiting.polls == 3
+        with answer.open_release(lambda: booted.spend(tpm)) as release:
+            (secret,) = release.secrets
+            assert (secret.name, bytes(secret.value.view)) == ("root", KEY)
+
+
+def test_a_machine_hears_that_a_person_has_refused(waiting: World, tpm: Tpm) -> None:
+    waiting.persons = lambda reference: waiting.decide(reference, refuses=True)
+    with attest(waiting.server, tpm, waiting.booted.facts) as answer:
+        wait(waiting.server, answer, 60)
+        with pytest.raises(DeniedError, match=r"approval\.refused: a person has refused"):
+            answer.check()
+
+
+def test_a_machine_waits_no_longer_than_it_is_told(waiting: World, tpm: Tpm) -> None:
+    with attest(waiting.server, tpm, waiting.booted.facts) as answer:
+        wait(waiting.server, answer, 0)
+        assert waiting.polls == 0
+        with pytest.raises(DeniedError, match=r"approval\.pending"):
+            answer.check()

@@ -15,7 +15,8 @@ from pykexec.attest.fields import ProtocolError, base64url
 from pykexec.attest.protocol import FINDINGS_MAX, AttestReply, Evidence
 from pykexec.server import quotas
 from pykexec.server.errors import NotFound
-from pykexec.server.service import Refused, Service, Steps, advance
+from pykexec.server.service import Refused, Service
+from pykexec.server.steps import Steps, advance
 from pykexec.server.store import tables
 from pykexec.server.store.records import AttestationRecord, Settings
 from tests.support.attest_machine import Machine

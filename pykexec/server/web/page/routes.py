@@ -6,8 +6,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,7 +16,7 @@ from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.store.accounts import form_token
 from pykexec.server.web.admin.operations import allows
 from pykexec.server.web.limits import peer_key
-from pykexec.server.web.page import actions, views
+from pykexec.server.web.page import actions, forms, views
 from pykexec.server.web.page.page import Page, asset, render
 from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
@@ -26,8 +24,6 @@ from pykexec.server.web.web import Web
 SESSION_COOKIE = "__Host-pykexec"
 """Browsers take it only with Secure, for this host alone (RFC 6265bis, 4.1.3.2)."""
 LOGIN_COOKIE = "__Host-pykexec-login"
-FORM_MAX = 32 << 10  # bytes
-_COOKIE_MAX = 128
 _LOGIN_S = 3600
 _WRONG = "Name or password is wrong."
 
@@ -63,16 +59,16 @@ def _page(web: Web, view: View, role: str) -> Callable[[Request], Awaitable[Resp
 
     async def endpoint(request: Request) -> Response:
         request.scope["pykexec.route"] = f"page:{view.__name__}"
-        secret = _cookie(request, SESSION_COOKIE)
+        secret = forms.cookie(request, SESSION_COOKIE)
         session = await web.run(web.accounts.session, secret) if secret else None
         if session is None or secret is None:
             return RedirectResponse("/login", 303)
-        form = await _form(web, request) if request.method == "POST" else {}
+        form = await forms.read(web, request) if request.method == "POST" else {}
         query = dict(request.query_params)
         page = Page(web, session, secret, request.method, dict(request.path_params), query, form)
         try:
             if request.method == "POST":
-                _check_origin(request)
+                forms.check_origin(request)
                 _check_token(form, session.csrf)
             if not allows(session.operator.role, role):
                 raise Problem(403, f"your role is {session.operator.role}, this needs {role}")
@@ -105,9 +101,9 @@ def _login_form(web: Web) -> Callable[[Request], Awaitable[Response]]:
 def _login(web: Web) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         request.scope["pykexec.route"] = "page:login"
-        form = await _form(web, request)
-        _check_origin(request)
-        before = _cookie(request, LOGIN_COOKIE)
+        form = await forms.read(web, request)
+        forms.check_origin(request)
+        before = forms.cookie(request, LOGIN_COOKIE)
         if before is None:
             return _ask(request, 403, "Please try again: the form was too old.")
         _check_token(form, form_token(before))
@@ -125,7 +121,7 @@ def _login(web: Web) -> Callable[[Request], Awaitable[Response]]:
                     continue
                 web.metrics.count("pykexec_limited_total", limit=limit)
                 raise too_many(wait)
-        previous = _cookie(request, SESSION_COOKIE)
+        previous = forms.cookie(request, SESSION_COOKIE)
         secret = await web.run(web.accounts.login, name[:128], password[:2048], peer, previous)
         web.metrics.count("pykexec_logins_total", result="accepted" if secret else "refused")
         if secret is None:
@@ -134,8 +130,8 @@ def _login(web: Web) -> Callable[[Request], Awaitable[Response]]:
                 await web.run(web.accounts.note_failure, name[:128], peer)
             return _ask(request, 403, _WRONG)
         response = RedirectResponse("/machines", 303)
-        _set_cookie(response, SESSION_COOKIE, secret, None)
-        _drop_cookie(response, LOGIN_COOKIE)
+        forms.set_cookie(response, SESSION_COOKIE, secret, None)
+        forms.drop_cookie(response, LOGIN_COOKIE)
         return response
 
     return endpoint
@@ -145,49 +141,10 @@ def _ask(request: Request, status: int, fault: str) -> Response:
     """The login form, with a token of its own: nobody shall log others in to his account."""
     secret = secrets.token_urlsafe(32)
     response = render("login.html", None, status, token=form_token(secret), fault=fault)
-    _set_cookie(response, LOGIN_COOKIE, secret, _LOGIN_S)
+    forms.set_cookie(response, LOGIN_COOKIE, secret, _LOGIN_S)
     return response
-
-
-async def _form(web: Web, request: Request) -> dict[str, str]:
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/x-www-form-urlencoded":
-        raise Problem(415, "this is for forms")
-    with web.bodies.charging(request.scope) as reader:
-        body = await reader.read(request.scope, request.receive, FORM_MAX)
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=64)
-    except ValueError:
-        raise Problem(400, "this is no form") from None
-    return dict(pairs)
-
-
-def _check_origin(request: Request) -> None:
-    """Browsers say where a form comes from (Fetch Metadata)."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(403, "the form comes from another site")
 
 
 def _check_token(form: dict[str, str], token: str) -> None:
     if not hmac.compare_digest(form.get("csrf", "").encode(), token.encode()):
         raise Problem(403, "the form is not of this session; load the page again")
-
-
-def _cookie(request: Request, name: str) -> str | None:
-    try:
-        cookies = SimpleCookie(request.headers.get("cookie", "")[:4096])
-    except CookieError:
-        return None
-    found = cookies.get(name)
-    value = found.value if found else ""
-    return value if 0 < len(value) <= _COOKIE_MAX and value.isascii() else None
-
-
-def _set_cookie(response: Response, name: str, value: str, max_age: int | None) -> None:
-    response.set_cookie(
-        name, value, max_age=max_age, path="/", secure=True, httponly=True, samesite="strict"
-    )
-
-
-def _drop_cookie(response: Response, name: str) -> None:
-    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="strict")

@@ -199,9 +199,9 @@ def test_what_is_over_is_forgotten_and_nothing_else(store: Store) -> None:
     store.record_attestation(old)
     store.record_attestation(record(machine, b"2"))
     store.set_settings(Settings(keep_days=0), OPERATOR)
-    assert store.purge(NOW) == {"nonces": 1, "secrets": 0, "attestations": 0}
+    assert store.purge(NOW) == {"nonces": 1, "secrets": 0, "approvals": 0, "attestations": 0}
     store.set_settings(Settings(keep_days=1), OPERATOR)
-    assert store.purge(NOW) == {"nonces": 0, "secrets": 0, "attestations": 1}
+    assert store.purge(NOW) == {"nonces": 0, "secrets": 0, "approvals": 0, "attestations": 1}
     assert (nonce_used(store, b"1"), nonce_used(store, b"2")) == (False, True)
     assert store.released(machine.id, BOOT), "a boot never comes back"
     assert [item.id for item in store.attestations()] == [2]
