@@ -150,7 +150,7 @@ def firmware_ram(bench: Bench) -> Facts:
         "pieces": found.nr_pieces,
         "kinds": str(found.kinds.name).lower().split("|"),
         "round_trips": len(trips) if isinstance(trips, list) else 0,
-        "changed": [[each.start, each.end, name] for each, name in found.changed],
+        "changed": [{"range": str(each), "type": name} for each, name in found.changed],
     }
     odd = [f"{each}, {name}" for each, name in found.changed if name == _NEVER_WRITTEN]
     if odd:

@@ -27,6 +27,13 @@ class Keeper:
     number: int = 0
     """The place on the stick, 0 for none."""
     open: Open | None = None
+    is_lost: bool = False
+    """The stick has stopped taking it: the rest is in memory."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Does what was appended outlive this Linux?"""
+        return bool(self.number) and not self.is_lost
 
     def append(self, record: Record, brief: Record | None = None) -> None:
         """Keep a record; where there is no room brief in its place; where the stick does not take
@@ -63,6 +70,7 @@ class Keeper:
 
     def _move_to_memory(self, record: Record) -> None:
         """From now on nothing is kept beyond the machine's next reset."""
+        self.is_lost = True
         records = [*self.journal.records, record]
         self.journal = Journal(MemoryArea(4 * JOURNAL_SIZE))
         for each in records:

@@ -95,9 +95,9 @@ def memory(bench: Bench) -> Facts:
         "descriptors": len(rows),
         "sizes": {name: format_size(size) for name, size in sizes.items()},
         "largest_free": format_size(max(free, default=0)),
-        "arena": [handoff.arena.start, handoff.arena.end],
-        "window": [handoff.window.start, handoff.window.end],
-        "stub": [handoff.stub.start, handoff.stub.end],
+        "arena": str(handoff.arena),
+        "window": str(handoff.window),
+        "stub": str(handoff.stub),
         "arena_peak": format_size(bench.info.arena_peak),
         "map": rows,
     }

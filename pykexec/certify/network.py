@@ -59,7 +59,7 @@ def _nic(bench: Bench, row: dict[str, Any]) -> Facts:
         online = bring_up(bench.mailbox, interface, dhcp=True, timeout_s=_LEASE_S)
         facts["lease_s"] = round(time.monotonic() - begun, 2)
         # No addresses: they are the network's, not the machine's.
-        facts["leases"] = [lease.source for lease in online.leases]
+        facts["leases"] = [lease.source.partition(" from ")[0] for lease in online.leases]
         facts["ping_ms"] = {
             f"router {number}": ping(gateway)
             for number, gateway in enumerate(gateways(online.leases), 1)

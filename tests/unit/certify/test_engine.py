@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from pykexec.certify import history
-from pykexec.certify.journal import Journal
+from pykexec.certify.journal import Journal, MemoryArea
+from pykexec.certify.keep import Keeper
 from pykexec.certify.plan import (
     ABSENT,
     CRASHED,
@@ -175,6 +176,20 @@ def test_an_application_that_cannot_be_started_is_a_fault_of_that_step_alone(
     plan = [TRIPS_STEP, step("last", fine)]
     machine.boot(plan, settings=Settings(round_trips=3), trip=refuse)
     assert outcomes(machine) == {TRIPS: FAILED, "last": OK}
+
+
+def test_without_a_stick_linux_does_not_end_for_it_would_begin_anew_for_ever(
+    machine: Machine,
+) -> None:
+    keeper = Keeper(Journal(MemoryArea(4096)), machine.said.append)
+    plan, settings = [TRIPS_STEP, step("last", fine)], Settings(round_trips=3)
+    engine = machine.boot(plan, keeper=keeper, settings=settings)
+    machine.blocks.writes_left = 1
+    other = machine.boot(plan, settings=settings)
+    assert machine.trips == []
+    for each in (engine, other):
+        assert each.bench.results[TRIPS].outcome == ABSENT
+        assert each.bench.results["last"].outcome == OK
 
 
 def test_a_stick_without_room_keeps_the_outcome_without_the_facts(machine: Machine) -> None:
