@@ -55,6 +55,14 @@ class Engine:
     runs: Mapping[str, Run]
     plan: Sequence[Step] = PLAN
 
+    def go_on(self) -> bool:
+        """Find out what became of the step that has no end; was it one that the machine did not
+        come back from?
+        """
+        begun = history.open_step(self.keeper.journal.records)
+        self._settle()
+        return begun is not None and self.life.nr_runs == 0
+
     def run(self) -> None:
         """Go through what is left of the plan; Linux may end in it, and this is gone on with in
         the next one.

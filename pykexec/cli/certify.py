@@ -17,7 +17,7 @@ EPILOG = """\
 Write the stick's image to a USB stick (`dd`, or any tool for that), and boot a machine from it. It
 asks nothing and only reads, names each step on the stick before it begins, and goes on behind a
 step that hung when it is booted again. Reports lie in its directory certify: report.html for
-people, report.json for `show` and `replay`; where a machine hung, journal.txt for both.
+people, report.json for `show` and `replay`; where a machine hung for good, journal.txt for both.
 
 With --efi the image is written by itself, to be booted over the network: its report is shown on the
 screen, and kept nowhere.
@@ -28,6 +28,7 @@ pykexec certify --kernel vmlinuz --sign-key db.key --sign-cert db.pem --output s
 pykexec certify --kernel vmlinuz --write-scratch --identifiers --round-trips 5 --output stick.img
 pykexec certify --kernel vmlinuz --efi certify.efi
 pykexec certify show report.json
+pykexec certify show journal.txt --output report.json
 pykexec certify replay journal.txt
 """
 
@@ -67,12 +68,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=words, description=words)
         action.add_argument("report", type=Path, metavar="REPORT", help="report.json, journal.txt")
         action.set_defaults(action=name)
+        if name == "show":
+            action.add_argument(
+                "--output",
+                type=Path,
+                dest="json",
+                metavar="FILE",
+                help="write it, too: of a journal the report, which tells nobody the salt",
+            )
 
 
 def main(args: argparse.Namespace) -> int:
     """Do what was asked for; 1 for a machine that has a fault, 3 for one that we do not read."""
     if args.action == "show":
-        return _show(_read(args.report))
+        return _show(_read(args.report), args.json)
     if args.action == "replay":
         return _replay(_read(args.report))
     return _build(args)
@@ -84,9 +93,14 @@ def _read(path: Path) -> Report:
     return read_report(path.read_bytes(), str(path))
 
 
-def _show(report: Report) -> int:
+def _show(report: Report, output: Path | None) -> int:
+    from pykexec.certify.report import encode_report
     from pykexec.certify.show import report_lines
+    from pykexec.image.files import check_writable, write_atomically
 
+    if output:
+        check_writable(output)
+        write_atomically(output, encode_report(report))
     for line in report_lines(report):
         print(line)
     return 1 if report.faults else 0

@@ -19,28 +19,39 @@ if TYPE_CHECKING:
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 WHERE = (
-    "photograph the lines above, or `pykexec certify show` the journal on the stick",
+    "photograph the lines above",
     "look at it with any browser, or `pykexec certify show`",
 )
 
 
 def certify(mailbox: Mailbox, info: FirmwareInfo) -> None:
     """Go on with the report where the last start of this machine left off, and finish it."""
-    from pykexec.certify.page import encode_page
-    from pykexec.certify.report import encode_report, from_journal
+    from pykexec.certify.report import from_journal
     from pykexec.certify.show import verdict
     from pykexec.log import marker
 
     say = partial(say_everywhere, mailbox)
     engine = make_engine(mailbox, info, say)
+    if engine.go_on():
+        # Should the machine never get to the end: a journal is nothing to send, it has the salt.
+        _save(engine)
     engine.run()
     report = from_journal(engine.keeper.journal.records)
     for line in summary_lines(engine):
         say(line)
     say(verdict(report))
-    place = engine.keeper.save(encode_report(report), encode_page(report))
+    place = _save(engine)
     say(f"report: {place or 'not kept'}; {WHERE[bool(place)]}")
     say(marker("certify", "report", 0 if place else 1))
+
+
+def _save(engine: Engine) -> str:
+    """Write what is known so far; where it is, "" if it could not be written."""
+    from pykexec.certify.page import encode_page
+    from pykexec.certify.report import encode_report, from_journal
+
+    report = from_journal(engine.keeper.journal.records)
+    return engine.keeper.save(encode_report(report), encode_page(report))
 
 
 def summary_lines(engine: Engine) -> list[str]:

@@ -42,8 +42,8 @@ This stick finds out how well pykexec works on a machine.\r
 \r
 Boot it (UEFI, x86-64). It needs no answer: watch it, and where nothing moves for\r
 ten minutes switch the machine off and boot the stick again: it goes on behind the\r
-step that hung. At the end, or at any time, look at certify\\1\\report.html; what is\r
-in certify\\1\\journal.txt is kept even where a machine hangs.\r
+step that hung. Then look at certify\\1\\report.html; what was found out at any time\r
+is in certify\\1\\journal.txt.\r
 \r
 Disks are only read. Serial numbers, MAC addresses and UUIDs are not in the report\r
 unless the stick was made with --identifiers. Send report.json to:\r

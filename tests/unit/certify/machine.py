@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pykexec.certify.disguise import Disguise
 from pykexec.certify.engine import Engine
-from pykexec.certify.history import Life
+from pykexec.certify.history import Life, salt_of, start_record
 from pykexec.certify.journal import Area
 from pykexec.certify.keep import Keeper, find_keeper
 from pykexec.certify.plan import TRIPS, Bench, Facts, Run, Step
@@ -95,7 +95,13 @@ class Machine:
 
         return find_keeper(open_, self.name, self.said.append)
 
-    def boot(
+    def boot(self, *words: Any, **settings: Any) -> Engine:
+        """Start it, as engine() has it; comes back when all steps have an end."""
+        engine = self.engine(*words, **settings)
+        engine.run()
+        return engine
+
+    def engine(
         self,
         plan: Sequence[Step],
         outcome: Outcome = NEVER,
@@ -105,9 +111,7 @@ class Machine:
         settings: Settings = NO_TRIPS,
         trip: Callable[[Bench, int], None] | None = None,
     ) -> Engine:
-        """Start it; True engines come back when all steps have an end."""
-        from pykexec.certify.history import salt_of, start_record
-
+        """What a start of it goes on with."""
         self.nr_boots += 1
         keeper = keeper or self.keeper()
         if not salt_of(keeper.journal.records):
@@ -116,9 +120,7 @@ class Machine:
         bench = Bench(mailbox, info, settings, self.disguise, self.said.append)
         life = Life(boot_id or f"boot {self.nr_boots}", outcome)
         runs = {each.name: each.run for each in plan if isinstance(each, RunStep) and each.run}
-        engine = Engine(bench, keeper, life, trip or self._trip, self._trip_facts, runs, plan)
-        engine.run()
-        return engine
+        return Engine(bench, keeper, life, trip or self._trip, self._trip_facts, runs, plan)
 
     def _trip(self, bench: Bench, number: int) -> None:
         self.trips.append(number)

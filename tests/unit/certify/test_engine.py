@@ -28,6 +28,7 @@ from pykexec.certify.settings import SLOTS, Settings, slot_paths
 from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware.info import Outcome
 from tests.unit.certify.machine import (
+    NEVER,
     TRIPS_STEP,
     FileBlocks,
     Machine,
@@ -101,6 +102,22 @@ def test_a_step_that_hangs_is_named_and_the_next_start_goes_on_behind_it(machine
     assert outcomes(machine) == {"first": OK, "hangs": HUNG, "last": OK}
     assert "PK:certify:hangs:hung" in machine.said
     assert machine.said.count("PK:certify:first:ok") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "boot_id", "hung"),
+    [(NEVER, "two", True), (NEVER, "one", True), (RETURNED, "two", False)],
+)
+def test_a_start_behind_a_step_that_hung_is_known(
+    machine: Machine, outcome: Outcome, boot_id: str, hung: bool
+) -> None:
+    plan = [step("hangs", raising(Reset())), step("last", fine)]
+    assert not machine.engine(plan, boot_id="none").go_on()
+    with pytest.raises(Reset):
+        machine.boot(plan, boot_id="one")
+    engine = machine.engine(plan, outcome, boot_id=boot_id)
+    assert engine.go_on() is hung
+    assert "hangs" in outcomes(machine)
 
 
 def test_two_steps_in_a_row_may_hang(machine: Machine) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import pykexec
 from pykexec.certify.engine import Engine
+from pykexec.certify.journal import parse_journal
 from pykexec.certify.page import encode_page
 from pykexec.certify.plan import PLAN, TRIPS, AbsentError, Bench, Facts, StepError
 from pykexec.certify.report import encode_report, from_journal, read_report
@@ -132,6 +133,20 @@ def test_each_step_of_the_plan_is_run_in_the_initramfs() -> None:
     shipped = closure(Path(pykexec.__file__).parent).own
     assert {run.__module__ for run in RUNS.values()} <= shipped.keys()
     assert not {name for name in shipped if name.startswith("pykexec.certify.replay")}
+
+
+def test_a_journal_becomes_a_report_without_the_salt(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(machine)
+    data = written(machine.blocks, slot_paths(1)[0])
+    salt = str(parse_journal(data)[0][0]["salt"]).encode()
+    journal, report = tmp_path / "journal.txt", tmp_path / "report.json"
+    journal.write_bytes(data)
+    assert main(["certify", "show", str(journal), "--output", str(report)]) == 1
+    assert salt in data and salt not in report.read_bytes()
+    assert read_report(report.read_bytes(), "x") == read_report(data, "x")
+    assert main(["certify", "show", str(journal), "--output", str(tmp_path / "none" / "x")]) == 2
 
 
 def test_the_verb_says_by_its_exit_code_whether_there_is_a_fault(
