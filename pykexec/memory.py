@@ -81,7 +81,7 @@ class MemoryMap:
         total = largest = start = end = 0
         for piece in sorted([*ranges, *given_back], key=lambda piece: piece.start):
             start = start if piece.start <= end else piece.start
-            end = piece.end
+            end = max(end, piece.end)
             total, largest = total + piece.size, max(largest, end - start)
         return total, largest
 

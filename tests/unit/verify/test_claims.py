@@ -32,7 +32,6 @@ from tests.support.attest_log import (
     Measured,
     application,
     certificate,
-    driver,
     encode_log,
     variable,
 )
@@ -356,18 +355,6 @@ def test_an_event_of_no_data_in_the_log_could_be_a_configuration() -> None:
     (hidden,) = claims_of(machine.evidence())["image"]["hidden"]
     assert hidden["digest"] == hashlib.sha256(b"timeout 3\n").hexdigest()
     assert hidden["event"].startswith("event 52 (PCR 5, EV_EVENT_TAG, offset ")
-
-
-def test_what_was_added_to_the_firmwares_drivers_is_told_whatever_the_log_calls_it() -> None:
-    machine = Machine()
-    assert claims_of(machine.evidence())["boot"]["drivers"] == []
-    added = driver(r"\EFI\drivers\ext4.efi", b"ext4")
-    machine.rewrite((*machine.events, added, relabelled(added, IPL)))
-    first, second = claims_of(machine.evidence())["boot"]["drivers"]
-    assert first["path"].endswith(r"\EFI\drivers\ext4.efi")
-    assert first["authenticode"] == {"sha256": added.digest("sha256").hex()}
-    assert first["unproven"] == ["path"]
-    assert (second["authenticode"], second["type"]) == (first["authenticode"], "EV_IPL")
 
 
 def test_registers_that_were_not_asked_for_tell_nothing() -> None:
