@@ -30,6 +30,7 @@ pykexec policy explain policy.toml
 pykexec policy explain policy.toml evidence.json
 pykexec policy predict evidence.json --name "dbx 2026-11" --append dbx=update.bin --policy old.toml
 pykexec policy predict evidence.json --image new-image.json --name "image 2" -o added.toml
+pykexec policy predict evidence.json --driver ext4_x64.efi --name ext4 --policy old.toml
 pykexec policy predict --machines --append dbx=update.bin --url https://keys.example:8443
 """
 _SIGNATURES = "signature lists, or an update file with authentication"

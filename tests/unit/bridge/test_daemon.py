@@ -230,6 +230,16 @@ def test_many_silent_clients_leave_room_for_another(world: World) -> None:
         client.close()
 
 
+def test_what_comes_in_the_place_of_a_device_has_a_bridge_of_its_own(world: World) -> None:
+    """A stick that was exchanged: the port's name leads to the new one, and nobody else minds."""
+    kept, (old, *others) = [world.pid(each) for each in world.devices[1:]], world.devices
+    former = world.pid(old)
+    world.devices[0] = Bridge("block", 9, old.name)
+    world.turns_until(lambda: world.supervisor.children[old.name].bridge.handle == 9 and world.up())
+    assert world.pid(old) != former
+    assert [world.pid(each) for each in others] == kept
+
+
 def test_no_pause_is_as_long_as_the_kernel_waits_for_a_server() -> None:
     # DEAD_TIMEOUT_S of csrc/native/nbd_control.c, and starting takes its time.
     assert max(PAUSES_S) <= 15
