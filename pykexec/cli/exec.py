@@ -71,7 +71,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=ACTIONS,
         default="agent",
         metavar="ACTION",
-        help=f"when it is refused or returns: {', '.join(ACTIONS)} (default: agent)",
+        help=f"when it is refused or returns: {', '.join(ACTIONS)} (default: agent). Where that "
+        "starts no Linux again, the payload has Linux' memory, too",
     )
     parser.add_argument(
         "--via",
