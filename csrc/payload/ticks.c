@@ -35,6 +35,9 @@ enum {
 	TIMER_MSI = 1 << 14,
 	LPC = 31 << 3,
 	LPC_PMBASE = 0x40,
+	LPC_RCBA = 0xf0,
+	RCBA_GCS = 0x3410,
+	GCS_NO_REBOOT = 0x20,
 	TCO_OF_PMBASE = 0x60,
 	TCO_RELOAD = 0x00,
 	TCO_CONTROL = 0x08,
@@ -166,12 +169,18 @@ static bool word(const u16 **options, const char *name)
 	return true;
 }
 
+static u32 of_lpc(u32 offset)
+{
+	pk_outl(0xcf8, 0x80000000 | LPC << 8 | offset);
+	return pk_inl(0xcfc);
+}
+
 static void arm_tco(void)
 {
-	u16 tco;
+	u16 tco = (of_lpc(LPC_PMBASE) & 0xff80) + TCO_OF_PMBASE;
+	u32 gcs = (of_lpc(LPC_RCBA) & ~1u) + RCBA_GCS;
 
-	pk_outl(0xcf8, 0x80000000 | LPC << 8 | LPC_PMBASE);
-	tco = (pk_inl(0xcfc) & 0xff80) + TCO_OF_PMBASE;
+	pk_mmio_write(gcs, pk_mmio_read(gcs) & ~(u32)GCS_NO_REBOOT);
 	pk_outw(tco + TCO_TIMER, TCO_PERIODS);
 	pk_outw(tco + TCO_CONTROL, 0);
 	pk_outw(tco + TCO_RELOAD, 1);
