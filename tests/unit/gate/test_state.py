@@ -127,3 +127,8 @@ def test_each_register_that_linux_changes_is_decided(
     lines = [line.split() for line in run([machine, vendor, has]).decode().splitlines()]
     seen = {name: decision([int(value, 16) for value in values]) for name, *values in lines}
     assert seen == expected
+
+
+def test_functions_that_are_too_many_to_watch_are_told(machine: Path) -> None:
+    said = run([machine, "amd", "crowded"]).decode().splitlines()
+    assert said[0] == "pykexec: of 8192 PCI functions 1024 are watched"

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The stub's table of machine state on a processor that is a program. Arguments: its vendor, and
- * whether it has every register below (with "no-hwp" but one, which faults until another is set)
- * or, "bare", those that everyone has. The firmware leaves in
- * each the one value, Linux the other. Prints of each: its name, both values, then what is in it in
- * the firmware's world by a lean switch, back in Linux', by a full switch, back again, and when
- * Linux has ended. An MSR that the processor does not announce ends the program, as it would end
- * the machine; one of some models may be tried.
+ * what it has: all of the registers below; "no-hwp" all but one, which faults until another is set;
+ * "bare" those that everyone has; "crowded" these, and as many PCI functions as can be. The firmware
+ * leaves in each the one value, Linux the other. Prints of each: its name, both values, then what is
+ * in it in the firmware's world by a lean switch, back in Linux', by a full switch, back again, and
+ * when Linux has ended. An MSR that the processor does not announce ends the program, as it would
+ * end the machine; one of some models may be tried.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +123,7 @@ static struct reg registers[] = {
 enum { NR_REGISTERS = sizeof(registers) / sizeof(registers[0]) };
 
 static enum vendor vendor;
-static bool is_bare, has_no_hwp;
+static bool is_bare, is_crowded, has_no_hwp;
 
 static __attribute__((noreturn)) void fault(u32 msr)
 {
@@ -192,7 +193,8 @@ u32 pk_ioapic_read(u32 index) { return index & 0; }
 void pk_ioapic_write(u32 index, u32 value) { (void)index; (void)value; }
 u32 pk_ioapic_pins(void) { return 0; }
 void pk_ioapic_mask_all(u32 *nr_open) { *nr_open = 0; }
-u32 pk_pci_read(u32 bdf, u32 offset) { return ~0u | bdf | offset; }
+/* One function a device, or nothing at all. */
+u32 pk_pci_read(u32 bdf, u32 offset) { return is_crowded && !(bdf & 7) ? 0 & offset : ~0u; }
 void pk_pci_write(u32 bdf, u32 offset, u32 value) { (void)bdf; (void)offset; (void)value; }
 bool pk_interrupt_latched(void) { return false; }
 void pk_host_interrupts(bool on) { (void)on; }
@@ -213,7 +215,14 @@ u32 pk_drain_interrupts(u32 *ret_eois)
 	return 0;
 }
 
-void pk_print(const char *format, ...) { fputs(format, stderr); }
+void pk_print(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+}
 
 /* Each bit that comes with a register, and what says how many. */
 static const struct {
@@ -265,7 +274,8 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		return 2;
 	vendor = strcmp(argv[1], "intel") ? AMD : INTEL;
-	is_bare = !strcmp(argv[2], "bare");
+	is_crowded = !strcmp(argv[2], "crowded");
+	is_bare = is_crowded || !strcmp(argv[2], "bare");
 	has_no_hwp = !strcmp(argv[2], "no-hwp");
 	if (has_no_hwp)
 		find(MSR, PM_ENABLE)->firmware_value = 0;
