@@ -129,13 +129,14 @@ def test_shim_and_a_uki_are_started(
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(700)
 def test_windows_boot_manager_is_started(boot: Boot, tmp_path: Path) -> None:
     image = signed_image(OURS)
     (tmp_path / "through").mkdir()
     files = {**chain(image), PATH[1:].replace("\\", "/"): signed(bootmgr(), OURS)}
     disk = windows_disk(tmp_path / "through", image, key=False, more=files)
     machine = enrolled(windows_machine(tmp_path / "through", disk, FIRMWARE, SHIM_PATH))
-    guest = Guest(boot(machine, limit_s=400)).ready()
+    guest = Guest(boot(machine, limit_s=600)).ready(within=240)
     add_keys(guest, *SHAPES)
     assert foreseen(guest, PATH) == ""
     start(guest)
