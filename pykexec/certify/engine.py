@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 from pykexec.certify import history
 from pykexec.certify.plan import (
     ABSENT,
-    CRASHED,
     FAILED,
-    HUNG,
     OK,
     OUTCOMES,
     PLAN,
@@ -56,8 +54,8 @@ class Engine:
     plan: Sequence[Step] = PLAN
 
     def go_on(self) -> bool:
-        """Find out what became of the step that has no end; was it one that the machine did not
-        come back from?
+        """Find out what became of the step that has no end; True if there was one, unless Linux
+        has come back from the application meanwhile.
         """
         begun = history.open_step(self.keeper.journal.records)
         self._settle()
@@ -88,7 +86,7 @@ class Engine:
         result = history.judge(begun, self.life)
         if result is None:
             self.keeper.append({"kind": history.TRIP, "facts": self.trip_facts(self.bench)})
-        elif name == TRIPS and result.outcome in (HUNG, CRASHED, FAILED):
+        elif name == TRIPS:
             self._end(name, replace(result, facts=self._trip_facts()))
         else:
             self._end(name, result)
@@ -132,7 +130,7 @@ class Engine:
         record = history.done_record(name, shown, hidden(shown.facts, disguise.hide_text))
         brief = history.done_record(name, shown, {"left_out": "the stick had no room for it"})
         self.keeper.append(record, brief)
-        self.bench.results[name] = result
+        self.bench.results[name] = shown
         words_ = OUTCOMES[result.outcome] + (f": {shown.reason}" if shown.reason else "")
         self.bench.say(f"    {words_}")
         self.bench.say(marker(COMPONENT, name, result.outcome))

@@ -22,7 +22,8 @@ _PRIVATE = ("MSDM", "SLIC")
 """Of whose digest one could tell a licence's key."""
 _OEM = ((10, 16), (16, 24))
 _TABLE_MAX = 65536
-_DATABASES = ("PK", "KEK", "db", "dbx", "MokListRT", "dbDefault", "dbxDefault")
+_OPTIONS = ("Boot", "Driver", "SysPrep")
+DATABASES = ("PK", "KEK", "db", "dbx", "MokListRT", "dbDefault", "dbxDefault")
 _SMALL = (
     "BootOrder", "BootCurrent", "BootNext", "Timeout", "SecureBoot", "SetupMode", "AuditMode",
     "DeployedMode", "VendorKeys", "OsIndicationsSupported", "OsIndications", "PlatformLang",
@@ -158,6 +159,8 @@ def variables(bench: Bench) -> Facts:
     rows: list[Facts] = []
     faults = []
     for name in list_variables():
+        if name.vendor == named_guids()["pykexec_mailbox"]:
+            continue  # Ours: what is read there is the last answer.
         try:
             variable = read_variable(name)
         except OSError as error:
@@ -181,8 +184,13 @@ def variables(bench: Bench) -> Facts:
 
 def _is_told(name: str, is_global: bool) -> bool:
     """Is it known what is in it, and that it is nobody's secret?"""
-    is_option = len(name) in (8, 10, 11) and name.startswith(("Boot0", "Driver0", "SysPrep0"))
-    return name in _DATABASES or (is_global and (is_option or name in _SMALL))
+    return name in DATABASES or (is_global and (is_load_option(name) or name in _SMALL))
+
+
+def is_load_option(name: str) -> bool:
+    """Is it one of Boot####, Driver####, SysPrep#### (UEFI 2.10, 3.3)?"""
+    prefix, digits = name[:-4], name[-4:]
+    return prefix in _OPTIONS and len(digits) == 4 and set(digits) <= set("0123456789ABCDEF")
 
 
 def nvram_room(root: str) -> Facts:

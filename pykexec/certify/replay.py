@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pykexec._native import ffi, lib
 from pykexec.abi import Limit, MemoryType
 from pykexec.certify.blob import unpack_blob
+from pykexec.certify.look import DATABASES, is_load_option
 from pykexec.certify.plan import Facts
 from pykexec.certify.report import Report
 from pykexec.certify.trust import unexplained
@@ -28,7 +29,6 @@ _DESCRIPTOR = struct.Struct("<IIQQQQQ")
 _ARENA_SIZE = int(Limit.ARENA_DEFAULT)
 _STUB_PAGES = 512
 _EV_LAST_HEAD = 32
-_DATABASES = ("PK", "KEK", "db", "dbx", "MokListRT", "dbDefault", "dbxDefault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +202,12 @@ def _variable(name: str, data: bytes) -> None:
     from pykexec.efi.variables import parse_load_option
 
     try:
-        if name in _DATABASES:
+        if name in DATABASES:
             parse_signature_lists(data, name)
-        elif _is_option(name):
+        elif is_load_option(name):
             str(parse_load_option(data).path)
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
-
-
-def _is_option(name: str) -> bool:
-    prefix, digits = name[:-4], name[-4:]
-    return prefix in ("Boot", "Driver", "SysPrep") and all(c in "0123456789ABCDEF" for c in digits)
 
 
 def _event_log(facts: Facts) -> str:

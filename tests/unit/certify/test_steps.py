@@ -13,7 +13,7 @@ import pytest
 from pykexec import abi
 from pykexec.abi_devices import RamKind
 from pykexec.certify.exercise import timer_drivers
-from pykexec.certify.look import nvram_room, read_cpu
+from pykexec.certify.look import is_load_option, nvram_room, read_cpu
 from pykexec.certify.network import echo_request, gateways, is_echo_reply
 from pykexec.certify.trips import times
 from pykexec.certify.trust import gpt_guids, unexplained
@@ -98,6 +98,15 @@ def test_the_first_processor_speaks_for_all(tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text("vendor_id\t: A\nmodel name\t: One\nbogomips\t: 1\n\nvendor_id\t: B\n")
     assert read_cpu(str(file)) == {"vendor_id": "A", "model_name": "One"}
+
+
+def test_every_number_of_a_load_option_is_one() -> None:
+    assert all(
+        map(is_load_option, ("Boot0000", "Boot2001", "BootFFFF", "Driver0001", "SysPrep00AB"))
+    )
+    assert not any(
+        map(is_load_option, ("BootOrder", "Boot001", "Boot00ab", "Next0001", "0001", ""))
+    )
 
 
 def test_room_for_variables_is_told_where_linux_knows_it(tmp_path: Path) -> None:
