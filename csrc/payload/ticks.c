@@ -6,7 +6,7 @@
  * lapic-one-shot		likewise
  * none				no ticks at all
  * hidden			after one of them: and there is no protocol to stop it by
- * tco				before one of them: the chipset's watchdog is armed, for ten seconds
+ * tco				before one of them: the chipset's watchdog is armed, and each tick pats it
  * When the image returns OVMF has its tick back. EDK II's core gives what it wants to have called to
  * each timer whose protocol is installed.
  */
@@ -56,6 +56,7 @@ static u64 period, count;
 static volatile u32 comparator;
 static bool by_msi, by_hpet;
 static u32 pin;
+static u16 tco;				/* 0: not armed */
 
 static u32 lapic(u32 offset) { return pk_mmio_read(PK_LAPIC_BASE + offset); }
 static void lapic_set(u32 offset, u32 value) { pk_mmio_write(PK_LAPIC_BASE + offset, value); }
@@ -88,6 +89,8 @@ static void EFIAPI handler(u64 vector, void *context)
 	(void)vector;
 	(void)context;
 	arm();
+	if (tco)
+		pk_outw(tco + TCO_RELOAD, 1);
 	if (core)
 		core(period);
 	st->boot->restore_tpl(tpl);
@@ -177,9 +180,9 @@ static u32 of_lpc(u32 offset)
 
 static void arm_tco(void)
 {
-	u16 tco = (of_lpc(LPC_PMBASE) & 0xff80) + TCO_OF_PMBASE;
 	u32 gcs = (of_lpc(LPC_RCBA) & ~1u) + RCBA_GCS;
 
+	tco = (of_lpc(LPC_PMBASE) & 0xff80) + TCO_OF_PMBASE;
 	pk_mmio_write(gcs, pk_mmio_read(gcs) & ~(u32)GCS_NO_REBOOT);
 	pk_outw(tco + TCO_TIMER, TCO_PERIODS);
 	pk_outw(tco + TCO_CONTROL, 0);
