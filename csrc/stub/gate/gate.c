@@ -81,13 +81,19 @@ static u64 lean_body(void *unused)
 	return status;
 }
 
+/* start/levels.c sees to it that they are alike; a kernel with parameters of its own gets no firmware. */
+static bool worlds_differ(void)
+{
+	return !pk_has_levels_of(pk_handoff.cpu.cr4);
+}
+
 efi_status_t pk_gate_call_lean(efi_status_t (*function)(void *), void *argument)
 {
 	static struct pk_cpu_context lean_cpu;
 	bool interrupts_were_on = pk_interrupts_enabled();
 	efi_status_t status;
 
-	if (!pk_has_levels_of(pk_handoff.cpu.cr4))
+	if (worlds_differ())
 		return EFI_UNSUPPORTED;
 	pk_interrupts_off();
 	pk_gate_statistics.nr_lean_switches++;
@@ -113,8 +119,7 @@ efi_status_t pk_gate_call(efi_status_t (*function)(void *), void *argument)
 	u32 drained, eois;
 	efi_status_t status;
 
-	/* start/levels.c sees to it; a kernel with parameters of its own gets no firmware. */
-	if (!pk_has_levels_of(pk_handoff.cpu.cr4))
+	if (worlds_differ())
 		return EFI_UNSUPPORTED;
 	pk_interrupts_off();
 	pk_state_leave_linux(interrupts_were_on, &drained, &eois);

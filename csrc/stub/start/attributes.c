@@ -10,6 +10,8 @@
 #include <stub/lib/test.h>
 #include <stub/start/attributes.h>
 
+static const u64 protected_bits = EFI_MEMORY_RP | EFI_MEMORY_XP | EFI_MEMORY_RO;
+
 static struct efi_memory_attribute *protocol(void)
 {
 	struct efi_memory_attribute *found;
@@ -35,9 +37,13 @@ efi_status_t pk_attributes_open(const struct pk_attributes *attributes)
 	const struct pk_range *range = &attributes->range;
 	struct efi_memory_attribute *memory = pk_test_attributes(protocol());
 
+	u64 found;
+
 	if (!memory || !range->size)
 		return EFI_SUCCESS;
-	return memory->clear(memory, range->start, range->size, EFI_MEMORY_RP | EFI_MEMORY_XP | EFI_MEMORY_RO);
+	if (!EFI_ERROR(memory->get(memory, range->start, range->size, &found)) && !(found & protected_bits))
+		return EFI_SUCCESS;
+	return memory->clear(memory, range->start, range->size, protected_bits);
 }
 
 void pk_attributes_close(const struct pk_attributes *attributes)
