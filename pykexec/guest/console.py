@@ -52,7 +52,8 @@ class _Said(io.FileIO):
 
 def open_console(whose: Whose = "any") -> None:
     """Make a console standard input, output and error: the last active one of Linux' own at which
-    somebody can sit, or else the firmware's; or that of one of them alone.
+    somebody can sit, or else the firmware's; or that of one of them alone. Who asks for the
+    firmware's leaves Linux' port to others.
 
     One that cannot be written is none, and nobody sits at it. Nobody types where no keyboard is:
     then standard input is /dev/null, and what is said goes to the firmware's ConOut, to a screen of
@@ -80,7 +81,8 @@ def _open_console(whose: Whose) -> None:
         if fd is not None:
             _become(fd, 0, 1, 2)
             return
-    if whose != "linux" and (terminal := attempt("console", _firmware_terminal, None, _unsaid)):
+    open_it = partial(_firmware_terminal, whose == "any")
+    if whose != "linux" and (terminal := attempt("console", open_it, None, _unsaid)):
         _become(terminal.fd, *((0, 1, 2) if terminal.has_keys else (1, 2)))
         return
     fd = _usable(screens)
@@ -93,11 +95,11 @@ def _become(fd: int, *targets: int) -> None:
     os.close(fd)
 
 
-def _firmware_terminal() -> FirmwareTerminal | None:
+def _firmware_terminal(from_port: bool) -> FirmwareTerminal | None:
     from pykexec.guest.relay import firmware_terminal
 
     global _terminal
-    _terminal = firmware_terminal()
+    _terminal = firmware_terminal(from_port)
     return _terminal
 
 

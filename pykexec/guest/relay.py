@@ -17,6 +17,7 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from pykexec.abi_devices import ConsoleFlag
 from pykexec.firmware.console import Text, read_console, read_keys, show
@@ -38,6 +39,10 @@ _HIDE_CURSOR = b"\x1b[?25l"
 _SCREEN_OF_LINUX = "/dev/tty0"
 
 
+Wanted = Literal["none", "keyboards", "all"]
+"""Whose keys are typed at a terminal."""
+
+
 @dataclass(frozen=True, slots=True)
 class FirmwareTerminal:
     """An open terminal on the firmware's console, and the process behind it. Without keys it is to
@@ -55,16 +60,21 @@ class FirmwareTerminal:
             os.waitpid(self.pid, 0)
 
 
-def firmware_terminal() -> FirmwareTerminal | None:
+def firmware_terminal(from_port: bool = True) -> FirmwareTerminal | None:
     """A terminal on the firmware's console; None where that has no text.
 
-    Its process ends when nobody has the terminal open any more. NotResidentError without a mailbox.
+    Without from_port keys count that know their modifiers, as a keyboard's do: where Linux has a
+    serial port, what comes over it is not meant for who sits here. The process ends when nobody has
+    the terminal open any more. NotResidentError without a mailbox.
     """
     mailbox = Mailbox()
     info = read_console(mailbox)
     if ConsoleFlag.TEXT not in info.flags:
         mailbox.close()
         return None
+    wanted: Wanted = "none"
+    if info.is_answerable:
+        wanted = "all" if from_port else "keyboards"
     ours, theirs = os.openpty()
     terminal = Terminal(info.columns, info.rows)
     size = struct.pack("<4H", terminal.rows, terminal.columns, 0, 0)
@@ -80,12 +90,12 @@ def firmware_terminal() -> FirmwareTerminal | None:
     try:
         os.close(theirs)
         _hide_cursor_of_linux()
-        attempt("console", lambda: relay(mailbox, terminal, ours, info.is_answerable), None)
+        attempt("console", lambda: relay(mailbox, terminal, ours, wanted), None)
     finally:
         os._exit(0)
 
 
-def relay(mailbox: Mailbox, terminal: Terminal, ours: int, has_keys: bool) -> None:
+def relay(mailbox: Mailbox, terminal: Terminal, ours: int, wanted: Wanted) -> None:
     """Show what is written to the other end of the pty, and write there what is typed, until that
     end is closed, or a SIGTERM waits: what was written before it is shown.
     """
@@ -98,7 +108,7 @@ def relay(mailbox: Mailbox, terminal: Terminal, ours: int, has_keys: bool) -> No
             return
         idle_s = time.monotonic() - typed_at
         wait_ms, pause_s = next(share for limit_s, *share in _SHARES if idle_s < limit_s)
-        if has_keys and (typed := _typed(mailbox, int(wait_ms))):
+        if wanted != "none" and (typed := _typed(mailbox, int(wait_ms), wanted)):
             typed_at = time.monotonic()
             _type(ours, typed)
         select.select([ours], [], [], pause_s)
@@ -117,8 +127,9 @@ def _show_written(mailbox: Mailbox, terminal: Terminal, ours: int) -> bool:
         _type(ours, terminal.take_answers())
 
 
-def _typed(mailbox: Mailbox, wait_ms: int) -> bytes:
-    return terminal_input(attempt("keyboard", lambda: read_keys(mailbox, wait_ms), []))
+def _typed(mailbox: Mailbox, wait_ms: int, wanted: Wanted) -> bytes:
+    keys = attempt("keyboard", lambda: read_keys(mailbox, wait_ms), [])
+    return terminal_input(key for key in keys if wanted == "all" or key.modifiers)
 
 
 def _show(mailbox: Mailbox, texts: list[Text]) -> None:

@@ -23,11 +23,11 @@ WITHIN_S = 20.0
 
 
 @contextmanager
-def terminal(console: FirmwareConsole, has_keys: bool = True) -> Iterator[int]:
+def terminal(console: FirmwareConsole, wanted: relay.Wanted = "all") -> Iterator[int]:
     """Programs' end of a terminal on it."""
     ours, theirs = os.openpty()
     ends = Terminal(console.columns, console.rows)
-    thread = threading.Thread(target=relay.relay, args=(console, ends, ours, has_keys))
+    thread = threading.Thread(target=relay.relay, args=(console, ends, ours, wanted))
     thread.start()
     try:
         yield theirs
@@ -78,10 +78,18 @@ def test_control_c_interrupts_and_an_arrow_is_a_sequence() -> None:
 def test_where_nothing_can_be_typed_nobody_looks_for_keys() -> None:
     console = FirmwareConsole(flags=ConsoleFlag.TEXT)
     console.type("x")
-    with terminal(console, has_keys=False) as end:
+    with terminal(console, "none") as end:
         os.write(end, b"said")
         wait_until(lambda: console.lines == ["said"])
     assert len(console.typed) == 1
+
+
+def test_beside_a_port_of_linux_keyboards_alone_are_typed_on() -> None:
+    console = FirmwareConsole()
+    with terminal(console, "keyboards") as end:
+        console.type("port")
+        console.typed.extend((0, char, 0x80000000) for char in "key\r")
+        assert os.read(end, 100) == b"key\n"
 
 
 def fails(requests: Sequence[Request]) -> list[Reply]:
