@@ -12,11 +12,14 @@ import pytest
 from pykexec.attest.approval import PollRequest, login_nonce
 from pykexec.attest.decode import parse_attest_reply, parse_poll_request
 from pykexec.attest.fields import base64url
+from pykexec.attest.protocol import AttestReply
 from pykexec.server import persons, quotas
-from pykexec.server.errors import Conflict, NotFound, Tampered
+from pykexec.server.errors import Conflict, NotFound, NotReleasable, Tampered
 from pykexec.server.persons import NotCounted
 from pykexec.server.service import Service
+from pykexec.server.steps import advance
 from pykexec.server.store import database
+from pykexec.server.store.records import AttestationRecord
 from tests.support.approvals import ADDRESS, Waiting, person
 from tests.support.attest_machine import Machine
 from tests.support.service_world import ANY_IMAGE, KEY, NOW, OPERATOR, PEER, World, codes
@@ -289,6 +292,20 @@ def test_an_approved_boot_counts_as_one_that_was_given_its_secrets(world: World)
     assert waiting.poll().release
     assert codes(world.attest()) == ["release.again"]
     assert world.store.verify_audit().faults == ()
+
+
+def test_a_person_who_refuses_at_the_last_moment_is_heard(world: World) -> None:
+    waiting = Waiting(world, "count = 1")
+    waiting.decide()
+    steps = world.service.poll(waiting.request, PEER, NOW)
+    record = advance(steps)
+    assert isinstance(record, AttestationRecord)
+    waiting.decide(waiting.visit(person("bob")), refuses=True)
+    with pytest.raises(NotReleasable) as refused:
+        world.store.record_attestation(record)
+    reply = advance(steps, refused.value)
+    assert isinstance(reply, AttestReply)
+    assert (codes(reply), reply.release) == (["release.changed"], None)
 
 
 def test_an_approval_of_the_store_that_nobody_gave_is_found(world: World) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ from pykexec.server.web.page import forms
 from pykexec.server.web.page.page import render
 from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
+
+log = logging.getLogger(__name__)
 
 BEGUN_COOKIE = "__Host-pykexec-begun"
 PERSON_COOKIE = "__Host-pykexec-person"
@@ -129,16 +132,18 @@ def routes(web: Web) -> list[Route]:
     """All of them; without a provider none says more than that."""
     pages = None if web.provider is None else _Pages(web, web.provider)
     return [
-        Route("/approve", _endpoint(pages, _ask_code), methods=["GET"]),
-        Route("/approve", _endpoint(pages, _find), methods=["POST"]),
-        Route("/approve/callback", _endpoint(pages, _come_back), methods=["GET"]),
-        Route("/approve/{reference}", _endpoint(pages, _show), methods=["GET"]),
-        Route("/approve/{reference}", _endpoint(pages, _decide), methods=["POST"]),
-        Route("/approve/{reference}/login", _endpoint(pages, _log_in), methods=["GET"]),
+        Route("/approve", _endpoint(web, pages, _ask_code), methods=["GET"]),
+        Route("/approve", _endpoint(web, pages, _find), methods=["POST"]),
+        Route("/approve/callback", _endpoint(web, pages, _come_back), methods=["GET"]),
+        Route("/approve/{reference}", _endpoint(web, pages, _show), methods=["GET"]),
+        Route("/approve/{reference}", _endpoint(web, pages, _decide), methods=["POST"]),
+        Route("/approve/{reference}/login", _endpoint(web, pages, _log_in), methods=["GET"]),
     ]
 
 
-def _endpoint(pages: _Pages | None, page: _Page) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    web: Web, pages: _Pages | None, page: _Page
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         request.scope["pykexec.route"] = f"page:approve{page.__name__}"
         try:
@@ -148,6 +153,8 @@ def _endpoint(pages: _Pages | None, page: _Page) -> Callable[[Request], Awaitabl
         except Problem as problem:
             return _say(problem.detail, problem.status, headers=problem.headers)
         except ProviderDown as error:
+            log.warning("%s", error)
+            web.metrics.count("pykexec_approvals_total", result="login service down")
             text = f"{error}. Nothing is lost: the machine waits, try again in a moment."
             return _say(text, 503)
 

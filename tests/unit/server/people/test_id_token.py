@@ -127,8 +127,10 @@ def test_a_signature_by_another_key_is_none() -> None:
 
 
 def test_what_nobody_or_our_own_secret_signs_is_none() -> None:
-    shared = OctKey.import_key(b"the client's secret, which is not the provider's" * 2)
-    header = {"alg": "HS256"}
+    shared = OctKey.import_key(
+        b"the client's secret, which is not the provider's", {"kid": "shared"}
+    )
+    header = {"alg": "HS256", "kid": "shared"}
     by_secret = jwt.encode(header, CLAIMS, shared, algorithms=["HS256"])
     keys = {"keys": [*key_set()["keys"], shared.as_dict(private=True)]}  # type: ignore[misc]
     unsigned = "eyJhbGciOiJub25lIn0." + token().split(".")[1] + "."

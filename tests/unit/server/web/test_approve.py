@@ -41,8 +41,10 @@ def server_fixture(tmp_path: Path, provider: RunningProvider) -> Iterator[World]
 class Boot:
     """A machine that waits, and persons with browsers of their own."""
 
-    def __init__(self, server: World, approval: str = 'groups = ["key-holders"]') -> None:
-        self.server, self.machine = server, Machine()
+    def __init__(
+        self, server: World, approval: str = 'groups = ["key-holders"]', name: str = "machine"
+    ) -> None:
+        self.server, self.machine = server, Machine(name)
         server.attest(self.machine)
         known = server.known(self.machine)
         server.store.put_secret(known.id, "root", "luks-key", {"file": "k"}, KEY, ACTOR)
@@ -146,7 +148,7 @@ def test_a_login_for_one_boot_is_none_for_another(server: World) -> None:
     assert server.web.provider
     settings = server.web.provider.settings
     back = oidc_provider.log_in(settings, begun.header("location"), "anna")
-    second = Boot(server)
+    second = Boot(server, name="second")
     client.get(f"{second.page}/login")
     answer = client.get(back.removeprefix(oidc_provider.ADDRESS))
     assert answer.status == 403 and "another login" in answer.text
@@ -157,7 +159,7 @@ def test_a_session_is_for_one_boot(server: World) -> None:
     boot = Boot(server)
     shown = boot.log_in()
     cookies = dict(server.client.cookies)
-    again = Boot(server)
+    again = Boot(server, name="second")
     server.client.cookies = cookies
     answer = again.decide(shown)
     assert answer.status == 403 and "A machine waits for you" in answer.text
