@@ -63,7 +63,7 @@ def test_the_window_is_checked_by_the_stub(kernel: str, mib: int, agent_ready: A
 
 
 def test_a_kernel_that_takes_the_window_for_memory_keeps_it(boot: Boot, tmp_path: Path) -> None:
-    plain = image(cmdline=f"{QUICK_CMDLINE} efi=nosoftreserve")
+    plain = image(defines=("PK_TEST_NO_SOFT_RESERVE",))
     guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), plain)))
     guest.vm.expect("init: window: this kernel uses it as ordinary memory", within=120)
     guest.ready()

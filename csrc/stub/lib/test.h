@@ -226,6 +226,13 @@ static inline void pk_test_hook(struct efi_boot_services *bs)
 #define pk_test_virtio(is_virtio) (is_virtio)
 #endif
 
+/* Linux is told to do what one without CONFIG_EFI_SOFT_RESERVE does: to take the window for memory. */
+#ifdef PK_TEST_NO_SOFT_RESERVE
+#define PK_TEST_EFI_WORDS ",nosoftreserve"
+#else
+#define PK_TEST_EFI_WORDS ""
+#endif
+
 /* Likewise: what Linux draws may go beyond the screen, which is memory to whoever draws. */
 #ifdef PK_TEST_NO_SCREEN_EDGE
 #define pk_test_screen(inside) ((void)(inside), true)

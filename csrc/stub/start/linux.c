@@ -12,6 +12,7 @@
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 #include <stub/start/levels.h>
 #include <stub/start/linux.h>
 #include <stub/start/memory.h>
@@ -37,8 +38,8 @@ static const char parameters[] =
 	" reboot=efi oops=panic panic=10"
 	/* Of processors that trap split locks without announcing it Linux knows the models; the gate does not. */
 	" split_lock_detect=off"
-	/* Real-time kernels switch runtime services off, which are the doors. */
-	" efi=runtime"
+	/* Real-time kernels switch runtime services off, which are the doors. Of these words Linux keeps the last alone. */
+	" efi=runtime" PK_TEST_EFI_WORDS
 	/* The gate's interrupt descriptors are none where FRED delivers events. */
 	" fred=off"
 	/* What a hypervisor writes into memory for a guest's sake it goes on writing when that is the payload's. */
