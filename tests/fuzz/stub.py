@@ -25,7 +25,7 @@ STUB_SOURCES = (
     "lib/call.c",
     "lib/string.c",
     "lib/stub.c",
-    "services/acpi_tables.c",
+    "services/acpi.c",
     "services/block.c",
     "services/block_disk.c",
     "services/console.c",

@@ -9,7 +9,7 @@
 #include <stub/lib/boot_device.h>
 #include <stub/lib/string.h>
 #include <stub/lib/test.h>
-#include <stub/services/acpi_tables.h>
+#include <stub/services/acpi.h>
 #include <stub/services/block.h>
 #include <stub/services/console.h>
 #include <stub/services/firmware_ram.h>

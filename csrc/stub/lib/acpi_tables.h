@@ -5,6 +5,12 @@
 
 #include <efi/types.h>
 
+/* What lists the others; NULL where the firmware has none, or only that of ACPI 1.0. */
+const u8 *pk_acpi_xsdt(void);
+
+/* Which of the listed tables has number n, which is within its size; NULL where the firmware listed none. */
+const u8 *pk_acpi_entry(const u8 *xsdt, u32 n);
+
 /* Table number n of those with this signature of four letters, and its size; NULL behind the last. */
 const void *pk_acpi_find(const char *signature, u32 n, u64 *ret_size);
 

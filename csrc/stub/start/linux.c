@@ -22,6 +22,7 @@
 enum {
 	COMMAND_LINE_MAX = 2048,	/* Linux' own: it cuts off what is longer, and the last words are ours */
 	DIGITS_MAX = 20,
+	LEVELS_WORD_MAX = 8,
 	KERNEL_ALIGNMENT = 2 * 1024 * 1024,
 	LOADED_IMAGE_REVISION = 0x1000,
 	SELECTOR_LOCAL = 4,
@@ -38,7 +39,7 @@ static const char parameters[] =
 	" reboot=efi oops=panic panic=10"
 	/* Of processors that trap split locks without announcing it Linux knows the models; the gate does not. */
 	" split_lock_detect=off"
-	/* Real-time kernels switch runtime services off, which are the doors. Of these words Linux keeps the last alone. */
+	/* Real-time kernels switch runtime services off, which are the doors. Linux keeps the last such word. */
 	" efi=runtime" PK_TEST_EFI_WORDS
 	/* The gate's interrupt descriptors are none where FRED delivers events. */
 	" fred=off"
@@ -49,7 +50,8 @@ static const char parameters[] =
 	/* The rate must be told: there is nothing to compare it with. */
 	" tsc_early_khz=";
 
-_Static_assert(sizeof(parameters) + DIGITS_MAX <= PK_PARAMETERS_MAX, "what build leaves room for");
+_Static_assert(sizeof(parameters) + PK_SPCR_WORD_MAX + LEVELS_WORD_MAX + DIGITS_MAX <= PK_PARAMETERS_MAX,
+	       "what build leaves room for");
 
 static u16 command_line[COMMAND_LINE_MAX];
 static struct efi_loaded_image image;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The firmware's ACPI tables, which Linux does not run by, for who wants to know the machine. */
-#ifndef PK_STUB_ACPI_TABLES_H
-#define PK_STUB_ACPI_TABLES_H
+#ifndef PK_STUB_SERVICES_ACPI_H
+#define PK_STUB_SERVICES_ACPI_H
 
 #include <stub/lib/call.h>
 
