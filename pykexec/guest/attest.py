@@ -181,12 +181,12 @@ class Attestation:
         if (pending := answer.reply.pending) is None or not self._attest.approval_s:
             return
         from pykexec.attest.wait import wait
-        from pykexec.guest.approval import pending_lines
+        from pykexec.guest.approval import shown
 
         name = " ".join(stated[key] for key in ("product", "serial") if key in stated)
-        print("\n".join(pending_lines(pending, name)), flush=True)
-        print_marker("attest", "pending")
-        wait(server, answer, self._attest.approval_s)
+        with shown(pending, name, self._mailbox):
+            print_marker("attest", "pending")
+            wait(server, answer, self._attest.approval_s)
 
     def _print(self, answer: Answer, tpm: Tpm) -> None:
         print(
