@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_a_c_file_is_one_concept_indented_by_tabs(path: Path) -> None:
     assert len(lines) <= C_LINES_MAX
     assert [line for line in lines if len(line.expandtabs(TAB)) > C_COLUMNS_MAX] == []
     assert [line for line in lines if re.match(r" {8}", line) or line != line.rstrip()] == []
+
+
+def test_no_two_headers_have_the_same_guard() -> None:
+    # Of two that have, whoever includes both gets one.
+    guard = re.compile(r"^#ifndef (\w+_H)$", re.MULTILINE)
+    headers = [path for path in tracked(".h") if relative(path).startswith("csrc/")]
+    guards = Counter(name for path in headers for name in guard.findall(path.read_text()))
+    assert guards and [name for name, times in guards.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("path", TEXT, ids=relative)
