@@ -199,6 +199,13 @@ def variable_seeds() -> list[bytes]:
     return [struct.pack("<IIH", 7, 1, len(path)) + "a\0".encode("utf-16-le") + path]
 
 
+def last_ends() -> list[bytes]:
+    """One with a reason, and one of a status alone."""
+    head: dict[str, object] = {"version": abi.LastEndConstant.LAST_END_VERSION}
+    said = _struct("pk_last_end", reason=b"no disk \x1b[2J", action=abi.Action.RESET, **head)
+    return [said, _struct("pk_last_end", stage=abi.Stage.LINUX, status=1 << 63 | 9, **head)]
+
+
 def partition(data: bytes) -> None:
     """The first partition of a disk, as a running system finds it."""
     _, root = _directory()

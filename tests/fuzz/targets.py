@@ -24,6 +24,7 @@ from pykexec.errors import (
     TpmError,
     UsageError,
 )
+from pykexec.firmware.last_end import decode_last_end
 from pykexec.image import bzimage
 from pykexec.image.inspection import inspect
 from pykexec.policy.offline import parse_reference
@@ -100,6 +101,7 @@ TARGETS: dict[str, Target] = {
     "jwe": Target(exercises.jwe, samples.tokens),
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
+    "last-end": Target(decode_last_end, firmware_side.last_ends),
     "load-option": Target(variables.parse_load_option, samples.load_options),
     "machine-report": Target(certify_side.report, certify_side.reports),
     "mbr": Target(windows_side.old_table, windows_side.old_tables),
