@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,27 @@ from tests.vm.images import QUICK_CMDLINE, image
 from tests.vm.snapshots import AgentReady
 
 IN_FIRMWARE = "in the firmware now"
+CR4_MCE = 0x40
 TOLD = "the last start ended by a reset: "
+
+
+def enter_firmware(guest: Guest) -> None:
+    """Have the processor in the firmware's world, for seconds."""
+    guest.send("/inside/in_firmware")
+    guest.vm.expect(IN_FIRMWARE)
+    # Linux has machine checks switched off (mce=off), the firmware on.
+    deadline = time.monotonic() + 5
+    while not control_register_4(guest) & CR4_MCE:
+        assert time.monotonic() < deadline, "it does not get there"
+        time.sleep(0.02)
+
+
+def control_register_4(guest: Guest) -> int:
+    """What the processor has there now."""
+    registers = guest.vm.qmp("human-monitor-command", command_line="info registers")
+    found = re.search(r"CR4=([0-9a-f]+)", str(registers))
+    assert found
+    return int(found[1], 16)
 
 
 def reset_is_told(guest: Guest, accident: str) -> None:
@@ -49,8 +71,7 @@ def test_a_driver_that_never_returns_ends_in_a_reset_that_is_told(
 def test_an_nmi_in_the_firmware_is_given_to_linux(agent_ready: AgentReady) -> None:
     guest = agent_ready(image(), firmware("2025.02"), **BARE)
 
-    guest.send("/inside/in_firmware")
-    guest.vm.expect(IN_FIRMWARE)
+    enter_firmware(guest)
     guest.vm.qmp("inject-nmi")
     guest.vm.expect("NMI received for unknown reason")
     assert int(guest.vm.expect(r'"ticks": (\d+)')[1]) > 0
@@ -65,8 +86,7 @@ def test_without_handlers_of_ours_an_nmi_in_the_firmware_is_the_end(
     unguarded = image(defines=("PK_TEST_NO_FAULT_GUARD",))
     guest = Guest(boot(machine_with(tmp_path, firmware("2025.02"), unguarded))).ready()
 
-    guest.send("/inside/in_firmware")
-    guest.vm.expect(IN_FIRMWARE)
+    enter_firmware(guest)
     guest.vm.qmp("inject-nmi")
     guest.vm.expect("X64 Exception Type - 02", fatal=None)
 
@@ -76,8 +96,7 @@ def test_a_machine_check_in_the_firmware_ends_in_a_reset_that_is_told(
 ) -> None:
     guest = agent_ready(image(), firmware("2025.02"), reboot=True, **BARE)
 
-    guest.send("/inside/in_firmware")
-    guest.vm.expect(IN_FIRMWARE)
+    enter_firmware(guest)
     # Of the first processor, bank 3: valid, uncorrected, enabled, context corrupt.
     guest.vm.qmp("human-monitor-command", command_line="mce 0 3 0xb200000000000005 5 0 0")
     guest.vm.expect("^pykexec: machine check at [0-9a-f]+, bank 3 says b200000000000005$")
