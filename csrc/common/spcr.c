@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Serial Port Console Redirection Table (Microsoft, revision 4). */
+#include <common/acpi.h>
 #include <common/mem.h>
 #include <common/spcr.h>
 
 enum {
-	TABLE_LENGTH		= 4,
 	INTERFACE		= 36,
 	BASE			= 40,	/* a generic address structure (ACPI 6.5, 5.2.3.2) */
 	BASE_SPACE		= BASE,
@@ -55,16 +55,11 @@ static void put_number(struct word *word, u64 value, u32 base)
 static bool is_sound(const u8 *table, u64 size)
 {
 	u32 length;
-	u8 sum = 0;
 
 	if (size < SIZE_MIN || memcmp(table, "SPCR", 4))
 		return false;
-	memcpy(&length, table + TABLE_LENGTH, sizeof(length));
-	if (length < SIZE_MIN || length > size)
-		return false;
-	for (u32 i = 0; i < length; i++)
-		sum = (u8)(sum + table[i]);
-	return !sum;
+	length = pk_acpi_table_size(table);
+	return length >= SIZE_MIN && length <= size && pk_acpi_table_is_sound(table, length);
 }
 
 /* 0: as the firmware has set it. */
@@ -79,13 +74,14 @@ static u32 baud_of(u8 code)
 	}
 }
 
-/* The number that Linux gives the port, 4 for none (asm/serial.h). */
+const u16 pk_serial_ports[4] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
+
+/* The number that Linux gives the port, that of all for none. */
 static u32 pc_port(u64 address)
 {
-	static const u16 ports[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
 	u32 n = 0;
 
-	while (n < 4 && ports[n] != address)
+	while (n < PK_NR_SERIAL_PORTS && pk_serial_ports[n] != address)
 		n++;
 	return n;
 }
@@ -114,7 +110,7 @@ bool pk_spcr_console(const void *data, u64 size, char text[64])
 		return false;
 
 	baud = baud_of(table[BAUD]);
-	if (table[BASE_SPACE] == SPACE_IO && pc_port(address) < 4) {
+	if (table[BASE_SPACE] == SPACE_IO && pc_port(address) < PK_NR_SERIAL_PORTS) {
 		put(&word, "console=ttyS");
 		put_number(&word, pc_port(address), 10);
 		/* Without a rate Linux takes 9600. */

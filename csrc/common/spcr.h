@@ -5,7 +5,13 @@
 
 #include <pykexec/types.h>
 
-enum { PK_SPCR_WORD_MAX = 64 };	/* bytes, terminator included */
+enum {
+	PK_SPCR_WORD_MAX	= 64,	/* bytes, terminator included */
+	PK_NR_SERIAL_PORTS	= 4,
+};
+
+/* A PC's serial ports, in the order that Linux names them in (asm/serial.h). */
+extern const u16 pk_serial_ports[4];
 
 /*
  * The word by which Linux knows that port: "console=ttyS1,115200", or by its address where that is

@@ -12,7 +12,7 @@ static struct pk_last_end last_end;
 
 void pk_last_end_init(void)
 {
-	last_end = (struct pk_last_end){ .version = PK_LAST_END_VERSION };
+	last_end = (struct pk_last_end){ 0 };
 }
 
 void pk_last_end_reason(const void *text, u64 size)

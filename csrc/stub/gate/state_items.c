@@ -283,10 +283,9 @@ void pk_state_scan_pci(void)
 #define GATE PK_STATE_GATE
 
 #define CPU(name, which, flags) { name, read_cpu, NULL, which, flags, ALL, NULL, NULL, NULL }
-/* Restored by gate.S, with the processor's own instructions. */
 /* What a processor announces a hypervisor may have forgotten: so each is tried, once. */
 #define PROBED PK_ITEM_PROBED
-/* Restored by gate.S. */
+/* Restored by gate.S, with the processor's own instructions. */
 #define MSR_ENTRY(name, which, flags) { name, read_msr, NULL, which, flags, ALL, NULL, NULL, NULL }
 #define MSR(name, which, present) { name, read_msr, write_msr, which, PROBED, ALL, present, NULL, NULL }
 #define MSRS(name, which, present, count) \

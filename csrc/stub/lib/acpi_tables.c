@@ -23,6 +23,13 @@ const u8 *pk_acpi_xsdt(void)
 	return NULL;
 }
 
+u32 pk_acpi_nr_entries(const u8 *xsdt)
+{
+	u32 size = pk_acpi_table_size(xsdt);
+
+	return size < PK_ACPI_HEADER ? 0 : (size - PK_ACPI_HEADER) / sizeof(u64);
+}
+
 const u8 *pk_acpi_entry(const u8 *xsdt, u32 n)
 {
 	return address_at(xsdt + PK_ACPI_HEADER + n * sizeof(u64));
@@ -31,9 +38,9 @@ const u8 *pk_acpi_entry(const u8 *xsdt, u32 n)
 const void *pk_acpi_find(const char *signature, u32 n, u64 *ret_size)
 {
 	const u8 *xsdt = pk_acpi_xsdt();
-	u32 size = xsdt ? pk_acpi_table_size(xsdt) : 0;
+	u32 nr = xsdt ? pk_acpi_nr_entries(xsdt) : 0;
 
-	for (u32 i = 0; size >= PK_ACPI_HEADER && i < (size - PK_ACPI_HEADER) / sizeof(u64); i++) {
+	for (u32 i = 0; i < nr; i++) {
 		const u8 *table = pk_acpi_entry(xsdt, i);
 
 		if (table && !memcmp(table, signature, 4) && !n--) {

@@ -8,6 +8,9 @@
 /* What lists the others; NULL where the firmware has none, or only that of ACPI 1.0. */
 const u8 *pk_acpi_xsdt(void);
 
+/* How many it lists. */
+u32 pk_acpi_nr_entries(const u8 *xsdt);
+
 /* Which of the listed tables has number n, which is within its size; NULL where the firmware listed none. */
 const u8 *pk_acpi_entry(const u8 *xsdt, u32 n);
 

@@ -19,7 +19,7 @@ efi_status_t pk_acpi_table(struct pk_call *call)
 		return EFI_BUFFER_TOO_SMALL;
 	if (!xsdt || pk_acpi_table_size(xsdt) < PK_ACPI_HEADER || pk_acpi_table_size(xsdt) > PK_ACPI_TABLE_MAX)
 		return EFI_NOT_FOUND;
-	reply.nr_tables = (u32)((pk_acpi_table_size(xsdt) - PK_ACPI_HEADER) / sizeof(u64));
+	reply.nr_tables = pk_acpi_nr_entries(xsdt);
 	if (request->index < reply.nr_tables)
 		table = pk_acpi_entry(xsdt, request->index);
 	if (table)

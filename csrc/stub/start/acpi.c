@@ -5,6 +5,7 @@
  * Linux then leaves PIT, HPET, 8259, IOAPIC and the other processors as the
  * firmware has them (ACPI 6.5, 5.2).
  */
+#include <common/spcr.h>
 #include <stub/gate/hardware.h>
 #include <stub/lib/io.h>
 #include <stub/lib/string.h>
@@ -68,11 +69,7 @@ enum madt {
 	LOCAL_APIC_ID_MAX	= 254,	/* beyond: an x2APIC entry (5.2.12.12) */
 };
 
-/* A PC's four ports, in the order of their names. */
-static const u16 serial_ports[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
-
 enum {
-	NR_SERIAL_PORTS	= sizeof(serial_ports) / sizeof(serial_ports[0]),
 	UART_LSR	= 5,	/* reads all ones where there is no port */
 	/* What differs in the description of a port below. */
 	PORT_DIGIT	= 13,
@@ -107,7 +104,7 @@ static const u8 serial_port[] = {
 /* Always there, even when empty: without a DSDT Linux' table loader runs off its array. */
 static struct {
 	struct acpi_header header;
-	u8 aml[NR_SERIAL_PORTS * sizeof(serial_port)];
+	u8 aml[PK_NR_SERIAL_PORTS * sizeof(serial_port)];
 } dsdt __attribute__((aligned(16)));
 
 static u8 sum(const void *table, u64 size)
@@ -175,13 +172,13 @@ static void build_dsdt(void)
 {
 	u8 *aml = dsdt.aml;
 
-	for (u32 i = 0; i < NR_SERIAL_PORTS; i++) {
-		if (pk_inb(serial_ports[i] + UART_LSR) == 0xff)
+	for (u32 i = 0; i < PK_NR_SERIAL_PORTS; i++) {
+		if (pk_inb(pk_serial_ports[i] + UART_LSR) == 0xff)
 			continue;
 		memcpy(aml, serial_port, sizeof(serial_port));
 		aml[PORT_DIGIT] = (u8)('1' + i);
-		memcpy(aml + PORT_MIN, &serial_ports[i], sizeof(u16));
-		memcpy(aml + PORT_MAX, &serial_ports[i], sizeof(u16));
+		memcpy(aml + PORT_MIN, &pk_serial_ports[i], sizeof(u16));
+		memcpy(aml + PORT_MAX, &pk_serial_ports[i], sizeof(u16));
 		aml += sizeof(serial_port);
 	}
 	begin(&dsdt.header, "DSDT", (u32)(sizeof(dsdt.header) + (u64)(aml - dsdt.aml)), 2);

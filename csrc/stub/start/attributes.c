@@ -36,7 +36,6 @@ efi_status_t pk_attributes_open(const struct pk_attributes *attributes)
 {
 	const struct pk_range *range = &attributes->range;
 	struct efi_memory_attribute *memory = pk_test_attributes(protocol());
-
 	u64 found;
 
 	if (!memory || !range->size)
