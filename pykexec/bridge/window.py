@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IS_MEMORY = (
-    "this kernel uses it as ordinary memory (it has no CONFIG_EFI_SOFT_RESERVE, or was told "
-    "efi=nosoftreserve): data goes by the mailbox, slowly"
+    "this kernel uses it as ordinary memory (it has no CONFIG_EFI_SOFT_RESERVE): data goes by the "
+    "mailbox, slowly"
 )
 """The window's fault."""
 BELL_NAME = bytes(ffi.string(lib.PK_BELL_NAME)).decode()

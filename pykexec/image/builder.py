@@ -134,7 +134,7 @@ def _tell(
     if kernel_config.is_older_than_tried(kernel.version):
         log.warning("%s: older than any Linux that was tried", recipe.kernel)
     names = found if recipe.has_modules else None
-    for fault in kernel_config.lacks(options, names, recipe.cmdline):
+    for fault in kernel_config.lacks(options, names):
         log.warning("%s: %s", recipe.kernel, fault)
     unsigned = {each.name for order in found.values() for each in order if not each.is_signed}
     if unsigned:

@@ -76,11 +76,9 @@ def read(kernel: Path, data: bytes, version: str, modules: Path) -> frozenset[st
     return None if carried is None else _options(carried)
 
 
-def lacks(
-    options: frozenset[str] | None, modules: Collection[str] | None, cmdline: str
-) -> Iterator[str]:
+def lacks(options: frozenset[str] | None, modules: Collection[str] | None) -> Iterator[str]:
     """A line for each need that is not met: by the configuration, by the modules that the image
-    has or the kernel has built in (each None where that is not known), by the command line.
+    has or the kernel has built in (each None where that is not known).
     """
     for need in NEEDS:
         if options is not None and options.isdisjoint(need.options):
@@ -88,9 +86,6 @@ def lacks(
             yield f"built without {names}: {need.consequence}"
         elif modules is not None and need.modules and not set(need.modules) & set(modules):
             yield f"without module {' and '.join(need.modules)}: {need.consequence}"
-    words = [word[4:].split(",") for word in cmdline.split() if word.startswith("efi=")]
-    if any("nosoftreserve" in each for each in words):
-        yield f"told efi=nosoftreserve: {_WINDOW}"
 
 
 def is_older_than_tried(version: str) -> bool:

@@ -230,7 +230,7 @@ PK_ABI_ASSERT(pk_window, 568)
 
 enum pk_window_use {
 	PK_WINDOW_SET_ASIDE	= 1,
-	PK_WINDOW_IS_MEMORY	= 2,	/* no CONFIG_EFI_SOFT_RESERVE, or efi=nosoftreserve */
+	PK_WINDOW_IS_MEMORY	= 2,	/* no CONFIG_EFI_SOFT_RESERVE */
 };
 
 /*
