@@ -16,6 +16,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _PREFIX, _SUFFIX = ".pykexec-", ".tmp"
 # What file systems and kernels say that do not have O_TMPFILE (open(2)).
@@ -24,7 +28,17 @@ _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 def create(path: Path, data: bytes, mode: int = 0o600) -> None:
     """A new file with that mode; FileExistsError if there is one, OSError."""
-    with _written(path, data, mode) as (fd, directory, temporary):
+    with creating(path, mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def creating(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """The same, for who writes it piece by piece: it is there once the block has ended well."""
+    with _begun(path, mode) as (fd, directory, temporary):
+        with open(fd, "wb", closefd=False) as file:
+            yield file
+        os.fsync(fd)
         if temporary is None:
             os.link(f"/proc/self/fd/{fd}", path.name, dst_dir_fd=directory)
         else:
@@ -37,7 +51,10 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
     mode None: that of the file before, or of any new file. Who follows links resolves path first.
     """
     mode = _mode_of(path) if mode is None else mode
-    with _written(path, data, mode) as (fd, directory, temporary):
+    with _begun(path, mode) as (fd, directory, temporary):
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.fsync(fd)
         if temporary is None:
             temporary = _new_name()
             os.link(f"/proc/self/fd/{fd}", temporary, dst_dir_fd=directory)
@@ -49,9 +66,9 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
 
 
 @contextmanager
-def _written(path: Path, data: bytes, mode: int) -> Iterator[tuple[int, int, str | None]]:
-    """A locked file that holds data, the directory where it is to be, its name there if it has one
-    already; what the block does to it is on the disk afterwards.
+def _begun(path: Path, mode: int) -> Iterator[tuple[int, int, str | None]]:
+    """A locked file that is empty, the directory where it is to be, its name there if it has one
+    already; the name that the block gives it is on the disk afterwards.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -59,10 +76,6 @@ def _written(path: Path, data: bytes, mode: int) -> Iterator[tuple[int, int, str
         fd, temporary = _open(directory)
         try:
             os.fchmod(fd, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
             yield fd, directory, temporary
         finally:
             os.close(fd)
