@@ -91,8 +91,8 @@ golden: $(INSTALLED) ## compare with kept output
 fuzz-short: $(INSTALLED) ## fuzz every parser for seconds
 	$(PYTEST) -n $(JOBS) tests/fuzz
 
-fuzz: $(FUZZ_INSTALLED) ## fuzz every parser by its coverage, FUZZ_SECONDS=600; hours are welcome
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 tests/fuzz
+fuzz: $(FUZZ_INSTALLED) ## fuzz by coverage, FUZZ_SECONDS=600 of the processor; hours are welcome
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) --timeout=0 -n $(JOBS) --dist worksteal tests/fuzz
 
 vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
 	$(call FETCH,tests)

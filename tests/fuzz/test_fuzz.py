@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A short run of every fuzzer; FUZZ_SECONDS, for all of them together, makes it a long one.
+"""A short run of every fuzzer; FUZZ_SECONDS of the processor, for all together, make it a long one.
 
 Long runs keep what they find in build/fuzz, where the next one goes on, and watch the coverage of
 Python with atheris; short ones spoil Python's inputs without it.
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import ToolError
+from tests.fuzz.conftest import Record
 from tests.fuzz.run import (
     DRIVERS,
+    HANGING,
     PLANTED,
     ROOT,
     build,
@@ -44,13 +46,17 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_no_input_breaks_a_promise(driver: str, archive: Path, corpus: Path) -> None:
-    fuzz(build(driver, archive), DRIVER_S, corpus / driver)
+def test_no_input_breaks_a_promise(
+    driver: str, archive: Path, corpus: Path, record: Record
+) -> None:
+    record(fuzz(build(driver, archive), DRIVER_S, corpus / driver))
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_no_input_gives_anything_but_a_result_or_a_refusal(name: str, corpus: Path) -> None:
-    fuzz_python(name, TARGET_S, corpus / name) if LONG else try_python(name, TARGET_S)
+def test_no_input_gives_anything_but_a_result_or_a_refusal(
+    name: str, corpus: Path, record: Record
+) -> None:
+    record(fuzz_python(name, TARGET_S, corpus / name) if LONG else try_python(name, TARGET_S))
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -75,3 +81,25 @@ def test_a_planted_fault_in_python_is_found(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         fuzz_python(PLANTED, 60, tmp_path / "corpus") if LONG else try_python(PLANTED, 20)
     assert caught.value.__notes__[0].startswith("planted: 504b")
+
+
+@pytest.mark.parametrize(
+    ("how", "fault"), [(b"l", r"no end after \d+ s"), (b"w", r"waits for \d+ s")]
+)
+def test_an_input_that_hangs_is_found(
+    how: bytes, fault: str, archive: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "kept").write_bytes(how)
+    with pytest.raises(ToolError, match=fault):
+        fuzz(build(HANGING, archive), 20, corpus, input_s=1)
+    (input_,) = tmp_path.glob("hanging-timeout-*")
+    assert input_.read_bytes() == how
+
+
+def test_an_input_that_is_slow_by_the_clock_alone_is_none(archive: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "kept").write_bytes(b"s")
+    assert fuzz(build(HANGING, archive), 0.01, corpus, input_s=1).slow == 1
