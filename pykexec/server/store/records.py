@@ -89,6 +89,17 @@ class StoredSecret:
     created_by: str
     revoked: datetime | None
     kept_until: datetime | None = None
+    stage: str = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A secret of that name, up to that version, has to be replaced."""
+
+    name: str
+    version: int
+    reason: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

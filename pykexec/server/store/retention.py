@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.store import enrolment, machines, tables
+from pykexec.server.store import enrolment, generation_rows, machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import Machine
 
@@ -44,9 +44,10 @@ def restore(tx: Writing, machine_id: int, name: str, version: int, actor: str) -
     if (row := tx.connection.execute(query).one_or_none()) is None:
         raise NotFound(f"nothing is kept of version {version} of {name!r}")
     withdraw(tx, *mine)
-    values = {"revoked": None, **{key: getattr(row, key) for key in _VALUE}}
+    values = {"revoked": None, "stage": "current", **{key: getattr(row, key) for key in _VALUE}}
     tx.connection.execute(update(_TABLE).where(_TABLE.c.id == row.secret_id).values(values))
     tx.connection.execute(delete(_RETAINED).where(_RETAINED.c.secret_id == row.secret_id))
+    generation_rows.forget(tx, row.secret_id)
     detail = {"name": name, "version": version}
     tx.chain.append(tx.now, actor, "secret.restore", machines.subject(machine.fingerprint), detail)
     return int(row.secret_id)

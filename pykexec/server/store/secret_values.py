@@ -15,7 +15,7 @@ from pykexec.server.canonical import canonical
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
-from pykexec.server.store import machines, retention, tables
+from pykexec.server.store import generation_rows, machines, retention, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import StoredSecret
 from pykexec.server.store.view import View
@@ -25,9 +25,11 @@ VALUE_MAX = 256 << 10
 SECRETS_MAX = 64
 """Of one machine, as many as a release may have."""
 _NAME_MAX = 256
+Opened = list[tuple[StoredSecret, bytearray]]
 
 _TABLE = tables.secrets
 _CURRENT = _TABLE.c.revoked.is_(None)
+_IN_USE = _TABLE.c.stage == "current"
 _OLD = tables.old_wrappings
 _WITH_FINGERPRINT = (
     select(
@@ -38,7 +40,7 @@ _WITH_FINGERPRINT = (
     )
     .join(tables.machines, tables.machines.c.id == _TABLE.c.machine_id)
     .outerjoin(_OLD, _OLD.c.secret_id == _TABLE.c.id)
-    .where(_CURRENT)
+    .where(_CURRENT, _TABLE.c.stage.in_(bindparam("stages", expanding=True)))
 )
 # Asked with every release.
 _TO_OPEN = _WITH_FINGERPRINT.where(_TABLE.c.machine_id == bindparam("machine_id")).order_by(
@@ -119,8 +121,12 @@ def put(
 def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
     """Withdraw the value."""
     machine = machines.get(tx, machine_id)
-    secret = current(tx, machine.id, name)
-    retention.withdraw(tx, _TABLE.c.machine_id == machine.id, _TABLE.c.name == name)
+    mine = (_TABLE.c.machine_id == machine.id, _TABLE.c.name == name)
+    newest = select(_TABLE).where(*mine, _CURRENT).order_by(_TABLE.c.version.desc()).limit(1)
+    if (row := tx.connection.execute(newest).one_or_none()) is None:
+        raise NotFound(f"machine {machine_id} has no secret {name!r}")
+    secret = _secret(row)
+    retention.withdraw(tx, *mine)
     detail = {"name": name, "version": secret.version}
     tx.chain.append(tx.now, actor, "secret.revoke", machines.subject(machine.fingerprint), detail)
     row = tx.connection.execute(select(_TABLE).where(_TABLE.c.id == secret.id)).one()
@@ -128,9 +134,9 @@ def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
 
 
 def current(view: View, machine_id: int, name: str) -> StoredSecret:
-    """The one of that name that has a value; NotFound."""
+    """The one of that name that is in use; NotFound."""
     query = select(_TABLE).where(_TABLE.c.machine_id == machine_id, _TABLE.c.name == name)
-    row = view.connection.execute(query.where(_CURRENT)).one_or_none()
+    row = view.connection.execute(query.where(_CURRENT, _IN_USE)).one_or_none()
     if row is None:
         raise NotFound(f"machine {machine_id} has no secret {name!r}")
     return _secret(row)
@@ -149,14 +155,16 @@ def of_machine(view: View, machine_id: int, history: bool) -> tuple[StoredSecret
     return tuple(replace(_secret(row), kept_until=row.kept_until) for row in rows)
 
 
-def rows_with_values(view: View, machine_id: int) -> list[Row[Any]]:
-    """For open_rows(), with the machine's fingerprint, by name."""
-    return list(view.connection.execute(_TO_OPEN, {"machine_id": machine_id}))
+def rows_with_values(view: View, machine_id: int, stages: tuple[str, ...]) -> list[Row[Any]]:
+    """For open_rows(), with the machine's fingerprint, by name; Tampered for a false stage."""
+    generation_rows.of_machine(view, machine_id)
+    values = {"machine_id": machine_id, "stages": stages}
+    return list(view.connection.execute(_TO_OPEN, values))
 
 
-def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[tuple[StoredSecret, bytearray]]:
+def open_rows(keyring: Keyring, rows: Iterable[Row[Any]]) -> Opened:
     """Secrets with their values, which the caller wipes: all of them or an error."""
-    found: list[tuple[StoredSecret, bytearray]] = []
+    found: Opened = []
     try:
         for row in rows:
             context = context_of(row.fingerprint, row.name, row.kind, row.parameters)
@@ -190,4 +198,5 @@ def _secret(row: Row[Any]) -> StoredSecret:
         row.created,
         row.created_by,
         row.revoked,
+        stage=row.stage,
     )

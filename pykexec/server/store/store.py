@@ -50,7 +50,7 @@ class Store:
     def __init__(self, database: Database, keyring: Keyring, keys: Keys, revision: str) -> None:
         self.database = database
         self.keys = keys
-        self._keyring = keyring
+        self.keyring = keyring
         self._revision = revision
         self._writer = Writer(lambda batch: self._write(attestations.record, batch))
         self._policies = Memo[tuple[str, int], records.PolicyVersion](256, None)
@@ -213,7 +213,7 @@ class Store:
         secret_values.check(name, kind, parameters, value)
         fingerprint = self.machine_by_id(machine_id).fingerprint
         # The master key may be a request away: not within the transaction.
-        sealed = secret_values.seal(self._keyring, fingerprint, name, kind, parameters, value)
+        sealed = secret_values.seal(self.keyring, fingerprint, name, kind, parameters, value)
         return self._write(secret_values.put, machine_id, name, kind, parameters, sealed, actor)
 
     def revoke_secret(self, machine_id: int, name: str, actor: str) -> records.StoredSecret:
@@ -224,10 +224,10 @@ class Store:
         """By name, without values; with history the replaced and revoked ones too."""
         return self._read(secret_values.of_machine, machine_id, history)
 
-    def open_secrets(self, machine_id: int) -> list[tuple[records.StoredSecret, bytearray]]:
-        """All that the machine is to be given; the caller wipes the values (envelope.wipe())."""
-        rows = self._read(secret_values.rows_with_values, machine_id)
-        return secret_values.open_rows(self._keyring, rows)
+    def open_secrets(self, machine_id: int, *stages: str) -> secret_values.Opened:
+        """What is current, or in these stages; the caller wipes the values (envelope.wipe())."""
+        rows = self._read(secret_values.rows_with_values, machine_id, stages or ("current",))
+        return secret_values.open_rows(self.keyring, rows)
 
     def restore_secret(
         self, machine_id: int, name: str, version: int, actor: str
@@ -243,7 +243,7 @@ class Store:
         servers the new one, and call it again with finish.
         """
         how = rewrapping.finish if finish else rewrapping.rewrap
-        return how(self.database, self._keyring, self.keys, actor)
+        return how(self.database, self.keyring, self.keys, actor)
 
     def settings(self) -> records.Settings:
         """How machines become known."""
@@ -379,7 +379,7 @@ class Store:
 
     def health(self) -> records.Health:
         """Whether database and master key work; never raises."""
-        return upkeep.health(self.database, self._keyring, self.keys, self._revision)
+        return upkeep.health(self.database, self.keyring, self.keys, self._revision)
 
     def _change(
         self, machine_id: int, actor: str, action: str, reason: str = "", **values: object

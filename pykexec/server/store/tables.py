@@ -87,7 +87,8 @@ policies = Table(
     Column("seal", LargeBinary, nullable=False),
 )
 
-# A secret that was replaced or revoked has neither key nor value any more.
+# A secret that was replaced or revoked has neither key nor value any more; of those that have them
+# the stage is "next", "current" or "previous" (keys/generations.py).
 secrets = Table(
     "secrets",
     metadata,
@@ -103,15 +104,17 @@ secrets = Table(
     Column("created", Timestamp, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("revoked", Timestamp),
+    Column("stage", String(16), nullable=False, server_default="current"),
     CheckConstraint(
         "(revoked IS NULL) = (wrapped IS NOT NULL) AND (revoked IS NULL) = (sealed IS NOT NULL)",
         name="secrets_destroyed",
     ),
     Index("secrets_versions", "machine_id", "name", "version", unique=True),
     Index(
-        "secrets_current",
+        "secrets_alive",
         "machine_id",
         "name",
+        "stage",
         unique=True,
         sqlite_where=text("revoked IS NULL"),
         postgresql_where=text("revoked IS NULL"),

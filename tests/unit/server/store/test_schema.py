@@ -15,7 +15,13 @@ from sqlalchemy import create_engine, text
 from pykexec.errors import UsageError
 from pykexec.server.errors import SchemaError, StoreError
 from pykexec.server.keys.masterkey import LocalMasterKey
-from pykexec.server.store import account_tables, approval_tables, migrations, tables
+from pykexec.server.store import (
+    account_tables,
+    approval_tables,
+    key_tables,
+    migrations,
+    tables,
+)
 from pykexec.server.store.database import Database
 from pykexec.server.store.store import Store
 from tests.support import postgresql
@@ -24,6 +30,7 @@ from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 # Importing it adds its tables.
 assert account_tables.operators.metadata is tables.metadata
 assert approval_tables.approvals.metadata is tables.metadata
+assert key_tables.generations.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 
 
