@@ -75,13 +75,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is said beside the quote: SMBIOS' identity, the payload, and the firmware's event log,
-    which is read when the quote is made.
+    """What is said beside the quote: SMBIOS' identity, the payload, the firmware's event log, which
+    is read when the quote is made, and whether keys will be tried.
     """
 
     machine: Mapping[str, str]
     payload: Mapping[str, str]
     event_log: Callable[[], FirmwareLog]
+    tries: bool = False
 
 
 class Answer:
@@ -143,7 +144,8 @@ class Answer:
         try:
             for secret in parse_release(open_direct(self.reply.release, key)):
                 value = open_to_key(secret.jwe, self._key)
-                found.append(OpenedSecret(secret.name, secret.kind, secret.parameters, value))
+                fields = (secret.name, secret.kind, secret.parameters, value, secret.use)
+                found.append(OpenedSecret(*fields))
         except BaseException:
             for opened in found:
                 opened.value.wipe()
@@ -288,7 +290,8 @@ class _Attester:
 
     def _request(self, challenge: Challenge, key: EcdhKey, credential: Secret) -> AttestRequest:
         facts = self._facts
-        statement = Statement(challenge.nonce, (key.x, key.y), facts.machine, facts.payload)
+        point, nonce = (key.x, key.y), challenge.nonce
+        statement = Statement(nonce, point, facts.machine, facts.payload, facts.tries)
         said = statement.encode()
         quote, signature = self._tpm.quote(
             self._ak, protocol.qualifying_data(said), challenge.bank, challenge.pcrs

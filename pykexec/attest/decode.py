@@ -22,6 +22,7 @@ from pykexec.attest.protocol import (
     SECRET_KINDS,
     STATEMENT_MAX,
     TOKEN_MAX,
+    USES,
     VERSION,
     WAIT_MAX_S,
     AttestReply,
@@ -132,6 +133,7 @@ def parse_statement(data: bytes) -> Statement:
         key=(_sized(key, "x", 32), _sized(key, "y", 32)),
         machine=_texts(fields, "machine", ("vendor", "product", "serial", "uuid")),
         payload=_texts(fields, "payload", _PAYLOAD),
+        tries=fields.has("tries") and fields.flag("tries"),
     )
     key.end()
     fields.end()
@@ -148,7 +150,10 @@ def parse_release(data: bytes) -> tuple[ReleasedSecret, ...]:
             raise item.fault("kind", f"{kind!r} is not one of {', '.join(SECRET_KINDS)}")
         name = item.text("name", 256)
         parameters = _texts(item, "parameters", SECRET_KINDS[kind])
-        secrets.append(ReleasedSecret(name, kind, parameters, item.text("jwe", 1 << 20)))
+        use = item.text("use", 16) if item.has("use") else ""
+        if use not in USES:
+            raise item.fault("use", f"{use!r} is not known")
+        secrets.append(ReleasedSecret(name, kind, parameters, item.text("jwe", 1 << 20), use))
         item.end()
     fields.end()
     return tuple(secrets)

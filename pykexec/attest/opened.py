@@ -19,6 +19,7 @@ class OpenedSecret:
     kind: str
     parameters: Mapping[str, str]
     value: Secret
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,16 @@ class Release:
     """What an accepted attestation brought; a context manager that wipes the secrets at its end."""
 
     verdict: Verdict
-    secrets: tuple[OpenedSecret, ...] = ()
+    opened: tuple[OpenedSecret, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[OpenedSecret, ...]:
+        """Those that are to be delivered."""
+        return tuple(secret for secret in self.opened if not secret.use)
 
     def wipe(self) -> None:
         """Overwrite all secrets."""
-        for secret in self.secrets:
+        for secret in self.opened:
             secret.value.wipe()
 
     def __enter__(self) -> Release:

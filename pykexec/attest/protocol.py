@@ -32,6 +32,7 @@ VERSION = 1
 CHALLENGES_PATH = "/v1/challenges"
 ATTESTATIONS_PATH = "/v1/attestations"
 APPROVALS_PATH = "/v1/approvals"
+KEYS_PATH = "/v1/keys"
 
 MESSAGE_MAX = 8 << 20  # bytes: an event log in base64url and all the rest
 REPLY_MAX = 4 << 20
@@ -283,13 +284,15 @@ class Statement:
     key is its ephemeral public key: P-256, X and Y of 32 bytes each. machine is of SMBIOS: any of
     vendor, product, serial, uuid. payload is what it will start: any of path, sha256 (of the file)
     and authenticode_sha256, in hex, and sections, which of UKI_SECTIONS it has, with a space
-    between them. Both may be empty; their values are text.
+    between them. Both may be empty; their values are text. tries: it tells of each key whether it
+    opens its volume (attest.key_report), and so may be given some to try.
     """
 
     nonce: bytes
     key: tuple[bytes, bytes]
     machine: Mapping[str, str]
     payload: Mapping[str, str]
+    tries: bool = False
 
     def encode(self) -> bytes:
         """The bytes that count from now on."""
@@ -301,6 +304,7 @@ class Statement:
                 "key": {"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)},
                 "machine": dict(self.machine),
                 "payload": dict(self.payload),
+                **({"tries": True} if self.tries else {}),
             }
         )
 
@@ -308,13 +312,15 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class ReleasedSecret:
     """One secret of a release: its name, its kind (see SECRET_KINDS), parameters of that kind, and
-    a JWE (ECDH-ES to the ephemeral key, A256GCM) whose plaintext is the bare secret.
+    a JWE (ECDH-ES to the ephemeral key, A256GCM) whose plaintext is the bare secret. use is one of
+    USES; what is not "" goes to who tries keys alone.
     """
 
     name: str
     kind: str
     parameters: Mapping[str, str]
     jwe: str
+    use: str = ""
 
 
 SECRET_KINDS = {
@@ -325,6 +331,8 @@ SECRET_KINDS = {
     "file": ("file",),
 }
 """Kinds of secrets and the parameters that each may have."""
+USES = ("", "try", "report")
+"""To be delivered; only to be tried; what it takes to report what was found (attest.key_report)."""
 
 
 def qualifying_data(statement: bytes) -> bytes:
@@ -360,6 +368,7 @@ def encode_release(secrets: tuple[ReleasedSecret, ...]) -> bytes:
                     "kind": secret.kind,
                     "parameters": dict(secret.parameters),
                     "jwe": secret.jwe,
+                    **({"use": secret.use} if secret.use else {}),
                 }
                 for secret in secrets
             ],

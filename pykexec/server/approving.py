@@ -149,9 +149,8 @@ class Desk:
         now: datetime,
     ) -> Steps:
         statement = parse_statement(found.statement)
-        released, release = seal_secrets(
-            self._store, machine.id, statement.key, ticket.credential, ticket.nonce
-        )
+        seals = (statement, ticket.credential, ticket.nonce, found.counters, now)
+        released, release = seal_secrets(self._store, machine.id, *seals)
         persons = ", ".join(sorted(visitor.person.name for visitor in decided.approvers))
         given = Finding("approval.given", f"approved by {persons}"[: quotas.FINDING_MAX], False)
         reply = AttestReply(Verdict((*found.findings, given)), release)

@@ -4,31 +4,47 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import datetime
 from functools import lru_cache
 
+from pykexec.attest.protocol import Statement
 from pykexec.policy import Policy, parse_policy
+from pykexec.server.escrow import Escrow
 from pykexec.server.keys.envelope import wipe
-from pykexec.server.store.records import PolicyVersion, StoredSecret
+from pykexec.server.store.records import Counters, PolicyVersion, StoredSecret
 from pykexec.server.store.store import Store
 from pykexec.verify.release import PlainSecret, seal
 
 
 def seal_secrets(
-    store: Store, machine_id: int, key: tuple[bytes, bytes], credential: bytes, nonce: bytes
+    store: Store,
+    machine_id: int,
+    statement: Statement,
+    credential: bytes,
+    nonce: bytes,
+    counters: Counters,
+    now: datetime,
 ) -> tuple[tuple[StoredSecret, ...], str | None]:
-    """All its secrets, and that sealed to key and credential, None if there are none; in clear they
-    are gone when this returns.
+    """All its secrets, and that sealed to the statement's key and the credential, None if there are
+    none; in clear they are gone when this returns. Who tries keys is given those that wait, too.
     """
-    secrets = store.open_secrets(machine_id)
+    stages = ("current", "next") if statement.tries else ("current",)
+    secrets = store.open_secrets(machine_id, *stages)
     with ExitStack() as stack:
         for _, value in secrets:
             stack.callback(wipe, value)
+        stored = tuple(each for each, _ in secrets)
+        beside = Escrow(store).beside(machine_id, stored, statement, counters, now)
+        for extra in beside:
+            stack.callback(wipe, extra.value)
         plain = [
-            PlainSecret(stored.name, stored.kind, stored.parameters, value)
-            for stored, value in secrets
+            PlainSecret(
+                each.name, each.kind, each.parameters, value, "try" if each.stage == "next" else ""
+            )
+            for each, value in secrets
         ]
-        release = seal(plain, key, credential, nonce)
-    return tuple(stored for stored, _ in secrets), release if secrets else None
+        release = seal([*plain, *beside], statement.key, credential, nonce)
+    return stored, release if secrets else None
 
 
 def parsed(version: PolicyVersion) -> Policy:

@@ -214,9 +214,8 @@ class _Attestation:
         assert statement is not None
         if self._persons is not None:
             return (yield from self._wait(verdict, verified, self._persons))
-        released, release = seal_secrets(
-            self._store, self._machine.id, statement.key, pending.credential, pending.nonce
-        )
+        seals = (statement, pending.credential, pending.nonce, verified.counters, self._now)
+        released, release = seal_secrets(self._store, self._machine.id, *seals)
         return (yield from self._release(verdict, verified, released, release))
 
     def _wait(self, verdict: Verdict, verified: Verified, demand: ApprovalDemand) -> Steps:

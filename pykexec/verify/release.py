@@ -25,6 +25,7 @@ class PlainSecret:
     kind: str
     parameters: Mapping[str, str]
     value: bytearray
+    use: str = ""
 
 
 def ephemeral_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
@@ -50,6 +51,7 @@ def seal(
             secret.kind,
             secret.parameters,
             seal_to_key(secret.value, recipient),
+            secret.use,
         )
         for secret in secrets
     )

@@ -43,6 +43,10 @@ class Key:
         found = {"next": self.next, "current": self.current, "previous": self.previous}
         return {stage: each for stage, each in found.items() if each is not None}
 
+    def gone(self, after: Key) -> tuple[int, ...]:
+        """Versions that are kept no more in a later state."""
+        return tuple(e.version for e in self.alive.values() if not after.stage_of(e.version))
+
     def stage_of(self, version: int) -> str:
         """Of STAGES, or "" for one that is not kept."""
         return next((s for s, each in self.alive.items() if each.version == version), "")

@@ -93,6 +93,18 @@ class StoredSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """A key that a machine's system may hand in, by that name and as this kind; it is to be
+    replaced after rotate_days, 0: when somebody has seen it only.
+    """
+
+    name: str
+    kind: str
+    parameters: Mapping[str, str]
+    rotate_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rotation:
     """A secret of that name, up to that version, has to be replaced."""
 

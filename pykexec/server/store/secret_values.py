@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, select
@@ -15,9 +16,9 @@ from pykexec.server.canonical import canonical
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys import envelope
 from pykexec.server.keys.envelope import Keyring, WrappedKey
-from pykexec.server.store import generation_rows, machines, retention, tables
+from pykexec.server.store import generation_rows, machines, retention, rotations, tables
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import StoredSecret
+from pykexec.server.store.records import KeyPlan, StoredSecret
 from pykexec.server.store.view import View
 
 VALUE_MAX = 256 << 10
@@ -94,28 +95,51 @@ def put(
     others = select(func.count()).where(rows, _CURRENT, _TABLE.c.name != name)
     if tx.connection.execute(others).scalar_one() >= SECRETS_MAX:
         raise Conflict(f"a machine has at most {SECRETS_MAX} secrets")
-    last = select(func.max(_TABLE.c.version)).where(rows, _TABLE.c.name == name)
-    version = (tx.connection.execute(last).scalar_one() or 0) + 1
+    version = next_version(tx, machine.id, name)
     retention.withdraw(tx, rows, _TABLE.c.name == name)
-    wrapped, data = sealed
-    tx.connection.execute(
-        insert(_TABLE),
-        {
-            "machine_id": machine.id,
-            "name": name,
-            "kind": kind,
-            "parameters": dict(parameters),
-            "version": version,
-            "wrapped": wrapped.data,
-            "key_id": wrapped.key_id,
-            "sealed": data,
-            "created": tx.now,
-            "created_by": actor,
-        },
-    )
+    rotations.forget(tx, machine.id, name)
+    row = new_row(KeyPlan(name, kind, parameters), machine.id, version, sealed, actor, tx.now)
+    tx.connection.execute(insert(_TABLE), row)
     detail = {"name": name, "kind": kind, "parameters": dict(parameters), "version": version}
     tx.chain.append(tx.now, actor, "secret.put", machines.subject(machine.fingerprint), detail)
     return current(tx, machine.id, name)
+
+
+def next_version(view: View, machine_id: int, name: str) -> int:
+    """Of a secret: they are never given twice."""
+    mine = (_TABLE.c.machine_id == machine_id, _TABLE.c.name == name)
+    last = view.connection.execute(select(func.max(_TABLE.c.version)).where(*mine))
+    return int(last.scalar_one() or 0) + 1
+
+
+def new_row(
+    plan: KeyPlan,
+    machine_id: int,
+    version: int,
+    sealed: tuple[WrappedKey, bytes],
+    actor: str,
+    now: datetime,
+) -> dict[str, object]:
+    """A secret's columns."""
+    wrapped, data = sealed
+    return {
+        "machine_id": machine_id,
+        "name": plan.name,
+        "kind": plan.kind,
+        "parameters": dict(plan.parameters),
+        "version": version,
+        "wrapped": wrapped.data,
+        "key_id": wrapped.key_id,
+        "sealed": data,
+        "created": now,
+        "created_by": actor,
+    }
+
+
+def by_id(view: View, secret_id: int) -> StoredSecret:
+    """By its number, which is one's."""
+    row = view.connection.execute(select(_TABLE).where(_TABLE.c.id == secret_id)).one()
+    return _secret(row)
 
 
 def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
@@ -127,6 +151,7 @@ def revoke(tx: Writing, machine_id: int, name: str, actor: str) -> StoredSecret:
         raise NotFound(f"machine {machine_id} has no secret {name!r}")
     secret = _secret(row)
     retention.withdraw(tx, *mine)
+    rotations.forget(tx, machine.id, name)
     detail = {"name": name, "version": secret.version}
     tx.chain.append(tx.now, actor, "secret.revoke", machines.subject(machine.fingerprint), detail)
     row = tx.connection.execute(select(_TABLE).where(_TABLE.c.id == secret.id)).one()
