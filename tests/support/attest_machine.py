@@ -54,6 +54,7 @@ class Opened:
     kind: str
     parameters: Mapping[str, str]
     value: bytes
+    use: str = ""
 
 
 @cache
@@ -116,6 +117,7 @@ class Machine:
         self.reset_count, self.restart_count, self.clock_ms = 1, 0, 10_000
         self.safe, self.firmware_version = True, 0x20191023_00163636
         self.ephemeral = ec.generate_private_key(ec.SECP256R1())
+        self.tries = False
         self._start()
 
     def _start(self) -> None:
@@ -199,6 +201,7 @@ class Machine:
             key,
             self.facts if machine is None else machine,
             PAYLOAD if payload is None else payload,
+            self.tries,
         )
 
     def attest(self, statement: bytes, bank: str, pcrs: tuple[int, ...]) -> Attest:
@@ -273,7 +276,7 @@ class Machine:
         outer = jwe.decrypt_compact(reply.release, OctKey.import_key(key), registry=_REGISTRY)
         assert outer.plaintext is not None
         return tuple(
-            Opened(secret.name, secret.kind, secret.parameters, self._open(secret.jwe))
+            Opened(secret.name, secret.kind, secret.parameters, self._open(secret.jwe), secret.use)
             for secret in decode.parse_release(outer.plaintext)
         )
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
 
+from pykexec.errors import UsageError
 from pykexec.server import quotas
 from pykexec.server.canonical import canonical
-from pykexec.server.errors import Conflict, NotFound, NotReleasable
+from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys import generations
 from pykexec.server.keys.envelope import wipe
 from pykexec.server.keys.escrow_values import check_value
@@ -32,7 +33,7 @@ from pykexec.server.store import (
     tables,
 )
 from pykexec.server.store.generation_rows import Kept
-from pykexec.server.store.records import KeyPlan, Rotation, StoredSecret
+from pykexec.server.store.records import AuditEntry, KeyPlan, Rotation, StoredSecret
 from pykexec.server.store.view import Reading, View
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ class KeyState:
     generations: tuple[Kept, ...]
     rotation: Rotation | None
     orders: Orders
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Somebody has had a generation shown; person is for whom, "" for themselves."""
+
+    time: datetime
+    name: str
+    version: int
+    actor: str
+    person: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +199,23 @@ class MachineKeys:
             self._note(tx, machine_id, SYSTEM, "key.removed", {"name": name, "version": version})
 
     def reveal(
-        self, machine_id: int, name: str, version: int | None, actor: str, reason: str
+        self,
+        machine_id: int,
+        name: str,
+        version: int | None,
+        actor: str,
+        reason: str,
+        person: str = "",
     ) -> tuple[StoredSecret, bytearray]:
-        """A value for a person's eyes, which the caller wipes; from now on it has to be replaced.
-        NotFound; NotReleasable without a reason. Without version the one in use.
+        """A value for a person's eyes, who is person where that is not the actor; the caller wipes
+        it, and from now on it has to be replaced.
+
+        Conflict without a plan: its system could not replace it; UsageError without a reason.
+        Without version the one in use; NotFound.
         """
         if not reason.strip():
-            raise NotReleasable("say why: it goes into the audit trail")
+            raise UsageError("say why: it goes into the audit trail")
+        self._check_planned(machine_id, name)
         opened = self._store.open_secrets(machine_id, *generations.STAGES)
         wanted = None
         try:
@@ -208,7 +231,12 @@ class MachineKeys:
         secret, _ = wanted
         try:
             with self._database.writing(self._keys) as tx:
-                detail = {"name": name, "version": secret.version, "reason": reason[:1024]}
+                detail = {
+                    "name": name,
+                    "version": secret.version,
+                    "reason": reason[:1024],
+                    "person": person[:256],
+                }
                 self._note(tx, machine_id, actor, "key.reveal", detail)
                 rotations.rotation_due(tx, secret, f"revealed to {actor}", actor)
         except BaseException:
@@ -216,21 +244,23 @@ class MachineKeys:
             raise
         return wanted
 
-    def revealed(self, machine_id: int) -> tuple[tuple[str, str, int, str, str], ...]:
-        """Who has seen what of it: time in ISO 8601, name, version, actor, reason; newest first."""
+    def rotate(self, machine_id: int, name: str, actor: str, reason: str) -> None:
+        """Have it replaced; Conflict without a plan, NotFound where none is in use."""
+        self._check_planned(machine_id, name)
+        with self._database.writing(self._keys) as tx:
+            secret = secret_values.current(tx, machine_id, name)
+            rotations.rotation_due(tx, secret, reason, actor)
+
+    def _check_planned(self, machine_id: int, name: str) -> None:
+        if all(plan.name != name for plan in self.plans(machine_id)):
+            raise Conflict(f"there is no plan for a key {name!r}: its system could not replace it")
+
+    def revealed(self, machine_id: int) -> tuple[Seen, ...]:
+        """Who has seen what of it, newest first."""
         machine = self._store.machine_by_id(machine_id)
         subject = machines.subject(machine.fingerprint)
         entries = self._store.audit_entries(limit=100, action="key.reveal", subject=subject)
-        return tuple(
-            (
-                each.time.isoformat(timespec="seconds"),
-                str(each.detail["name"]),
-                int(str(each.detail["version"])),
-                each.actor,
-                str(each.detail["reason"]),
-            )
-            for each in entries
-        )
+        return tuple(_seen(entry) for entry in entries)
 
     def look_at_ages(self, machine_id: int) -> None:
         """Have rotated what is older than its plan allows."""
@@ -295,6 +325,12 @@ class MachineKeys:
         place = canonical([fingerprint, plan.name, plan.kind, dict(plan.parameters)]).encode()
         inner = hmac.digest(self._digest_key, place, "sha256")
         return hmac.digest(inner, value, "sha256")
+
+
+def _seen(entry: AuditEntry) -> Seen:
+    said = {key: str(entry.detail[key]) for key in ("name", "person", "reason")}
+    version = int(str(entry.detail["version"]))
+    return Seen(entry.time, said["name"], version, entry.actor, said["person"], said["reason"])
 
 
 def _is_news(each: Kept, given: Mapping[str, int]) -> bool:

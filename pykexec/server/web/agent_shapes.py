@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pykexec.attest import protocol
+from pykexec.attest import key_report, protocol
 from pykexec.server.web.record_shapes import BASE64URL, FINDINGS
 from pykexec.server.web.shapes import Flag, Integer, ListOf, MapOf, Record, Text
 
@@ -53,6 +53,14 @@ ATTEST_REQUEST = Record(
             },
             {"event_log_full": Flag()},
         ),
+    }
+)
+KEY_REPORT = Record(
+    {
+        "version": VERSION,
+        "ticket": Text(protocol.TOKEN_MAX),
+        "said": data(key_report.REPORT_MAX),
+        "proof": data(32, 32),
     }
 )
 PENDING = Record(

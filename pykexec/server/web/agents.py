@@ -23,6 +23,7 @@ from pykexec.server.errors import StoreError
 from pykexec.server.service import Refused
 from pykexec.server.steps import Steps, advance
 from pykexec.server.store.records import AttestationRecord
+from pykexec.server.web import escrow
 from pykexec.server.web.bodies import Look
 from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
@@ -60,6 +61,7 @@ PATHS = {
     protocol.CHALLENGES_PATH: challenge,
     protocol.ATTESTATIONS_PATH: attest,
     protocol.APPROVALS_PATH: poll,
+    protocol.KEYS_PATH: escrow.report,
 }
 _Begin = Callable[[Web, bytes, str], tuple[Steps, AttestationRecord | AttestReply]]
 _TOKEN = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"token"\s*:\s*"([A-Za-z0-9_-]*)"')

@@ -18,7 +18,7 @@ from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 from pykexec.server.errors import StoreError
-from pykexec.server.web import agents, public
+from pykexec.server.web import agents, escrow, public
 from pykexec.server.web.admin import routes as admin
 from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import approve
@@ -64,6 +64,7 @@ class Application:
             [
                 *public.routes(web),
                 *admin.routes(web),
+                *escrow.routes(web),
                 *approve.routes(web),
                 *pages.routes(web),
             ],

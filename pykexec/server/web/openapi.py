@@ -7,9 +7,10 @@ from functools import cache
 
 from pykexec.about import version
 from pykexec.attest import protocol
-from pykexec.server.web import agent_shapes, problems
+from pykexec.server.web import agent_shapes, escrow, problems
 from pykexec.server.web.admin.operations import Operation
 from pykexec.server.web.admin.routes import OPERATIONS
+from pykexec.server.web.record_shapes import NAME
 from pykexec.server.web.shapes import AnyObject, JsonSchema, Record, Shape, Text
 
 JSON = "application/json"
@@ -41,6 +42,8 @@ def document() -> JsonSchema:
     paths[protocol.CHALLENGES_PATH] = {"post": _challenge()}
     paths[protocol.ATTESTATIONS_PATH] = {"post": _attest()}
     paths[protocol.APPROVALS_PATH] = {"post": _poll()}
+    paths[protocol.KEYS_PATH] = {"post": _key_report()}
+    paths |= _escrow()
     paths |= _public()
     return {
         "openapi": "3.1.0",
@@ -53,7 +56,10 @@ def document() -> JsonSchema:
         },
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "escrow": {"type": "http", "scheme": "bearer"},
+            },
             "schemas": {"Problem": problems.PROBLEM.schema()},
         },
     }
@@ -148,6 +154,55 @@ def _poll() -> JsonSchema:
             "200": {"description": "Still pending, accepted or refused.", "content": reply},
             **_refusals(400),
         },
+    }
+
+
+def _key_report() -> JsonSchema:
+    answer = _content(Record({"version": agent_shapes.VERSION}))
+    return {
+        "operationId": "reportKeys",
+        "summary": "Last message: whether the keys of the release open their volumes.",
+        "requestBody": _body(agent_shapes.KEY_REPORT),
+        "responses": {
+            "200": {"description": "Done.", "content": answer},
+            **_refusals(400, 403),
+        },
+    }
+
+
+def _escrow() -> dict[str, dict[str, object]]:
+    """By the token that came beside a machine's keys."""
+    name = {"name": "key", "in": "path", "required": True, "schema": NAME.schema()}
+    machine = {
+        "name": escrow.UUID_HEADER,
+        "in": "header",
+        "required": False,
+        "schema": Text(64, pattern="[0-9A-Fa-f-]*").schema(),
+    }
+
+    def asked(operation: str, summary: str, reply: Record, body: Record | None) -> JsonSchema:
+        refusals = (400, 401) if body is None else (400, 401, 404, 409, 422)
+        return {
+            "operationId": operation,
+            "summary": summary,
+            "security": [{"escrow": []}],
+            "parameters": [machine] if body is None else [name, machine],
+            **({} if body is None else {"requestBody": _body(body)}),
+            "responses": {
+                "200": {"description": "Done.", "content": _content(reply)},
+                **_refusals(*refusals),
+            },
+        }
+
+    one = f"{escrow.PREFIX}/keys/{{key}}"
+    made = "Keep a key that the system has made, until the agent has proven it."
+    gone = "The system has taken a generation off the volume, as it was told."
+    return {
+        f"{escrow.PREFIX}/keys": {
+            "get": asked("escrowKeys", "What the system is to do now.", escrow.KEYS, None)
+        },
+        one: {"put": asked("escrowKey", made, escrow.HANDED_IN, escrow.VALUE)},
+        f"{one}/removed": {"post": asked("escrowRemoved", gone, escrow.KEYS, escrow.REMOVED)},
     }
 
 

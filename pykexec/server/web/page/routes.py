@@ -16,7 +16,7 @@ from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.store.accounts import form_token
 from pykexec.server.web.admin.operations import allows
 from pykexec.server.web.limits import peer_key
-from pykexec.server.web.page import actions, forms, views
+from pykexec.server.web.page import actions, forms, keys, views
 from pykexec.server.web.page.page import Page, asset, render
 from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
@@ -47,9 +47,9 @@ def routes(web: Web) -> list[Route]:
         Route("/login", _login(web), methods=["POST"]),
         Route("/logout", _page(web, actions.log_out, "viewer"), methods=["POST"]),
     ]
-    for path, view in views.VIEWS.items():
+    for path, view in {**views.VIEWS, **keys.VIEWS}.items():
         found.append(Route(path, _page(web, view, "viewer"), methods=["GET"]))
-    for path, (method, role, action) in actions.ACTIONS.items():
+    for path, (method, role, action) in {**keys.ACTIONS, **actions.ACTIONS}.items():
         found.append(Route(path, _page(web, action, role), methods=[method, "POST"]))
     return found
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pykexec.errors import FormatError, UsageError
-from pykexec.server.errors import Conflict, NotFound, NotReleasable, Tampered
+from pykexec.server.errors import Conflict, NotFound, Tampered
 from pykexec.server.keys.generations import Orders
 from pykexec.server.store.machine_keys import KeyState, MachineKeys, Verdict
 from pykexec.server.store.records import KeyPlan, Machine
@@ -226,12 +226,17 @@ def test_who_has_seen_a_key_is_known(keys: MachineKeys, machine: Machine) -> Non
     with pytest.raises(NotFound, match="nothing of 'disk'"):
         keys.reveal(machine.id, "disk", None, "operator:bob", "it is not in use yet")
     proven(keys, machine, 1)
-    with pytest.raises(NotReleasable, match="say why"):
+    with pytest.raises(UsageError, match="say why"):
         keys.reveal(machine.id, "disk", None, "operator:bob", "  ")
     assert keys.revealed(machine.id) == ()
-    keys.reveal(machine.id, "disk", 1, "operator:bob", "phone call 17")
-    ((_, name, version, actor, reason),) = keys.revealed(machine.id)
-    assert (name, version, actor, reason) == ("disk", 1, "operator:bob", "phone call 17")
+    keys.reveal(machine.id, "disk", 1, "operator:bob", "phone call 17", "Ada")
+    keys.remove_plan(machine.id, "disk", OPERATOR)
+    with pytest.raises(Conflict, match="its system could not replace it"):
+        keys.reveal(machine.id, "disk", 1, "operator:bob", "phone call 18")
+    (seen,) = keys.revealed(machine.id)
+    assert (seen.name, seen.version, seen.actor, seen.person, seen.reason) == (
+        ("disk", 1, "operator:bob", "Ada", "phone call 17")
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pykexec.server.web.openapi import document
 from tests.support.attest_machine import Machine
 from tests.support.server_world import World, world
 
-NR_AGENTS_AND_PUBLIC = 7
+NR_AGENTS_AND_PUBLIC = 11
 WITHOUT_INPUT = ("/healthz", "/readyz", "/openapi.json")
 FINGERPRINT = re.compile("[0-9a-f]{64}")
 
