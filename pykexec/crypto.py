@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pykexec._native import CData
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+Pbkdf2: TypeAlias = tuple[str, bytes, int]
+"""Hash, salt, iterations."""
 
 IV_SIZE = lib.PK_AES_BLOCK_SIZE
 GCM_IV_SIZE = lib.PK_GCM_IV_SIZE
@@ -142,6 +144,34 @@ def bitlocker_stretch(digest: Buffer, salt: Buffer) -> Secret:
         lib.pk_bitlocker_stretch(_readable(digest), _readable(salt), _writable(key.view)), "stretch"
     )
     return key
+
+
+def luks_opens(
+    key: Buffer,
+    kdf: Pbkdf2,
+    area: bytes,
+    area_key_size: int,
+    stripes: tuple[int, str],
+    volume_key: tuple[int, Pbkdf2, bytes],
+) -> bool:
+    """Does key open a slot of LUKS2, which has this area by AES-XTS, stripes (count, hash), and the
+    volume's key (size, KDF, digest)? FormatError for a slot of another kind.
+    """
+    size, digest_kdf, digest = volume_key
+    # What the struct points to lives as long as this.
+    hashes = [ffi.new("char[]", name.encode()) for name in (kdf[0], stripes[1], digest_kdf[0])]
+    data = [_readable(each) for each in (kdf[1], area, digest_kdf[1], digest)]
+    slot = ffi.new("struct pk_luks_slot *")
+    slot.kdf = (hashes[0], data[0], len(kdf[1]), kdf[2])
+    slot.area, slot.area_size, slot.area_key_size = data[1], len(area), area_key_size
+    slot.stripes, slot.af_hash, slot.key_size = stripes[0], hashes[1], size
+    slot.digest_kdf = (hashes[2], data[2], len(digest_kdf[1]), digest_kdf[2])
+    slot.digest, slot.digest_size = data[3], len(digest)
+    code = lib.pk_luks_opens(slot, _readable(key), len(key))
+    if code == -errno.EBADMSG:
+        return False
+    _check(code, "key slot: of a kind that is not known")
+    return True
 
 
 def rsa_oaep_encrypt(n: bytes, e: int, data: Buffer, label: bytes, hash_name: str) -> bytes:

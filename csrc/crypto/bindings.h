@@ -10,6 +10,7 @@
 #include <crypto/chain.h>
 #include <crypto/ecdh.h>
 #include <crypto/kdf.h>
+#include <crypto/luks.h>
 #include <crypto/rsa.h>
 
 #ifndef PK_CFFI
