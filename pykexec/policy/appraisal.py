@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.policy import approval, firmware, image, use
+from pykexec.policy import approval, firmware, image, outdated, outside, use
 from pykexec.policy.model import Claims, Context, Policy
 
 CLAUSES = (
@@ -16,8 +16,13 @@ CLAUSES = (
     firmware.SECURE_BOOT,
     firmware.FIRMWARE,
     firmware.PCRS,
+    outdated.OUTDATED,
     use.PAYLOAD,
     use.RELEASE,
+    outside.WINDOWS,
+    outside.ORIGIN,
+    outside.RATES,
+    outside.QUARANTINE,
     approval.APPROVAL,
     use.RULES,
 )
@@ -36,6 +41,10 @@ def explain(policy: Policy, claims: Claims | None = None, context: Context | Non
     return "\n".join(_lines(policy, claims, context))
 
 
+def _word(finding: Finding) -> str:
+    return "refused " if finding.refuses else "note    "
+
+
 def _lines(policy: Policy, claims: Claims | None, context: Context | None) -> Iterator[str]:
     yield f"policy {policy.name!r}{': ' if policy.description else ''}{policy.description}"
     left_open = []
@@ -51,8 +60,8 @@ def _lines(policy: Policy, claims: Claims | None, context: Context | None) -> It
         yield from (f"  evidence {words}" for words in clause.found(policy, claims))
         if context is not None:
             findings = list(clause.check(policy, claims, context))
-            yield from (f"  refused  {finding}" for finding in findings)
-            if not findings:
+            yield from (f"  {_word(finding)} {finding}" for finding in findings)
+            if not any(finding.refuses for finding in findings):
                 yield "  fulfilled"
     for update in policy.updates:
         yield f"allowed in advance: {update.name!r}"

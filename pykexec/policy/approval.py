@@ -10,6 +10,7 @@ from pykexec.attest.protocol import WAIT_MAX_S
 from pykexec.attest.verdict import Finding
 from pykexec.policy.clause import Clause, either
 from pykexec.policy.model import ApprovalDemand, Claims, Context, Policy, Rule
+from pykexec.policy.outside import needs_persons
 from pykexec.policy.table import Table
 
 COUNT_MAX = 4
@@ -31,6 +32,7 @@ def parse_approval(root: Table) -> ApprovalDemand | None:
         expires_s=table.number("expires_s") if table.has("expires_s") else least.expires_s,
         max_age_s=table.number("max_age_s"),
         acr=table.texts("acr"),
+        outside_only=table.flag("outside_only"),
     )
     table.end()
     if not 1 <= demand.count <= COUNT_MAX:
@@ -77,7 +79,8 @@ def _demands(policy: Policy) -> Iterator[str]:
     if (demand := policy.approval) is None:
         return
     persons = "a person approves" if demand.count == 1 else f"{demand.count} persons approve"
-    yield f"{persons} within {demand.expires_s} s"
+    only = ", but only where the surroundings ask for it" if demand.outside_only else ""
+    yield f"{persons} within {demand.expires_s} s{only}"
     if demand.groups:
         each = ", each for another one" if demand.distinct else ""
         yield f"who may: {either(demand.groups)}{each}"
@@ -96,7 +99,7 @@ def _found(policy: Policy, claims: Claims) -> Iterator[str]:
 
 
 def _check(policy: Policy, claims: Claims, context: Context) -> Iterator[Finding]:
-    if policy.approval is not None and context.approval is None:
+    if needs_persons(policy, context) is not None and context.approval is None:
         text = f"not asked for yet: {'; '.join(_demands(policy))}"
         yield Finding("policy.approval", text, refuses=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, time
 from ipaddress import IPv4Network, IPv6Network
 
 from pykexec.attest.protocol import BANKS as BANKS
@@ -118,6 +118,7 @@ class ApprovalDemand:
     logs in; distinct: each stands for another of the groups. reason: each says why. requester:
     somebody asks first, who then may not approve. expires_s is how long the machine waits,
     max_age_s how old a login may be (0: any), acr what it has to be (one of them, () anything).
+    outside_only: only where the surroundings ask for persons, see Outside.
     """
 
     count: int = 1
@@ -128,6 +129,71 @@ class ApprovalDemand:
     expires_s: int = 600
     max_age_s: int = 0
     acr: tuple[str, ...] = ()
+    outside_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One of [[windows]]: when secrets are released, by the clocks of a time zone.
+
+    It begins on days of the week (0 is Monday) or on dates, every day where there is neither, and
+    ends before end, on the next day if that is not after start; end None is midnight.
+    """
+
+    name: str
+    zone: str
+    start: time
+    end: time | None
+    days: tuple[int, ...] = ()
+    dates: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """[origin]: names of [networks] in one of which the peer has to be; by_site: in the one that is
+    called as the machine's tag `site`.
+    """
+
+    networks: tuple[str, ...] = ()
+    by_site: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One of [[rates]]: at most count releases within within_s, of the machines that a tag groups.
+
+    tag is KEY=VALUE, which concerns machines that have it, KEY, which counts those together that
+    have the same value or none, or "" for all machines of the policy. asks: one more is for persons
+    to decide, else it is refused.
+    """
+
+    name: str
+    count: int
+    within_s: int
+    tag: str = ""
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineDemand:
+    """[quarantine]: machines, by name or fingerprint, and tags, KEY=VALUE or KEY for the machine's
+    own value, of which none may be in quarantine.
+    """
+
+    machines: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """One of [[outdated]]: firmware (patterns of versions) and images (by their names) that are
+    allowed until the end of a day (UTC), and told until then; None: told alone.
+    """
+
+    name: str
+    versions: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +221,8 @@ class Update:
 class Policy:
     """A whole policy; pcrs are allowed values by register and bank.
 
-    updates are part of the allowed values already; they are kept to tell of them.
+    updates are part of the allowed values already; they are kept to tell of them. asks are those of
+    "windows", "origin" and "quarantine" that ask for persons where they would refuse.
     """
 
     name: str
@@ -170,6 +237,12 @@ class Policy:
     config: ConfigDemand = field(default_factory=ConfigDemand)
     networks: Mapping[str, tuple[IPv4Network | IPv6Network, ...]] = field(default_factory=dict)
     approval: ApprovalDemand | None = None
+    windows: tuple[Window, ...] = ()
+    origin: Origin = field(default_factory=Origin)
+    rates: tuple[Limit, ...] = ()
+    quarantine: QuarantineDemand = field(default_factory=QuarantineDemand)
+    outdated: tuple[Outdated, ...] = ()
+    asks: frozenset[str] = frozenset()
     rules: tuple[Rule, ...] = ()
     updates: tuple[Update, ...] = ()
 
@@ -194,7 +267,8 @@ class Context:
     """What a policy may ask for besides the evidence.
 
     time has a time zone; address is the peer's, "" where there is none; tags and labels are the
-    operator's, of the machine. approval is None as long as nobody has approved.
+    operator's, of the machine. releases are counted by [[rates]]' names, quarantined what is in
+    quarantine of [quarantine]. approval is None as long as nobody has approved.
     """
 
     time: datetime
@@ -202,6 +276,8 @@ class Context:
     machine: str = ""
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[str, ...] = ()
     approval: Approval | None = None
 
     def __post_init__(self) -> None:

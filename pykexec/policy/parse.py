@@ -29,8 +29,17 @@ from pykexec.policy.model import (
     Update,
     VariableDemand,
 )
+from pykexec.policy.outdated import parse_outdated
 from pykexec.policy.rules import compile_fault
+from pykexec.policy.surroundings import (
+    check_together,
+    parse_asks,
+    parse_origin,
+    parse_quarantine,
+    parse_rates,
+)
 from pykexec.policy.table import Table, parse_toml
+from pykexec.policy.windows import parse_windows
 from pykexec.tpm.banks import NR_PCRS
 
 Pcrs = dict[int, dict[str, tuple[str, ...]]]
@@ -61,11 +70,18 @@ def parse_policy(data: bytes, source: str) -> Policy:
         config=_config(root),
         networks=_networks(root),
         approval=parse_approval(root),
+        windows=parse_windows(root),
+        origin=parse_origin(root),
+        rates=parse_rates(root),
+        quarantine=parse_quarantine(root),
+        outdated=parse_outdated(root),
+        asks=parse_asks(root),
         rules=_rules(root),
         updates=_updates(root),
     )
     root.end()
     _check_restricts(root, policy)
+    check_together(root, policy)
     return _with_updates(root, policy)
 
 

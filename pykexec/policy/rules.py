@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from pykexec.policy.model import Approval, Claims, Context, Policy, Rule
+from pykexec.policy.windows import open_windows
 
 VARIABLES_MAX = 1 << 20
 """Bytes of JSON; evidence that gives more than this has no place in a rule."""
@@ -171,6 +172,9 @@ def describe_context(policy: Policy, context: Context) -> dict[str, object]:
         "machine": context.machine,
         "tags": list(context.tags),
         "labels": dict(context.labels),
+        "windows": open_windows(policy, context),
+        "releases": dict(context.releases),
+        "quarantined": list(context.quarantined),
     }
 
 
