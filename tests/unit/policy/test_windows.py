@@ -83,7 +83,7 @@ def test_what_clocks_skip_is_the_jump_and_what_they_show_twice_counts_once(
 
 
 def watched(wall: datetime, zone: str) -> datetime:
-    """When somebody who looks at a clock there, each quarter of an hour, first sees that time or a later."""
+    """When somebody who looks at a clock there, now and then, first sees that time or later."""
     instant = wall.replace(tzinfo=UTC) - timedelta(hours=30)
     while instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None) < wall:
         instant += STEP
