@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import segno
@@ -26,9 +26,16 @@ from pykexec.policy import Context, Policy, PolicyError
 from pykexec.policy.approval import enough
 from pykexec.policy.model import Approval as ApprovalContext
 from pykexec.policy.model import ApprovalDemand
+from pykexec.policy.outside import facts, outcomes
 from pykexec.policy.use import RULES
 from pykexec.server import quotas
-from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed
+from pykexec.server.errors import (
+    AlreadyReleased,
+    NotFound,
+    NotReleasable,
+    RateExceeded,
+    Replayed,
+)
 from pykexec.server.people.codes import Codes, Ticket, new_reference
 from pykexec.server.release import parsed, seal_secrets
 from pykexec.server.steps import Steps, stranger
@@ -36,6 +43,7 @@ from pykexec.server.store.approval_rows import claims_fit
 from pykexec.server.store.approvals import Approvals, Decided, Visitor
 from pykexec.server.store.records import Approval, AttestationRecord, Counters, Machine
 from pykexec.server.store.store import Store
+from pykexec.server.surroundings import Surroundings
 
 INTERVAL_S = 5
 PENDING = "approval.pending"
@@ -63,8 +71,9 @@ class Attested:
 class Desk:
     """Safe in any thread; address is where persons approve, "" nowhere."""
 
-    def __init__(self, store: Store, address: str) -> None:
+    def __init__(self, store: Store, address: str, surroundings: Surroundings) -> None:
         self._store = store
+        self.surroundings = surroundings
         self._address = address
         self.approvals = Approvals(store.database, store.keys)
         self.codes = Codes(store.derived_key("approval"))
@@ -127,16 +136,21 @@ class Desk:
             return _refusal(found, [Finding("approval.expired", text)])
         machine = self._store.machine_by_id(found.machine_id)
         try:
-            policy, demand = current(self._store, machine, found)
+            policy, demand = current(self._store, self.surroundings, machine, found)
         except NotFound as error:
             return _refusal(found, [Finding("approval.changed", str(error))])
         decided = self.approvals.decided(found.reference)
         approvers = [visitor.person.groups or () for visitor in decided.approvers]
         if not enough(demand, approvers):
             return self._pending(found, machine, request.ticket, demand, len(approvers), now)
-        if faults := list(rule_faults(policy, machine, found, decided, peer, now)):
+        context = self.surroundings.context(policy, machine, peer, now)
+        # Persons let pass what asks for them, nothing else.
+        faults = [Finding(o.code, o.text) for o in outcomes(policy, context) if not o.asks]
+        faults += rule_faults(policy, found, decided, context)
+        if faults:
             return _refusal(found, faults)
-        return (yield from self._release(request, ticket, found, machine, decided, peer, now))
+        steps = self._release(request, ticket, found, machine, decided, policy, context)
+        return (yield from steps)
 
     def _release(
         self,
@@ -145,8 +159,8 @@ class Desk:
         found: Approval,
         machine: Machine,
         decided: Decided,
-        peer: str,
-        now: datetime,
+        policy: Policy,
+        context: Context,
     ) -> Steps:
         statement = parse_statement(found.statement)
         seals = (statement, ticket.credential, ticket.nonce, found.counters, now)
@@ -156,13 +170,13 @@ class Desk:
         reply = AttestReply(Verdict((*found.findings, given)), release)
         try:
             yield AttestationRecord(
-                time=now,
+                time=context.time,
                 fingerprint=machine.fingerprint,
                 machine_id=machine.id,
                 accepted=True,
                 findings=reply.verdict.findings,
                 policy=found.policy,
-                peer=peer,
+                peer=context.address,
                 nonce=_nonce(ticket),
                 # Not before the row itself: until then it says that this was given.
                 nonce_expires=found.expires + timedelta(seconds=2 * quotas.APPROVAL_KEPT_S),
@@ -172,9 +186,13 @@ class Desk:
                 request=request.digest if released else None,
                 reply=reply.encode() if released else None,
                 approval=found.reference,
+                rates=tuple(limit for limit in policy.rates if not limit.asks),
+                facts=facts(policy, context),
             )
         except Replayed:
             return self._repeated(request, ticket, found)
+        except RateExceeded as error:
+            return _refusal(found, [Finding("policy.rate", str(error))])
         except AlreadyReleased:
             return _refusal(found, [Finding("release.again", "this boot has had its secrets")])
         except (NotReleasable, NotFound) as error:
@@ -214,10 +232,14 @@ class Desk:
         return AttestReply(verdict, pending=pending)
 
 
-def current(store: Store, machine: Machine, found: Approval) -> tuple[Policy, ApprovalDemand]:
+def current(
+    store: Store, surroundings: Surroundings, machine: Machine, found: Approval
+) -> tuple[Policy, ApprovalDemand]:
     """The policy that persons approve by; NotFound where it, or the machine, is another by now."""
     if machine.state != "enrolled":
         raise NotFound(f"the machine is {machine.state} by now")
+    if surroundings.quarantine.of_machine(machine.fingerprint, machine.tags) is not None:
+        raise NotFound("the machine is in quarantine by now")
     if (machine.policy, machine.policy_version) != found.policy:
         raise NotFound("the machine has another policy by now: start it anew")
     try:
@@ -231,14 +253,12 @@ def current(store: Store, machine: Machine, found: Approval) -> tuple[Policy, Ap
 
 def rule_faults(
     policy: Policy,
-    machine: Machine,
     found: Approval,
     decided: Decided,
-    peer: str,
-    now: datetime,
+    context: Context,
     only: Visitor | None = None,
 ) -> Iterator[Finding]:
-    """What the rules have against those who approve, or against one of them."""
+    """What the rules have, in these surroundings, against those who approve, or against one."""
     requester = decided.requester.person.subject if decided.requester else ""
     approvers: Iterable[Visitor] = decided.approvers if only is None else (only,)
     for visitor in approvers:
@@ -252,9 +272,7 @@ def rule_faults(
             count=len(decided.approvers) + (only is not None),
             requester=requester,
         )
-        tags = machine.tags
-        context = Context(now, peer, machine.name, tuple(tags), tags, approval)
-        yield from RULES.check(policy, found.claims, context)
+        yield from RULES.check(policy, found.claims, replace(context, approval=approval))
 
 
 def _refusal(found: Approval, reasons: list[Finding]) -> AttestReply:

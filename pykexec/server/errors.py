@@ -34,6 +34,14 @@ class NotReleasable(StoreError):
     """Between the decision and its record the machine lost its state or a secret was changed."""
 
 
+class RateExceeded(NotReleasable):
+    """As many as may be were released meanwhile; asks: persons may decide about one more."""
+
+    def __init__(self, text: str, asks: bool) -> None:
+        super().__init__(text)
+        self.asks = asks
+
+
 class Tampered(StoreError):
     """The database holds what this server never wrote."""
 

@@ -69,7 +69,7 @@ def look_up(store: Store, desk: Desk, reference: str, now: datetime) -> Case:
     if found.state != "waiting" or now >= found.expires:
         raise NotFound(_ENDED.get(found.state, _GONE))
     machine = store.machine_by_id(found.machine_id)
-    policy, demand = current(store, machine, found)
+    policy, demand = current(store, desk.surroundings, machine, found)
     decided = desk.approvals.decided(reference)
     return Case(found, machine, parse_statement(found.statement), policy, demand, decided)
 
@@ -109,9 +109,8 @@ def decide(
     if not reason and (case.demand.reason or case.asking):
         raise NotCounted("say why: it goes into the audit trail")
     if decision == "approved":
-        faults = rule_faults(
-            case.policy, case.machine, case.found, case.decided, case.found.peer, now, visitor
-        )
+        context = desk.surroundings.context(case.policy, case.machine, case.found.peer, now)
+        faults = rule_faults(case.policy, case.found, case.decided, context, visitor)
         if texts := [finding.text for finding in faults]:
             raise NotCounted(f"the policy does not let you approve this: {'; '.join(texts)}")
     desk.approvals.decide(visitor, decision, reason, peer)

@@ -52,5 +52,5 @@ def _answers(
     somebody = None
     if demand is not None:
         somebody = Approval("somebody", demand.groups, "", ("pwd",), time, demand.count)
-    context = Context(time, attestation.peer, name, tuple(tags), tags, somebody)
+    context = Context(time, attestation.peer, name, tuple(tags), tags, approval=somebody)
     return evaluate(policy, policy.rules, claims, context)

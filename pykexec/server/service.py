@@ -6,7 +6,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,9 +17,9 @@ from pykexec.attest.fields import ProtocolError
 from pykexec.attest.protocol import AttestReply, AttestRequest, Challenge, ChallengeRequest
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import PykexecError
-from pykexec.policy import Context, Policy, PolicyError, appraise
 from pykexec.policy.model import ApprovalDemand
 from pykexec.server import quotas
+from pykexec.server.appraising import Appraised, Appraiser
 from pykexec.server.approving import Attested, Desk
 from pykexec.server.challenge_token import Pending, Tokens
 from pykexec.server.errors import (
@@ -27,30 +27,25 @@ from pykexec.server.errors import (
     EnrolmentRefused,
     NotFound,
     NotReleasable,
+    RateExceeded,
     Replayed,
 )
-from pykexec.server.release import parsed, seal_secrets
+from pykexec.server.release import seal_secrets
 from pykexec.server.steps import Steps, complete, stranger
 from pykexec.server.store.records import (
     Approval,
     AttestationRecord,
     Machine,
-    PolicyVersion,
     StoredSecret,
 )
 from pykexec.server.store.store import Store
+from pykexec.server.surroundings import Surroundings
 from pykexec.tpm.public import name_of, parse_public
 from pykexec.tpm.wire import WireError
 from pykexec.verify.credential import make_credential
 from pykexec.verify.verify import Expected, Verified, verify
 
 log = logging.getLogger(__name__)
-
-_STATES = {
-    "pending": "waits for an operator's approval",
-    "refused": "was refused by an operator",
-    "retired": "is retired: it is given nothing any more",
-}
 
 
 class Refused(PykexecError):
@@ -90,7 +85,9 @@ class Service:
         self._settings = settings or ServiceSettings()
         self._wait_s = wait_s
         self._tokens = Tokens(store.derived_key("challenge token"))
-        self.desk = Desk(store, self._settings.people)
+        surroundings = Surroundings(store)
+        self._appraiser = Appraiser(store, surroundings)
+        self.desk = Desk(store, self._settings.people, surroundings)
 
     def challenge(self, request: ChallengeRequest, peer: str, now: datetime) -> Challenge:
         """Ask for evidence; nothing is stored. ProtocolError or Refused."""
@@ -150,7 +147,9 @@ class Service:
         # Not before it is proven which machine asks: others must not use up what it may.
         if wait_s := self._wait_s(request.evidence.identity.fingerprint):
             raise Refused(429, "this machine asks too often", wait_s)
-        attestation = _Attestation(self._store, self.desk, request, pending, peer, now)
+        attestation = _Attestation(
+            self._store, self._appraiser, self.desk, request, pending, peer, now
+        )
         return (yield from attestation.run())
 
     def poll(self, request: PollRequest, peer: str, now: datetime) -> Steps:
@@ -185,17 +184,18 @@ class _Attestation:
     def __init__(
         self,
         store: Store,
+        appraiser: Appraiser,
         desk: Desk,
         request: AttestRequest,
         pending: Pending,
         peer: str,
         now: datetime,
     ) -> None:
-        self._store, self._desk, self._request, self._pending = store, desk, request, pending
+        self._store, self._appraiser, self._desk = store, appraiser, desk
+        self._request, self._pending = request, pending
         self._peer, self._now = peer, now
         self._machine: Machine | None = None
-        self._policy: PolicyVersion | None = None
-        self._persons: ApprovalDemand | None = None
+        self._appraised = Appraised(())
 
     def run(self) -> Steps:
         """The reply, after it was recorded."""
@@ -212,18 +212,19 @@ class _Attestation:
             return (yield from self._refuse(verdict, verified))
         statement, pending = verified.statement, self._pending
         assert statement is not None
-        if self._persons is not None:
-            return (yield from self._wait(verdict, verified, self._persons))
+        if (persons := self._appraised.persons) is not None:
+            return (yield from self._wait(verdict, verified, persons))
         seals = (statement, pending.credential, pending.nonce, verified.counters, self._now)
         released, release = seal_secrets(self._store, self._machine.id, *seals)
         return (yield from self._release(verdict, verified, released, release))
 
     def _wait(self, verdict: Verdict, verified: Verified, demand: ApprovalDemand) -> Steps:
         """Nothing but that persons have not approved yet."""
-        assert self._machine and self._policy and verified.counters
+        version = self._appraised.version
+        assert self._machine and version and verified.counters
         attested = Attested(
             machine=self._machine,
-            policy=(self._policy.name, self._policy.version),
+            policy=(version.name, version.version),
             statement=self._request.evidence.statement,
             claims=verified.claims,
             findings=verdict.findings,
@@ -250,7 +251,16 @@ class _Attestation:
                 return verified, [Finding("machine.unknown", str(error))]
             if _trusted_without_certificate(self._machine):
                 verified = self._verify()
-        return verified, list(self._appraise(verified))
+        machine = self._machine
+        self._appraised = self._appraiser.appraise(machine, verified, self._peer, self._now)
+        findings = list(self._appraised.findings)
+        counters, last = verified.counters, machine.last_counters
+        # Most boots attest once, and need not be looked for.
+        if counters and last and counters.boot == last.boot:
+            if self._store.released(machine.id, counters):
+                text = "this boot was given its secrets already"
+                findings.append(Finding("release.again", text))
+        return verified, findings
 
     def _verify(self) -> Verified:
         machine, evidence = self._machine, self._request.evidence
@@ -267,45 +277,6 @@ class _Attestation:
             ),
         )
 
-    def _appraise(self, verified: Verified) -> Iterable[Finding]:
-        machine = self._machine
-        assert machine is not None
-        if machine.state != "enrolled":
-            yield Finding(f"machine.{machine.state}", f"the machine {_STATES[machine.state]}")
-        if machine.policy is None:
-            yield Finding("policy.missing", "no policy was chosen for the machine")
-        else:
-            try:
-                self._policy = self._store.policy(machine.policy, machine.policy_version)
-            except NotFound:
-                yield Finding("policy.missing", f"there is no policy {machine.policy}")
-        policy: Policy | None = None
-        if self._policy:
-            try:
-                policy = parsed(self._policy)
-            except PolicyError as error:
-                # What an earlier version took may say too little for this one.
-                yield Finding("policy.fault", f"the policy is none any more: {error}")
-        if policy:
-            self._persons = policy.approval
-            context = Context(
-                time=self._now,
-                address=self._peer,
-                machine=machine.name,
-                tags=tuple(machine.tags),
-                labels=machine.tags,
-            )
-            if policy.rules and (machine.state != "enrolled" or not verified.verdict.accepted):
-                # They take time, which nobody has for who is refused anyway.
-                policy = replace(policy, rules=())
-                yield Finding("policy.rules", "the rules were not looked at", refuses=False)
-            yield from appraise(verified.claims, policy, context)
-        counters, last = verified.counters, machine.last_counters
-        # Most boots attest once, and need not be looked for.
-        if counters and last and counters.boot == last.boot:
-            if self._store.released(machine.id, counters):
-                yield Finding("release.again", "this boot was given its secrets already")
-
     def _release(
         self,
         verdict: Verdict,
@@ -314,10 +285,13 @@ class _Attestation:
         release: str | None,
     ) -> Steps:
         reply = AttestReply(verdict, release)
+        record = self._record(verdict, verified, released, reply)
         try:
-            yield self._record(verdict, verified, released, reply)
+            yield replace(record, rates=self._appraised.rates)
         except Replayed:
             return self._repeated()
+        except RateExceeded as error:
+            return (yield from self._exceeded(verdict, verified, error))
         except AlreadyReleased:
             text = "this boot was given its secrets already"
             return (yield from self._refuse(_with(verdict, "release.again", text), verified))
@@ -325,6 +299,14 @@ class _Attestation:
             changed = _with(verdict, "release.changed", str(error))
             return (yield from self._refuse(changed, verified))
         return reply
+
+    def _exceeded(self, verdict: Verdict, verified: Verified, error: RateExceeded) -> Steps:
+        """Others were released since this was judged: as if it had come after them."""
+        persons = self._appraised.approval if error.asks else None
+        verdict = verdict.and_also((Finding("policy.rate", str(error), persons is None),))
+        if persons is None:
+            return (yield from self._refuse(verdict, verified))
+        return (yield from self._wait(verdict, verified, persons))
 
     def _refuse(
         self,
@@ -366,14 +348,14 @@ class _Attestation:
         machine = self._machine
         assert machine is not None
         expires = datetime.fromtimestamp(self._pending.expires, UTC)
-        ak = verified.claims.get("ak")
+        ak, version = verified.claims.get("ak"), self._appraised.version
         return AttestationRecord(
             time=self._now,
             fingerprint=self._request.evidence.identity.fingerprint,
             machine_id=machine.id,
             accepted=verdict.accepted,
             findings=verdict.findings,
-            policy=(self._policy.name, self._policy.version) if self._policy else None,
+            policy=(version.name, version.version) if version else None,
             peer=self._peer,
             nonce=self._pending.nonce,
             nonce_expires=expires,
@@ -383,6 +365,7 @@ class _Attestation:
             request=self._request.digest if released else None,
             reply=reply.encode() if released else None,
             evidence=self._request.encode() if kept else None,
+            facts=self._appraised.facts,
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from pykexec.server import quotas
 from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
@@ -17,6 +17,7 @@ from pykexec.server.store import approval_rows, findings, machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Attestation, AttestationRecord, Counters
+from pykexec.server.store.release_rates import Admission
 from pykexec.server.store.view import View
 
 _TABLE = tables.attestations
@@ -149,48 +150,6 @@ def evidence(view: View, attestation_id: int) -> bytes:
     return bytes(found)
 
 
-def forget_nonces(connection: Connection, now: datetime) -> int:
-    """Those that no challenge can name any more."""
-    return connection.execute(delete(_NONCES).where(_NONCES.c.expires < now)).rowcount
-
-
-def forget(connection: Connection, before: datetime) -> int:
-    """Attestations; what was released stays known."""
-    return connection.execute(delete(_TABLE).where(_TABLE.c.time < before)).rowcount
-
-
-def crowded(connection: Connection) -> list[tuple[int, int, int]]:
-    """Machines with more attestations, or more evidence, than are kept, by number: up to which ids
-    attestations, and evidence, are to go.
-    """
-    has = _TABLE.c.evidence.is_not(None)
-    groups = select(_TABLE.c.machine_id).group_by(_TABLE.c.machine_id)
-    many = groups.having(func.count() > quotas.ATTESTATIONS_KEPT)
-    much = groups.where(has).having(func.count() > quotas.EVIDENCE_KEPT)
-    found = []
-    for machine_id in connection.execute(many.union(much)).scalars():
-        newest = select(_TABLE.c.id).where(_TABLE.c.machine_id == machine_id)
-        newest = newest.order_by(_TABLE.c.id.desc()).limit(1)
-        last, last_evidence = (
-            connection.execute(query).scalar_one_or_none() or 0
-            for query in (
-                newest.offset(quotas.ATTESTATIONS_KEPT),
-                newest.where(has).offset(quotas.EVIDENCE_KEPT),
-            )
-        )
-        found.append((machine_id, last, last_evidence))
-    return found
-
-
-def thin_out(connection: Connection, machine_id: int, last: int, last_evidence: int) -> int:
-    """Forget attestations up to one, and evidence up to one; how many of the former."""
-    mine = _TABLE.c.machine_id == machine_id
-    connection.execute(
-        update(_TABLE).where(mine, _TABLE.c.id <= last_evidence).values(evidence=None)
-    )
-    return connection.execute(delete(_TABLE).where(mine, _TABLE.c.id <= last)).rowcount
-
-
 class _Known:
     """What the database and the records before have used up."""
 
@@ -202,6 +161,7 @@ class _Known:
         self._machines = {row.id: row for row in rows}
         # By machine the latest that it has shown, whatever came last.
         self.newest: dict[int, Counters | None] = {row.id: machines.counters(row) for row in rows}
+        self._admission: Admission | None = None
         self._boots: set[_Boot] = set()
         self._secrets: set[tuple[int, int]] = set()
         approved = [item.approval for item in records if item.approval is not None]
@@ -217,6 +177,7 @@ class _Known:
         wanted = [secret.id for item in releasing for secret in item.released]
         current = tx.connection.execute(_CURRENT, {"ids": wanted})
         self._secrets = {(row.id, row.machine_id) for row in current}
+        self._admission = Admission(tx, releasing)
 
     def take(self, item: AttestationRecord) -> StoreError | None:
         """Why this record may not be written, or None, and it counts for those after it."""
@@ -272,7 +233,8 @@ class _Known:
         boot = (machine.id, item.counters.reset_count, item.counters.restart_count)
         if boot in self._boots:
             return AlreadyReleased("this boot was given its secrets before")
-        return None
+        assert self._admission is not None
+        return self._admission.take(item)
 
 
 _UPDATE_MACHINE = (
@@ -377,6 +339,7 @@ def _detail(item: AttestationRecord) -> dict[str, object]:
         "released": [[secret.name, secret.version] for secret in item.released],
         "boot": item.counters and [item.counters.reset_count, item.counters.restart_count],
         "approval": item.approval or (item.asks and item.asks.reference),
+        "surroundings": dict(item.facts),
     }
     return {key: value for key, value in detail.items() if value}
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from pykexec.server.store import tables
+from pykexec.server.store.quarantine_tables import quarantine
 from pykexec.server.store.view import View
 
 _MACHINE, _POLICY, _TOKEN = "machine:", "policy:", "token:"
@@ -43,12 +44,17 @@ class ChainState:
         self._machines: dict[str, _Machine] = {}
         self._policies: dict[str, tuple[int, str]] = {}
         self._tokens: set[str] = set()
+        self._quarantine: set[str] = set()
 
     def take(self, subject: str, action: str, detail: Mapping[str, Any]) -> None:
         """The next entry; IndexError, KeyError, TypeError or ValueError for a detail that the
         action does not have.
         """
-        if subject.startswith(_MACHINE):
+        if action == "quarantine.put":
+            self._quarantine.add(subject)
+        elif action == "quarantine.lift":
+            self._quarantine.discard(subject)
+        elif subject.startswith(_MACHINE):
             self._take_machine(subject.removeprefix(_MACHINE), action, detail)
         elif action == "policy.put":
             name = subject.removeprefix(_POLICY)
@@ -81,6 +87,10 @@ class ChainState:
         rows = view.connection.execute(select(table.name).where(table.revoked.is_(None)))
         for name in sorted(set(rows.scalars()) - self._tokens):
             yield f"token {name!r} counts, but was revoked or never made"
+        kept = set(view.connection.execute(select(quarantine.c.target)).scalars())
+        for target in sorted(kept ^ self._quarantine):
+            was = "was lifted or never made" if target in kept else "was not lifted"
+            yield f"the quarantine of {target} {was}"
 
     def _policy_faults(self, view: View) -> Iterator[str]:
         table = tables.policies.c

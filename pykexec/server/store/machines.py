@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Row,
     Text,
     bindparam,
     func,
     insert,
+    not_,
     or_,
     select,
     type_coerce,
@@ -76,7 +78,7 @@ def page(
     if policy is not None:
         query = query.where(_TABLE.c.policy == policy)
     if tag is not None:
-        query = query.where(_TAGS_AS_TEXT.contains(_pair(*tag), autoescape=True))
+        query = query.where(has_tag(*tag))
     if search:
         columns = (_TABLE.c.name, _TABLE.c.fingerprint, _TAGS_AS_TEXT)
         query = query.where(or_(*(c.icontains(search, autoescape=True) for c in columns)))
@@ -201,6 +203,17 @@ def check_policy(view: View, name: object) -> None:
 def subject(fingerprint: str) -> str:
     """A machine as the audit chain names it."""
     return f"machine:{fingerprint}"
+
+
+def has_tag(key: str, value: str) -> ColumnElement[bool]:
+    """The condition that a machine has a tag of this value."""
+    return _TAGS_AS_TEXT.contains(_pair(key, value), autoescape=True)
+
+
+def lacks_tag(key: str) -> ColumnElement[bool]:
+    """The condition that a machine has no tag of this key."""
+    # Within a value the closing quote would be escaped, so this is a key.
+    return not_(_TAGS_AS_TEXT.contains(f"{canonical(key)}:", autoescape=True))
 
 
 def _pair(key: str, value: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from pykexec.attest.verdict import Finding
+from pykexec.policy.model import Limit
 from pykexec.verify.verify import Counters as Counters
 
 MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
@@ -207,7 +208,8 @@ class AttestationRecord:
     released are the secrets that the machine is given: with any of them the boot in counters is
     used up too, and the sealed reply is kept for the request (its digest), should its sender not
     hear it. evidence is the message as it came; Settings.keep_evidence says whether it stays.
-    asks makes the boot wait for persons, approval is the reference of one that does no more.
+    asks makes the boot wait for persons, approval is the reference of one that does no more. rates
+    are what the release must not exceed, facts what was known of the boot's surroundings.
     """
 
     time: datetime
@@ -227,6 +229,8 @@ class AttestationRecord:
     evidence: bytes | None = None
     asks: Approval | None = None
     approval: str | None = None
+    rates: tuple[Limit, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

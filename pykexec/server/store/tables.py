@@ -242,6 +242,7 @@ releases = Table(
     Column("reset_count", BigInteger, primary_key=True, autoincrement=False),
     Column("restart_count", BigInteger, primary_key=True, autoincrement=False),
     Column("time", Timestamp, nullable=False),
+    Index("releases_by_time", "time"),
 )
 
 audit = Table(

@@ -14,7 +14,7 @@ from pykexec.server.canonical import now
 from pykexec.server.errors import StoreError
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import approval_rows, attestations, audit, retention, tables
+from pykexec.server.store import approval_rows, audit, retention, tables, thinning
 from pykexec.server.store.database import Database
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Health
@@ -29,18 +29,18 @@ def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
     """
     with database.changing() as connection:
         counts = {
-            "nonces": attestations.forget_nonces(connection, time),
+            "nonces": thinning.forget_nonces(connection, time),
             "secrets": retention.destroy(connection, time),
             "approvals": approval_rows.forget(connection, time - _APPROVAL_KEPT),
         }
     keep_days = database.read(lambda found: get_settings(Reading(found, keys))).keep_days
-    crowded = database.read(attestations.crowded)
+    crowded = database.read(thinning.crowded)
     with database.writing(keys) as tx:
         count = 0
         if keep_days:
-            count += attestations.forget(tx.connection, time - timedelta(days=keep_days))
+            count += thinning.forget(tx.connection, time - timedelta(days=keep_days))
         for machine_id, last, last_evidence in crowded:
-            count += attestations.thin_out(tx.connection, machine_id, last, last_evidence)
+            count += thinning.thin_out(tx.connection, machine_id, last, last_evidence)
         counts["attestations"] = count
         if counts["secrets"]:
             detail = {"count": counts["secrets"]}

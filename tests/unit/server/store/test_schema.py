@@ -20,6 +20,7 @@ from pykexec.server.store import (
     approval_tables,
     key_tables,
     migrations,
+    quarantine_tables,
     tables,
 )
 from pykexec.server.store.database import Database
@@ -31,6 +32,7 @@ from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 assert account_tables.operators.metadata is tables.metadata
 assert approval_tables.approvals.metadata is tables.metadata
 assert key_tables.generations.metadata is tables.metadata
+assert quarantine_tables.quarantine.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 
 
