@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,17 @@ def add_group(actions: Actions, name: str, text: str) -> Actions:
     parser = actions.add_parser(name, help=text, description=text)
     found: Actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     return found
+
+
+def find_machine(client: AdminClient, text: str) -> str:
+    """The fingerprint of the one machine that is meant."""
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    rows = rows_of(client.get("machines", search=text, limit=1000), "machines")
+    found = [row for row in rows if row["name"] == text or str(row["fingerprint"]).startswith(text)]
+    if len(found) != 1:
+        raise UsageError(f"{text}: {len(found) or 'no'} machines are named so")
+    return str(found[0]["fingerprint"])
 
 
 def rows_of(answer: dict[str, object], key: str) -> Rows:

@@ -26,6 +26,9 @@ learnt from: be sure that this was a good one.
 EXAMPLES = """\
 pykexec policy learn evidence.json --image image.json -o policy.toml
 pykexec policy check evidence.json policy.toml --ek-root tpm-vendor.pem
+pykexec policy check evidence.json policy.toml --time 2026-12-24T23:00+01:00 --address 10.1.2.3
+pykexec policy check evidence.json policy.toml --label rack=7 --released rack=20
+pykexec policy lint policy.toml
 pykexec policy explain policy.toml
 pykexec policy explain policy.toml evidence.json
 pykexec policy predict evidence.json --name "dbx 2026-11" --append dbx=update.bin --policy old.toml
@@ -50,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     explain.add_argument("evidence", type=Path, nargs="?", metavar="EVIDENCE")
     _add_context(explain)
     explain.set_defaults(run=_explain)
+    lint = verbs.add_parser("lint", help="what of a policy may be a mistake; exit code 1 if any is")
+    _positional(lint, "policy")
+    lint.set_defaults(run=_lint)
     _configure_learn(verbs.add_parser("learn", help="make a policy from a known-good boot"))
     _configure_predict(verbs.add_parser("predict", help="allow an update before it is there"))
 
@@ -73,6 +79,14 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", type=_pair, action="append", default=[], metavar="KEY=VALUE",
         help="may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--released", type=_count, action="append", default=[], metavar="RATE=N",
+        help="as if so many were released that a rate counts (default: none); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quarantined", action="append", default=[], metavar="TEXT",
+        help="as if that were in quarantine, of [quarantine]; may be repeated",
     )  # fmt: skip
 
 
@@ -143,6 +157,11 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _count(text: str) -> tuple[str, int]:
+    name, number = _pair(text)
+    return name, int(number)
+
+
 def main(args: argparse.Namespace) -> int:
     """Do what was asked for."""
     try:
@@ -169,6 +188,8 @@ def _context(args: argparse.Namespace) -> Context:
         machine=args.machine,
         tags=tuple(args.tag),
         labels=dict(args.label),
+        releases=dict(args.released),
+        quarantined=tuple(args.quarantined),
     )
 
 
@@ -229,6 +250,15 @@ def _explain(args: argparse.Namespace) -> int:
     _print_findings(f for f in verdict.findings if not f.code.startswith("policy."))
     print(explain(policy, claims, _context(args)))
     return 0
+
+
+def _lint(args: argparse.Namespace) -> int:
+    from pykexec.policy.lint import doubts
+
+    found = list(doubts(_policy(args.policy), datetime.now(UTC)))
+    for text in found:
+        print(text)
+    return 1 if found else 0
 
 
 def _learn(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from pykexec.cli import server_local, server_machines, server_settings
+from pykexec.cli import server_local, server_machines, server_quarantine, server_settings
 from pykexec.cli._server import add_connection, connect
 
 HELP = "set up and administer an attestation server"
@@ -34,6 +34,10 @@ pykexec server tags web-1 site=north rack=7
 pykexec server name 3f2a web-1
 pykexec server set-policy web-1 servers
 pykexec server forget-boots web-1 --reason "TPM cleared for repair"
+pykexec server quarantine list
+pykexec server quarantine put web-1 --reason "seen to talk to strangers"
+pykexec server quarantine put --tag rack=7 --reason "the cage was open"
+pykexec server quarantine lift web-1 --reason "set up anew"
 pykexec server secret list web-1
 pykexec server secret put web-1 disk --kind luks-key --file key.bin
 pykexec server secret revoke web-1 disk
@@ -69,6 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     server_local.configure(actions)
     server_machines.configure(actions)
+    server_quarantine.configure(actions)
     server_settings.configure(actions)
 
 

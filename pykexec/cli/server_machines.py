@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from pykexec.cli._server import (
     read_secret,
     rows_of,
 )
+from pykexec.cli._server import find_machine as _find
 from pykexec.cli.output import print_json
 from pykexec.errors import UsageError
 
@@ -37,17 +37,6 @@ def configure(actions: Actions) -> None:
 def _machine(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("machine", metavar="MACHINE")
     return parser
-
-
-def _find(client: AdminClient, text: str) -> str:
-    """The fingerprint of the one machine that is meant."""
-    if re.fullmatch("[0-9a-f]{64}", text):
-        return text
-    rows = rows_of(client.get("machines", search=text, limit=1000), "machines")
-    found = [row for row in rows if row["name"] == text or str(row["fingerprint"]).startswith(text)]
-    if len(found) != 1:
-        raise UsageError(f"{text}: {len(found) or 'no'} machines are named so")
-    return str(found[0]["fingerprint"])
 
 
 def _machines(actions: Actions) -> None:

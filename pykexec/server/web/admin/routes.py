@@ -13,7 +13,7 @@ from starlette.routing import Route
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError, UsageError
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.web.admin import audit, keys, machines, operators, settings
+from pykexec.server.web.admin import audit, keys, machines, operators, quarantine, settings
 from pykexec.server.web.admin.auth import actor_of, authenticate
 from pykexec.server.web.admin.operations import (
     Call,
@@ -29,6 +29,7 @@ from pykexec.server.web.web import Web
 OPERATIONS: tuple[Operation, ...] = (
     *machines.OPERATIONS,
     *keys.OPERATIONS,
+    *quarantine.OPERATIONS,
     *settings.OPERATIONS,
     *operators.OPERATIONS,
     *audit.OPERATIONS,

@@ -86,6 +86,7 @@ def counted(store: Store, labels: dict[str, str], limit: Limit = RACK) -> dict[s
 
 def test_each_value_of_a_tag_is_counted_by_itself_and_none_too(store: Store) -> None:
     each = Limit("each", 10, 3600, "rack")
+    labels: tuple[dict[str, str], ...]
     labels = ({"rack": "7"}, {"rack": "7", "x": '"rack":'}, {"rack": "8"}, {}, {"x": '"rack":"7"'})
     for number, tags in enumerate(labels):
         store.record_attestation(racked(store, number + 1, **tags)[1])
