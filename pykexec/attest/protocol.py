@@ -101,7 +101,7 @@ class Identity:
     @property
     def digest(self) -> bytes:
         """What a challenge is bound to: both public areas and all certificates."""
-        return _digest_of(self.ek_public, self.ak_public, *self.ek_certificates)
+        return digest_of(self.ek_public, self.ak_public, *self.ek_certificates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class AttestRequest:
         """SHA-256 over all of it: the same request has the same."""
         evidence = self.evidence
         pcrs = b"".join(b"%d=%b" % pair for pair in sorted(evidence.pcrs.items()))
-        return _digest_of(
+        return digest_of(
             self.token.encode(),
             self.proof,
             evidence.identity.digest,
@@ -376,7 +376,7 @@ def encode_release(secrets: tuple[ReleasedSecret, ...]) -> bytes:
     )
 
 
-def _digest_of(*parts: bytes) -> bytes:
+def digest_of(*parts: bytes) -> bytes:
     """SHA-256 over parts none of which can run into the next."""
     digest = hashlib.sha256()
     for part in parts:

@@ -65,8 +65,7 @@ def fault(event: Event, bank: str, found: bytes | None) -> str | None:
     """Why an event is not what the specification says of its type, None where nothing is wrong;
     found is what measured() gives.
     """
-    binding = promise_of(event.type).binding
-    if binding and found is None:
+    if found is None and promise_of(event.type).binding:
         return "its data is not what was measured"
     if event.pcr not in _FIRMWARE_PCRS:
         return None
@@ -80,7 +79,7 @@ def fault(event: Event, bank: str, found: bytes | None) -> str | None:
     if value == SEPARATOR_ERROR:
         return "the firmware reports an error, by another name"
     # Contents that nobody sees may be four zeros; no string and no structure is.
-    return "a separator by another name" if binding else None
+    return "a separator by another name" if promise_of(event.type).binding else None
 
 
 def event_title(index: int, event: Event) -> str:

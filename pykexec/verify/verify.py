@@ -26,13 +26,11 @@ from pykexec.attest.protocol import (
     qualifying_data,
 )
 from pykexec.attest.verdict import Verdict
-from pykexec.errors import FormatError
 from pykexec.tpm.wire import WireError
 from pykexec.verify.chain import ek_roots
-from pykexec.verify.claims import event_claims
 from pykexec.verify.ek import VerifiedEk, judge_ek
 from pykexec.verify.keys import Ak, check_ak
-from pykexec.verify.log import ProvenLog, check_firmware_pcrs, check_log
+from pykexec.verify.log import check_firmware_pcrs
 from pykexec.verify.quote import (
     Quote,
     check_pcrs,
@@ -41,8 +39,7 @@ from pykexec.verify.quote import (
     parse_quote,
 )
 from pykexec.verify.report import Report
-from pykexec.verify.secure_boot import SECURE_BOOT_PCR, secure_boot_claims
-from pykexec.verify.shim import with_shim
+from pykexec.verify.told import told_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +105,18 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
     check_firmware_pcrs(expected.bank, evidence.pcrs, report)
     # Only what was asked for is looked at, or a log of anything would be proven by anything.
     wanted = {n: value for n, value in evidence.pcrs.items() if n in expected.pcrs}
-    log = check_log(evidence.event_log, expected.bank, wanted, report)
+    told = told_by(evidence.event_log, expected.bank, wanted)
+    report.extend(told.findings)
     if evidence.log_full:
         # Nobody vouches for that, and it excuses nothing: registers need their events all the same.
         report.note("log.full", "the firmware's log was full, says the machine: it lacks events")
     counters = None if quote is None else _check_counters(quote, expected.last, report)
+    report.extend(told.notes)
     claims: dict[str, object] = {
         "ek": ek_claims,
         "bank": expected.bank,
         "pcrs": {str(number): value.hex() for number, value in sorted(wanted.items())},
-        **_log_claims(log, report),
+        **told.claims,
         "released": _is_released(wanted, expected.bank),
     }
     if ak is not None:
@@ -184,16 +183,6 @@ def _check_counters(quote: Quote, last: Counters | None, report: Report) -> Coun
     if not quote.safe:
         report.note("clock.safe", "the TPM lost power unprepared: its clock may have gone back")
     return now
-
-
-def _log_claims(log: ProvenLog, report: Report) -> dict[str, object]:
-    claims = event_claims(log)
-    if log.of(SECURE_BOOT_PCR):
-        try:
-            claims["secure_boot"] = with_shim(secure_boot_claims(log), log)
-        except FormatError as error:
-            report.note("log.secure-boot", f"nothing can be said of Secure Boot: {error}")
-    return claims
 
 
 def _is_released(pcrs: dict[int, bytes], bank: str) -> bool:
