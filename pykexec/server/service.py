@@ -40,9 +40,8 @@ from pykexec.server.store.records import (
 )
 from pykexec.server.store.store import Store
 from pykexec.server.surroundings import Surroundings
-from pykexec.tpm.public import name_of, parse_public
 from pykexec.tpm.wire import WireError
-from pykexec.verify.credential import make_credential
+from pykexec.verify.credential import keys_of, make_credential
 from pykexec.verify.verify import Expected, Verified, verify
 
 log = logging.getLogger(__name__)
@@ -97,12 +96,11 @@ class Service:
             raise Refused(422, f"the TPM has none of the PCR banks {known}")
         identity = request.identity
         try:
-            ek, ak = parse_public(identity.ek_public), parse_public(identity.ak_public)
+            ek, ak_name = keys_of(identity.ek_public, identity.ak_public)
         except WireError as error:
             raise ProtocolError(f"identity: {error}") from None
         nonce = os.urandom(protocol.NONCE_SIZE)
         credential = os.urandom(protocol.CREDENTIAL_SIZE)
-        ak_name = name_of(ak.name_alg, identity.ak_public)
         blob, secret = make_credential(ek, ak_name, credential)
         pending = Pending(
             nonce=nonce,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -16,11 +17,20 @@ from pykexec import crypto
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError
 from pykexec.tpm.kdf import digest_size, kdfa, kdfe
-from pykexec.tpm.public import EccKey, Public, RsaKey
+from pykexec.tpm.public import EccKey, Public, RsaKey, name_of, parse_public
 from pykexec.tpm.wire import sized
 from pykexec.verify.keys import ecc_key, point_of
 
 _RSA_BITS = (2048, 3072, 4096)
+_CACHED = 4096  # pairs of keys, some 2 KiB each
+
+
+# Machines come back.
+@lru_cache(_CACHED)
+def keys_of(ek_public: bytes, ak_public: bytes) -> tuple[Public, bytes]:
+    """What a credential is made for: the EK, and the AK's Name; WireError for what are no keys."""
+    ek, ak = parse_public(ek_public), parse_public(ak_public)
+    return ek, name_of(ak.name_alg, ak_public)
 
 
 def make_credential(ek: Public, ak_name: bytes, credential: bytes) -> tuple[bytes, bytes]:

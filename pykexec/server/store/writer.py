@@ -3,8 +3,8 @@
 
 A commit waits for the disk, every writer waits for the chain's head, and a transaction's own costs
 are many times those of a record. While one batch is being written the next one gathers, and when
-attestations follow one another it gathers a moment longer: so a storm of them costs few commits,
-and who comes alone does not wait.
+attestations follow one another it gathers a moment longer, unless there are enough: so a storm of
+them costs few commits, and who comes alone does not wait.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 256
 """Records in one transaction."""
-GATHER_S = 0.02
-"""So soon after a commit others will follow: they are waited for, as long again."""
+GATHER_S = 0.04
+"""So soon after a commit others will follow: they are waited for, at most as long again."""
+ENOUGH = 8
+"""Records for which a transaction's own costs matter no more."""
+_LOOK_S = 0.01
 _WAITING_MAX = 4096
 
 _Item = tuple[AttestationRecord, "Future[None]"]
@@ -77,7 +80,7 @@ class Writer:
         written = float("-inf")
         while (item := self._queue.get()) is not None:
             if time.monotonic() - written < self._gather_s:
-                self._ends.wait(self._gather_s)
+                self._gather()
             batch = [item]
             ends = False
             while len(batch) < BATCH_MAX and not ends:
@@ -92,6 +95,13 @@ class Writer:
             self._commit(batch)
             written = time.monotonic()
             if ends:
+                return
+
+    def _gather(self) -> None:
+        end = time.monotonic() + self._gather_s
+        # Looking now and then takes less than to be woken by each.
+        while self._queue.qsize() + 1 < ENOUGH and time.monotonic() < end:
+            if self._ends.wait(_LOOK_S):
                 return
 
     def _commit(self, batch: list[_Item]) -> None:

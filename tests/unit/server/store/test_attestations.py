@@ -25,7 +25,7 @@ from pykexec.server.errors import (
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.records import AttestationRecord, Settings
 from pykexec.server.store.store import Store
-from pykexec.server.store.writer import Writer
+from pykexec.server.store.writer import ENOUGH, Writer
 from tests.support.store_samples import (
     BOOT,
     MASTER,
@@ -285,6 +285,22 @@ def test_who_comes_alone_is_written_at_once_and_who_follows_a_commit_with_others
     writer.close()
     assert batches == [["alone"], ["follows", "with it"]]
     assert all(future.done() for future in futures)
+
+
+def test_who_follows_waits_no_longer_than_until_there_are_enough() -> None:
+    batches: list[int] = []
+
+    def write(records: Sequence[AttestationRecord]) -> list[StoreError | None]:
+        batches.append(len(records))
+        return [None] * len(records)
+
+    writer = Writer(write, gather_s=600)
+    writer.submit(TEMPLATE).result(timeout=10)
+    futures = [writer.submit(TEMPLATE) for _ in range(ENOUGH)]
+    for future in futures:
+        future.result(timeout=10)
+    assert batches == [1, ENOUGH]
+    writer.close()
 
 
 def test_a_writer_that_fails_tells_all_who_wait() -> None:
