@@ -83,7 +83,9 @@ def parse_object(data: bytes, what: str, size_max: int) -> Fields:
         raise ProtocolError(f"{what}: not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{what}: not an object")
-    _check_depth(value, what, _DEPTH_MAX)
+    # Where no more begin than may lie in each other there is nothing to look for.
+    if data.count(b"{") + data.count(b"[") > _DEPTH_MAX:
+        _check_depth(value, what, _DEPTH_MAX)
     return Fields(value, what)
 
 
@@ -129,11 +131,15 @@ class Fields:
 
     def text(self, key: str, size_max: int = 1024) -> str:
         """A string of at most size_max characters, all of them Unicode scalar values, no NUL."""
+        value = self._string(key, size_max)
+        if "\0" in value or (not value.isascii() and _SURROGATE.search(value)):
+            raise self.fault(key, "has characters that no text has")
+        return value
+
+    def _string(self, key: str, size_max: int) -> str:
         value = str(self._take(key, str, "a string"))
         if len(value) > size_max:
             raise self.fault(key, f"{len(value)} characters, at most {size_max} are taken")
-        if "\0" in value or (not value.isascii() and _SURROGATE.search(value)):
-            raise self.fault(key, "has characters that no text has")
         return value
 
     def number(self, key: str, last: int = 2**63 - 1) -> int:
@@ -150,7 +156,7 @@ class Fields:
 
     def data(self, key: str, size_max: int) -> bytes:
         """Bytes in base64url."""
-        text = self.text(key, -(-size_max * 4 // 3))
+        text = self._string(key, -(-size_max * 4 // 3))
         return from_base64url(text, f"{self.where}.{key}")
 
     def values(self, key: str, count_max: int) -> list[object]:

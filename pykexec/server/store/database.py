@@ -186,6 +186,8 @@ def _readers(url: URL) -> Engine:
         pool_size=quotas.READERS,
         max_overflow=0,
         pool_timeout=quotas.POOL_TIMEOUT_S,
+        # There is no transaction that could be left open.
+        pool_reset_on_return=None,
     )
     event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql)
     return engine
