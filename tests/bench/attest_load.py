@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 
 from pykexec.attest import decode, protocol
-from tests.support.attest_machine import Machine
+from tests.support.attest_machine import Boot, Machine
 
 TIMEOUT_S = 60
 
@@ -31,6 +31,11 @@ def machine_name(number: int) -> str:
 def address(number: int) -> str:
     """Its own, of the loopback network."""
     return f"127.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
+def simulated(number: int) -> Machine:
+    """Its log is its own, as each machine's is: what a server knows by it was told by itself."""
+    return Machine(machine_name(number), boot=Boot(firmware=f"2025.02-{number}"))
 
 
 @dataclass(slots=True)
@@ -173,7 +178,7 @@ def main() -> None:
     args = parser.parse_args()
     threading.stack_size(256 << 10)
     numbers = range(args.first, args.first + args.count)
-    machines = {number: Machine(machine_name(number)) for number in numbers}
+    machines = {number: simulated(number) for number in numbers}
     for machine in machines.values():
         machine.reset_count = args.boot
     print("ready", flush=True)
