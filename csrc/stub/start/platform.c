@@ -10,6 +10,10 @@ enum {
 	CPUID_TDX = 0x21,
 	CPUID_AMD_ENCRYPTION = 0x8000001f,
 	AMD_SME_OR_SEV = 3,
+	AMD_SME = 1,
+	AMD_BIT_OF_ADDRESS = 0x3f,
+	MSR_SYSCFG = 0xc0010010,
+	SYSCFG_ENCRYPTION = 0x800000,
 	MSR_SEV_STATUS = 0xc0010131,
 };
 
@@ -18,6 +22,15 @@ static bool is_sev_guest(void)
 {
 	return pk_is_guest() && pk_cpuid(CPUID_AMD_ENCRYPTION, 0).eax & AMD_SME_OR_SEV &&
 	       pk_rdmsr(MSR_SEV_STATUS);
+}
+
+/* APM 2, 7.10: what it writes for Linux would be garbage to a Linux that does not encrypt. */
+static bool encrypts_memory(void)
+{
+	struct pk_cpuid id = pk_cpuid(CPUID_AMD_ENCRYPTION, 0);
+
+	return !pk_is_guest() && id.eax & AMD_SME && pk_rdmsr(MSR_SYSCFG) & SYSCFG_ENCRYPTION &&
+	       pk_cpu_read(PK_CPU_CR3) >> (id.ebx & AMD_BIT_OF_ADDRESS) & 1;
 }
 
 static bool is_tdx_guest(void)
@@ -44,6 +57,8 @@ efi_status_t pk_platform_check(void)
 		what = "is a confidential guest (AMD SEV)";
 	else if (is_tdx_guest())
 		what = "is a confidential guest (Intel TDX)";
+	else if (encrypts_memory())
+		what = "has firmware that encrypts its memory (AMD SME)";
 	else if (has_protected_branches())
 		what = "has firmware that runs with control-flow enforcement (CET)";
 	if (!what)

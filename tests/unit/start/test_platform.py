@@ -47,6 +47,7 @@ def said(
     [
         ("polled", 0, 0, "has firmware that runs without interrupts, and so without timers"),
         ("sev", 0, 0, "is a confidential guest (AMD SEV)"),
+        ("sme", 0, 0, "has firmware that encrypts its memory (AMD SME)"),
         ("tdx", 0, 0, "is a confidential guest (Intel TDX)"),
         ("metal", CET, 1, "has firmware that runs with control-flow enforcement (CET)"),
         ("guest", CET, 4, "has firmware that runs with control-flow enforcement (CET)"),
@@ -64,6 +65,7 @@ def test_what_the_gate_cannot_do_is_refused(
     [
         ("metal", 0, " no5lvl"),
         ("guest", 0, " no5lvl"),
+        ("tsme", 0, " no5lvl"),
         # Switched on, and used for nothing.
         ("metal", CET, " no5lvl"),
         ("metal", LA57, ""),
