@@ -3,7 +3,17 @@
 #include <common/acpi.h>
 #include <common/mem.h>
 
-enum { LENGTH_OFFSET = 4 };
+enum { LENGTH_OFFSET = 4, ADDRESS_OFFSET = 4, ACCESS_MAX = 4 };
+
+void pk_acpi_address(const void *data, struct pk_acpi_address *ret)
+{
+	const u8 *bytes = data;
+
+	*ret = (struct pk_acpi_address){ .space = bytes[0], .bits = bytes[1], .first = bytes[2] };
+	if (bytes[3] && bytes[3] <= ACCESS_MAX)
+		ret->access = (u8)(1 << (bytes[3] - 1));
+	memcpy(&ret->address, bytes + ADDRESS_OFFSET, sizeof(ret->address));
+}
 
 u32 pk_acpi_table_size(const void *data)
 {

@@ -4,8 +4,8 @@
 #include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
 #include <stub/gate/state_items.h>
-#include <stub/gate/tco.h>
 #include <stub/gate/tick.h>
+#include <stub/gate/watchdog.h>
 #include <stub/lib/io.h>
 #include <stub/lib/test.h>
 
@@ -109,6 +109,7 @@ void pk_state_quiesce(void)
 {
 	u32 eois;
 
+	pk_watchdogs_stop();
 	pk_tick_stop();
 	/* A tick latched now would be taken in Linux' IDT, never ended, and block the firmware's timer for ever. */
 	mask_external();
@@ -116,7 +117,6 @@ void pk_state_quiesce(void)
 	take_latched();
 	pk_drain_interrupts(&eois);
 	pk_lapic_write(PK_LAPIC_TIMER_INITIAL, 0);
-	pk_tco_halt();
 }
 
 void pk_state_restore(void)
@@ -173,6 +173,7 @@ void pk_state_enter_firmware(void)
 	linux_timer_current = pk_lapic_read(PK_LAPIC_TIMER_CURRENT);
 	write_values(&before, PK_ITEM_LOCAL);
 	write_values(&before, PK_ITEM_EXTERNAL);
+	pk_watchdogs_run();
 	pk_tick_start();
 	pk_interrupts_on();
 }
@@ -181,6 +182,7 @@ void pk_state_leave_firmware(void)
 {
 	u32 eois;
 
+	pk_watchdogs_halt();
 	pk_tick_stop();
 	mask_external();
 	mask_timer();

@@ -2,9 +2,12 @@
 /* The table of machine state that Linux may have changed; adding an item is one line at its end. */
 #include <pykexec/abi.h>
 #include <stub/gate/announced.h>
+#include <stub/gate/bmc.h>
 #include <stub/gate/hardware.h>
 #include <stub/gate/state_items.h>
 #include <stub/gate/tco.h>
+#include <stub/gate/wdat.h>
+#include <stub/gate/wdrt.h>
 #include <stub/lib/console.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
@@ -60,6 +63,7 @@ enum {
 	MSR_MTRR_DEF_TYPE = 0x2ff,
 	MSR_U_CET = 0x6a0,
 	MSR_S_CET = 0x6a2,
+	MSR_PL3_SSP = 0x6a7,
 	MSR_PERF_GLOBAL_CTRL = 0x38f,
 	MSR_XSS = 0xda0,
 	MSR_EFER = 0xc0000080,
@@ -395,6 +399,7 @@ const struct pk_state_item pk_state_items[] = {
 	MSR("xss", MSR_XSS, pk_has_xss),
 	MSR("u_cet", MSR_U_CET, pk_has_cet),
 	MSR("s_cet", MSR_S_CET, pk_has_cet),
+	MSR("pl3_ssp", MSR_PL3_SSP, pk_has_shadow_stack),
 	PK_TEST_ITEM(MSR("x2apic.id", MSR_X2APIC_ID, NULL))
 	{ "xcr0", read_xcr0, write_xcr0, 0, 0, ALL, pk_has_xsave, NULL, NULL },
 	{ "apic_base", read_msr, write_apic_mode, PK_MSR_APIC_BASE, 0, ALL, NULL, NULL, NULL },
@@ -420,7 +425,11 @@ const struct pk_state_item pk_state_items[] = {
 	PORT("pic.elcr2", PORT_ELCR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr1", PK_PIC_IMR1, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
 	PORT("pic.imr2", PK_PIC_IMR2, GATE | PK_ITEM_EXTERNAL, ALL, has_pic),
-	{ "tco.control", pk_tco_read, pk_tco_write, 0, GATE | PK_ITEM_EXTERNAL, ALL, pk_tco_armed, NULL, NULL },
+	/* The gate switches them by watchdog.c, but for the BMC's, which is slow. */
+	{ "tco.control", pk_tco_read, pk_tco_write, 0, GATE, ALL, pk_tco_armed, NULL, NULL },
+	{ "wdrt.control", pk_wdrt_read, pk_wdrt_write, 0, GATE, ALL, pk_wdrt_armed, NULL, NULL },
+	{ "wdat.running", pk_wdat_read, pk_wdat_write, 0, GATE, ALL, pk_wdat_armed, NULL, NULL },
+	{ "bmc.watchdog", pk_bmc_read, pk_bmc_write, 0, 0, ALL, pk_bmc_armed, NULL, NULL },
 	PORT("speaker", PORT_SPEAKER, 0, 0x3, NULL),
 	PORT("uart1.lcr", UART1 + UART_LCR, 0, ALL, has_uart1),
 	PORT("uart1.ier", UART1 + UART_IER, 0, ALL, has_uart1),

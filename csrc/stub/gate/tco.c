@@ -52,6 +52,8 @@ static u16 find(void)
 	return found;
 }
 
+static u16 armed;	/* its control register then */
+
 /* 0: none that we know, or it is at rest. */
 static u16 base(void)
 {
@@ -60,6 +62,8 @@ static u16 base(void)
 
 	if (!is_known)
 		found = find();
+	if (found && !is_known)
+		armed = pk_inw(found + TCO_CONTROL);
 	is_known = true;
 	return found;
 }
@@ -96,4 +100,10 @@ void pk_tco_halt(void)
 {
 	if (pk_test_halts_tco(pk_tco_armed()))
 		pk_tco_write(0, 0, pk_tco_read(0, 0) | TCO_HALTED);
+}
+
+void pk_tco_run(void)
+{
+	if (pk_tco_armed())
+		pk_tco_write(0, 0, armed);
 }

@@ -16,5 +16,6 @@ bool pk_tco_runs_on(void);
 
 /* Its time is the firmware's: it stands still while Linux has the machine. */
 void pk_tco_halt(void);
+void pk_tco_run(void);
 
 #endif

@@ -15,12 +15,19 @@ static const u8 *address_at(const u8 *from)
 	return (const u8 *)address;
 }
 
-const u8 *pk_acpi_xsdt(void)
+const void *pk_configuration_table(const efi_guid_t *guid)
 {
 	for (u64 i = 0; i < pk_st->nr_tables; i++)
-		if (pk_guid_equal(&pk_st->tables[i].vendor_guid, &efi_guid_acpi20_table))
-			return address_at((const u8 *)pk_st->tables[i].vendor_table + RSDP_XSDT);
+		if (pk_guid_equal(&pk_st->tables[i].vendor_guid, guid))
+			return (const void *)pk_st->tables[i].vendor_table;
 	return NULL;
+}
+
+const u8 *pk_acpi_xsdt(void)
+{
+	const u8 *rsdp = pk_configuration_table(&efi_guid_acpi20_table);
+
+	return rsdp ? address_at(rsdp + RSDP_XSDT) : NULL;
 }
 
 u32 pk_acpi_nr_entries(const u8 *xsdt)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware's own ACPI tables, of which Linux has none. */
+/* The tables of the firmware itself, ACPI's above all, of which Linux has none. */
 #ifndef PK_STUB_ACPI_TABLES_H
 #define PK_STUB_ACPI_TABLES_H
 
 #include <efi/types.h>
+
+/* What the firmware's configuration table has under this GUID; NULL: nothing. */
+const void *pk_configuration_table(const efi_guid_t *guid);
 
 /* What lists the others; NULL where the firmware has none, or only that of ACPI 1.0. */
 const u8 *pk_acpi_xsdt(void);

@@ -17,8 +17,8 @@
 #include <stub/gate/gate.h>
 #include <stub/gate/limit.h>
 #include <stub/gate/state.h>
-#include <stub/gate/tco.h>
 #include <stub/gate/tick.h>
+#include <stub/gate/watchdog.h>
 #include <stub/lib/boot_device.h>
 #include <stub/lib/console.h>
 #include <stub/lib/string.h>
@@ -130,8 +130,7 @@ static efi_status_t prepare(void)
 	pk_net_stack_init();
 	pk_tick_init();
 	pk_state_save();
-	if (pk_tco_runs_on())
-		pk_print("pykexec: the chipset's watchdog is locked: it will reset a Linux that is long at rest\n");
+	pk_watchdogs_tell();
 	status = pk_stage(PK_STAGE_TICKS, pk_tick_check());
 	if (EFI_ERROR(status))
 		return status;

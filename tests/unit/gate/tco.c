@@ -47,7 +47,6 @@ void pk_outw(u16 port, u16 value)
 int main(int argc, char **argv)
 {
 	const char *state = argc == 3 ? argv[2] : "";
-	u16 before;
 
 	is_ich = argc == 3 && !strcmp(argv[1], "ich");
 	is_pch = argc == 3 && !strcmp(argv[1], "pch");
@@ -55,11 +54,10 @@ int main(int argc, char **argv)
 	base = is_ich ? 0x660 : 0x400;
 	left = strcmp(state, "idle") ? 5 : 0;
 	control = !strcmp(state, "halted") ? HALTED : !strcmp(state, "locked") ? LOCKED : 0;
-	before = control;
 	if (pk_tco_runs_on())
 		printf("cannot be halted\n");
 	pk_tco_halt();
 	if (pk_tco_armed())
-		pk_tco_write(0, 0, before);
+		pk_tco_run();
 	return 0;
 }

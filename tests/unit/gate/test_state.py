@@ -34,7 +34,9 @@ COMMON = {
     "mtrr.variable": KEPT,
     "spec_ctrl": RESTORED,
     "xss": RESTORED,
+    "u_cet": RESTORED,
     "s_cet": RESTORED,
+    "pl3_ssp": RESTORED,
 }
 EVERYBODY = {
     "debugctl": GATE,
@@ -127,6 +129,29 @@ def test_each_register_that_linux_changes_is_decided(
     lines = [line.split() for line in run([machine, vendor, has]).decode().splitlines()]
     seen = {name: decision([int(value, 16) for value in values]) for name, *values in lines}
     assert seen == expected
+
+
+LAM_U57, LAM_U48, LAM_SUP = 1 << 61, 1 << 62, 1 << 28
+ENCRYPTED, CET = 1 << 51, 1 << 23
+CR3, CR4 = 0x7FC01000, 0x668
+
+
+@pytest.mark.parametrize(
+    ("of_cr3", "of_cr4", "told"),
+    [
+        (0, 0, []),
+        (LAM_U48, 0, [f"cr3 {CR3:x} {CR3 | LAM_U48:x}"]),
+        (LAM_U57, LAM_SUP, [f"cr3 {CR3:x} {CR3 | LAM_U57:x}", f"cr4 {CR4:x} {CR4 | LAM_SUP:x}"]),
+        (ENCRYPTED, 0, [f"cr3 {CR3:x} {CR3 | ENCRYPTED:x}"]),
+        (0, CET, [f"cr4 {CR4:x} {CR4 | CET:x}"]),
+    ],
+)
+def test_each_bit_of_a_control_register_is_compared(
+    of_cr3: int, of_cr4: int, told: list[str], machine: Path
+) -> None:
+    """Masked addresses, encrypted page tables, protected branches of the other world's."""
+    found = run([machine, "intel", f"{of_cr3:x}", f"{of_cr4:x}"]).decode().splitlines()
+    assert found == told
 
 
 def test_functions_that_are_too_many_to_watch_are_told(machine: Path) -> None:

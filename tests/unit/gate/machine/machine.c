@@ -5,16 +5,23 @@
  * "bare" those that everyone has; "crowded" these, and as many PCI functions as can be. The firmware
  * leaves in each the one value, Linux the other. Prints of each: its name, both values, then what is
  * in it in the firmware's world by a lean switch, back in Linux', by a full switch, back again, and
- * when Linux has ended. An MSR that the processor does not announce ends the program, as it would
- * end the machine; one of some models may be tried.
+ * when Linux has ended. With two numbers after the vendor: what the report has of control registers
+ * of the firmware's in which these bits of CR3 and CR4 are another's. An MSR that the processor does
+ * not announce ends the program, as it would end the machine; one of some models may be tried.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <pykexec/abi.h>
+#include <stub/gate/bmc.h>
 #include <stub/gate/hardware.h>
 #include <stub/gate/state.h>
+#include <stub/gate/tco.h>
+#include <stub/gate/watchdog.h>
+#include <stub/gate/wdat.h>
+#include <stub/gate/wdrt.h>
 #include <stub/lib/cpu.h>
 #include <stub/lib/io.h>
 
@@ -22,6 +29,7 @@ enum vendor { INTEL, AMD };
 enum kind { NOTHING, MSR, DEBUG, LAPIC };
 enum presence { IS_ANNOUNCED, IS_OF_A_MODEL, IS_ALWAYS };
 enum { NR_POINTS = 5, HWP_REQUEST = 0x774, PM_ENABLE = 0x770 };
+enum { FIRMWARE_CR3 = 0x7fc01000, FIRMWARE_CR4 = 0x668 };
 
 /* A bit for each vendor. */
 enum { INTEL_ONLY = 1 << INTEL, AMD_ONLY = 1 << AMD, COMMON = INTEL_ONLY | AMD_ONLY };
@@ -92,7 +100,9 @@ static struct reg registers[] = {
 	ANNOUNCED("xfd", 0x1c4, INTEL_ONLY, 0, 1 << 18, 0),
 	ANNOUNCED("pkrs", 0x6e1, INTEL_ONLY, 0, 4, 0),
 	ANNOUNCED("xss", 0xda0, COMMON, 0, 1 << 8, 0),
+	ANNOUNCED("u_cet", 0x6a0, COMMON, 0, 1, 0),
 	ANNOUNCED("s_cet", 0x6a2, COMMON, 0, 4, 0),
+	ANNOUNCED("pl3_ssp", 0x6a7, COMMON, 0, 0x7ff0, 0),
 	MODEL("misc_features", 0x140, INTEL_ONLY, 0, 1, 0),
 	MODEL("power_ctl", 0x1fc, INTEL_ONLY, 2, 0, 0),
 	MODEL("pkg_cst_config", 0xe2, INTEL_ONLY, 1 << 25, 0, 0),
@@ -115,7 +125,6 @@ static struct reg registers[] = {
 	CONSTANT(0x258, IS_ANNOUNCED, COMMON, 0, 1),
 	CONSTANT(0x268, IS_ANNOUNCED, COMMON, 0, 7),
 	CONSTANT(0x277, IS_ALWAYS, COMMON, 0, 0),
-	CONSTANT(0x6a0, IS_ANNOUNCED, COMMON, 0, 0),
 	CONSTANT(0xc0000080, IS_ALWAYS, COMMON, 0, 4),
 	CONSTANT(0xc0000100, IS_ALWAYS, COMMON, 0, 2),
 };
@@ -181,7 +190,14 @@ static void set(enum kind kind, u32 which, u64 value)
 
 u64 pk_rdmsr(u32 msr) { return get(MSR, msr); }
 void pk_wrmsr(u32 msr, u64 value) { set(MSR, msr, value); }
-u64 pk_cpu_read(enum pk_cpu_register which) { return which; }
+/* gate.S switches them; what it would leave of Linux' in the firmware's world is among the arguments. */
+static u64 cr3 = FIRMWARE_CR3, cr4 = FIRMWARE_CR4;
+
+u64 pk_cpu_read(enum pk_cpu_register which)
+{
+	return which == PK_CPU_CR3 ? cr3 : which == PK_CPU_CR4 ? cr4 : which;
+}
+
 u64 pk_dr_read(u32 number) { return get(DEBUG, number); }
 void pk_dr_write(u32 number, u64 value) { set(DEBUG, number, value); }
 u32 pk_lapic_read(u32 offset) { return (u32)get(LAPIC, offset); }
@@ -199,11 +215,18 @@ void pk_pci_write(u32 bdf, u32 offset, u32 value) { (void)bdf; (void)offset; (vo
 bool pk_interrupt_latched(void) { return false; }
 void pk_host_interrupts(bool on) { (void)on; }
 
-/* There is no such chipset. */
-bool pk_tco_armed(void) { return false; }
-u64 pk_tco_read(u32 which, u32 index) { return which & index & 0; }
-void pk_tco_write(u32 which, u32 index, u64 value) { (void)which; (void)index; (void)value; }
-void pk_tco_halt(void) {}
+/* There is no watchdog (tco.c, watchdogs.c). */
+#define NO_WATCHDOG(kind) \
+	bool pk_##kind##_armed(void) { return false; } \
+	u64 pk_##kind##_read(u32 which, u32 index) { return which & index & 0; } \
+	void pk_##kind##_write(u32 which, u32 index, u64 value) { (void)which; (void)index; (void)value; }
+NO_WATCHDOG(bmc)
+NO_WATCHDOG(tco)
+NO_WATCHDOG(wdat)
+NO_WATCHDOG(wdrt)
+void pk_watchdogs_stop(void) {}
+void pk_watchdogs_halt(void) {}
+void pk_watchdogs_run(void) {}
 
 /* The firmware's tick is another program's (tick.c). */
 void pk_tick_stop(void) {}
@@ -267,10 +290,31 @@ static void look(u32 point)
 		registers[i].seen[point] = registers[i].value;
 }
 
+/* Control registers as the report has them, with these bits set in the firmware's world. */
+static int report(const char *cr3_bits, const char *cr4_bits)
+{
+	static struct pk_state_entry entries[PK_STATE_MAX];
+	struct pk_call call = { .answer = entries, .capacity = sizeof(entries) };
+
+	is_bare = true;
+	pk_state_save();
+	cr3 |= strtoull(cr3_bits, NULL, 16);
+	cr4 |= strtoull(cr4_bits, NULL, 16);
+	if (pk_state_report(&call))
+		return 1;
+	for (const struct pk_state_entry *entry = entries; entry->name[0]; entry++)
+		if (entry->flags & PK_STATE_GATE && entry->before != entry->during)
+			printf("%s %llx %llx\n", entry->name, (unsigned long long)entry->before,
+			       (unsigned long long)entry->during);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	u32 drained, eois;
 
+	if (argc == 4)
+		return report(argv[2], argv[3]);
 	if (argc != 3)
 		return 2;
 	vendor = strcmp(argv[1], "intel") ? AMD : INTEL;
