@@ -9,6 +9,7 @@ from pykexec.certify.blob import pack_blob
 from pykexec.certify.identity import NAMES, SERIALS, learn_path, read_dmi
 from pykexec.certify.plan import Bench, Facts, StepError
 from pykexec.efi.guid import named_guids
+from pykexec.errors import FormatError
 
 _CPUINFO = "/proc/cpuinfo"
 _CPU_FIELDS = ("vendor_id", "cpu family", "model", "stepping", "model name", "microcode", "flags")
@@ -108,9 +109,12 @@ def acpi(bench: Bench) -> Facts:
     """Every table: who made it; and those whole that say what hardware there is."""
     from pykexec._native import ffi, lib
     from pykexec.certify.disguise import digest
+    from pykexec.certify.mcfg import pci_segments
     from pykexec.firmware.acpi import read_acpi_tables
 
     rows: list[Facts] = []
+    segments: list[str] = []
+    wrong: list[str] = []
     for table in read_acpi_tables(bench.mailbox):
         signature = table[:4].decode("latin-1")
         row: Facts = {
@@ -126,10 +130,16 @@ def acpi(bench: Bench) -> Facts:
         elif signature in _PRIVATE:
             del row["sha256"]
         rows.append(row)
-    facts: Facts = {"count": len(rows), "tables": rows}
-    wrong = [str(row["signature"]) for row in rows if not row["sound"]]
+        if not row["sound"]:
+            wrong.append(signature)
+        elif signature == "MCFG":
+            try:
+                segments += pci_segments(table)
+            except FormatError as error:
+                wrong.append(str(error))
+    facts: Facts = {"count": len(rows), "pci": segments, "tables": rows}
     if wrong:
-        raise StepError(f"wrong length or sum: {', '.join(wrong)}", facts)
+        raise StepError(f"wrong length, sum or contents: {', '.join(wrong)}", facts)
     return facts
 
 

@@ -146,7 +146,10 @@ def _view(arena: int) -> tuple[CData, CData]:
 
 def _acpi(facts: Facts) -> str:
     """Headers, lengths and checksums as the stub checks them."""
+    from pykexec.certify.mcfg import pci_segments
+
     tables = _rows(facts, "tables")
+    segments: list[str] = []
     for row in tables:
         if not isinstance(row, Mapping):
             raise FormatError("tables: an entry is no object")
@@ -157,7 +160,9 @@ def _acpi(facts: Facts) -> str:
             raise FormatError(f"{row.get('signature')}: length or checksum is wrong")
         if row.get("signature") == "NFIT":
             lib.pk_nfit_has(ffi.from_buffer(data), len(data), 0, 0)
-    return f"{len(tables)} tables"
+        elif row.get("signature") == "MCFG":
+            segments += pci_segments(data)
+    return ", PCI ".join([f"{len(tables)} tables", *segments])
 
 
 def _paths(facts: Facts) -> str:

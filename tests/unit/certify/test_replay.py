@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from pathlib import Path
 
 import pytest
 
 from pykexec.certify.plan import Facts, Result
-from pykexec.certify.replay import replay
+from pykexec.certify.replay import check_lines, replay
 from pykexec.certify.report import Entry, Report, read_report
 from pykexec.cli import main
 from pykexec.efi.device_path import DevicePath
@@ -21,6 +22,7 @@ LOGS = sorted((DATA / "eventlogs").glob("*.bin"))
 PATH = bytes(DevicePath.from_text("PciRoot(0x0)/Pci(0x1,0x0)/MAC(525400123456,0x1)"))
 ARENA = [7, 0x100000, 0x20000, 15]
 LOG = DATA / "eventlogs" / "ovmf-2025.02-secure-boot.bin"
+TWO_SEGMENTS = ((0xE0000000, 0, 0, 255), (1 << 40, 7, 0x80, 0x9F))
 SOUND_TABLE = b"TEST" + (36).to_bytes(4, "little") + bytes(28)
 
 
@@ -58,9 +60,23 @@ def with_sum(table: bytes) -> bytes:
     return table[:9] + bytes([-sum(table) & 0xFF]) + table[10:]
 
 
+def mcfg(*entries: tuple[int, int, int, int]) -> bytes:
+    """The table of these: base, segment, first and last bus."""
+    body = b"".join(struct.pack("<QHBB4x", *entry) for entry in entries)
+    head = b"MCFG" + (44 + len(body)).to_bytes(4, "little") + bytes(36)
+    return with_sum(head + body)
+
+
+def of_mcfg(table: bytes) -> Facts:
+    return {"tables": [{"signature": "MCFG", "data": base64_of(table)}]}
+
+
 @pytest.mark.parametrize(
     ("step", "facts", "fault"),
     [
+        ("acpi", of_mcfg(mcfg(TWO_SEGMENTS[0], (1 << 40, 2, 9, 8))), "MCFG: offset 60: buses 09"),
+        ("acpi", of_mcfg(mcfg((0, 0, 0, 255))), "MCFG: offset 44: buses 00-ff at 0x0"),
+        ("acpi", of_mcfg(with_sum(b"MCFG" + b"\x2d" + bytes(40))), "MCFG: 45 bytes are no table"),
         ("memory", {"map": [ARENA]}, ""),
         ("memory", {"map": [[7, 0, 16, 15]]}, "no free piece of 256 MiB for the arena"),
         ("memory", {"map": [ARENA, ["x"]]}, "memory map: ['x'] is no descriptor"),
@@ -97,6 +113,20 @@ def test_a_register_that_the_log_does_not_explain_is_named() -> None:
     assert faults(Report(True, {}, entries)) == {
         "event log": "event log: does not explain PCR 7 sha256"
     }
+
+
+def test_a_machine_with_several_pci_segments_is_told_and_its_devices_have_paths() -> None:
+    """A root bridge of another segment is known by its number alone: _UID, not the segment's."""
+    roots = ["PciRoot(0x0)", "PciRoot(0x30)", "PcieRoot(0x1)"]
+    paths = [f"{root}/Pci(0x1,0x0)" for root in roots]
+    rows = [{"path_hex": bytes(DevicePath.from_text(path)).hex()} for path in paths]
+    entries = of("acpi", of_mcfg(mcfg(*TWO_SEGMENTS))).entries
+    entries += of("handles", {"handles": rows}).entries
+    assert list(check_lines(replay(Report(True, {}, entries)))) == [
+        "ACPI tables: 1 tables, PCI segment 0, buses 00-ff, PCI segment 7, buses 80-9f",
+        "device paths: 3 paths",
+    ]
+    assert len({row["path_hex"] for row in rows}) == len(paths)
 
 
 def test_memory_of_the_firmware_is_never_free_to_linux() -> None:

@@ -7,19 +7,24 @@ import ipaddress
 import json
 import struct
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pykexec import abi
 from pykexec.abi_devices import RamKind
+from pykexec.certify.disguise import Disguise
 from pykexec.certify.exercise import timer_drivers
-from pykexec.certify.look import is_load_option, nvram_room, read_cpu
+from pykexec.certify.look import acpi, is_load_option, nvram_room, read_cpu
 from pykexec.certify.network import echo_request, gateways, is_echo_reply
+from pykexec.certify.plan import Bench, StepError
+from pykexec.certify.settings import Settings
 from pykexec.certify.trips import times
 from pykexec.certify.trust import gpt_guids, unexplained
 from pykexec.errors import FirmwareError
 from pykexec.firmware.acpi import read_acpi_tables
 from pykexec.firmware.handoff import TraceEntry
+from pykexec.firmware.info import FirmwareInfo
 from pykexec.firmware.mailbox import Mailbox, Request
 from pykexec.firmware.ram import decode_ram
 from pykexec.firmware.snapshot import StateItem
@@ -165,3 +170,23 @@ def test_a_table_that_comes_in_pieces_is_whole() -> None:
     assert read_acpi_tables(Tables([], 100)) == []
     with pytest.raises(FirmwareError, match="table 0 ended at 0 of 1004 bytes"):
         read_acpi_tables(Tables(tables, 0))
+
+
+def with_tables(first: int, last: int) -> Bench:
+    """A machine whose PCI segment 7 has these buses, and a table behind that one."""
+    mcfg = b"MCFG" + (60).to_bytes(4, "little") + bytes(36)
+    mcfg += struct.pack("<QHBB4x", 0x80000000, 7, first, last)
+    hpet = b"HPET" + (56).to_bytes(4, "little") + bytes(48)
+    tables = [table[:9] + bytes([-sum(table) & 0xFF]) + table[10:] for table in (mcfg, hpet)]
+    info = cast(FirmwareInfo, None)
+    return Bench(Tables(tables, 100), info, Settings(round_trips=0), Disguise(b"salt"), print)
+
+
+def test_pci_segments_are_told() -> None:
+    assert acpi(with_tables(0, 255))["pci"] == ["segment 7, buses 00-ff"]
+
+
+def test_a_table_that_makes_no_sense_loses_no_other() -> None:
+    with pytest.raises(StepError, match="contents: MCFG: offset 44: buses 09-08 at") as error:
+        acpi(with_tables(9, 8))
+    assert (error.value.facts["pci"], error.value.facts["count"]) == ([], 2)

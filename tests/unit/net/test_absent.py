@@ -18,7 +18,13 @@ from pykexec.net.absent import no_nic
 from tests.unit.firmware.test_firmware import handle_entry
 
 NIC, DISK, GONE = "PciRoot(0x0)/Pci(0x2,0x0)", "PciRoot(0x0)/Pci(0x3,0x0)", 7
-FUNCTIONS = {3: (0x8086, 0x10C9, 0x020000), 5: (0x1AF4, 0x1042, 0x010000)}
+FUNCTIONS = {
+    3: (0x8086, 0x10C9, 0x020000),
+    5: (0x1AF4, 0x1042, 0x010000),
+    11: (0x8086, 0x10C9, 0x020000),
+}
+OTHER_SEGMENT = "PciRoot(0x30)/Pci(0x2,0x0)"
+"""Of the same bus, device and function as NIC: a root bridge of another PCI segment."""
 NOT_FOUND = 1 << 63 | 14
 
 
@@ -30,7 +36,7 @@ class Firmware(Mailbox):
 
     def ask(self, request: Request) -> bytes:
         """Its handles."""
-        paths = {3: NIC, 5: DISK, GONE: ""}
+        paths = {3: NIC, 5: DISK, GONE: "", 11: OTHER_SEGMENT}
         entries = [handle_entry(number, ["pci_io"], paths[number]) for number in self.numbers]
         return struct.pack("<II", len(entries), len(entries)) + b"".join(entries)
 
@@ -65,6 +71,11 @@ def test_functions_are_told_but_for_those_that_have_gone() -> None:
 )
 def test_what_pci_has_and_what_helps_is_said(numbers: tuple[int, ...], words: str) -> None:
     assert words in str(no_nic(Firmware(*numbers)))
+
+
+def test_nics_of_two_pci_segments_are_two() -> None:
+    listed = f"at {NIC}, 8086:10c9 (Ethernet) at {OTHER_SEGMENT}: switch"
+    assert listed in str(no_nic(Firmware(3, 11)))
 
 
 def test_a_firmware_that_does_not_say_is_quoted() -> None:
