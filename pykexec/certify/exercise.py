@@ -79,18 +79,24 @@ def gate(bench: Bench) -> Facts:
 
 def console(bench: Bench) -> Facts:
     """Where something can be seen, and where keys come from."""
-    from pykexec.firmware.devices import print_on_firmware_console
+    from pykexec.abi_devices import ConsoleFlag
+    from pykexec.firmware.console import Text, read_console, show
     from pykexec.firmware.handles import list_handles
 
     found = list_handles(bench.mailbox)
+    info = read_console(bench.mailbox)
     facts: Facts = {
         "linux": _active(),
+        "firmware": str(info.flags.name or "none").lower().split("|"),
+        "text": f"{info.columns}x{info.rows}",
+        "screen": f"{info.width}x{info.height}" if info.has_screen else "none",
         **{
             name: [str(each.path or "no path") for each in found if each.has(name)]
             for name in ("simple_text_output", "graphics_output", "simple_text_input", "serial_io")
         },
     }
-    print_on_firmware_console(bench.mailbox, "pykexec certify\r\n")
+    if ConsoleFlag.TEXT in info.flags:
+        show(bench.mailbox, [Text("pykexec certify\r\n")])
     return facts
 
 

@@ -157,11 +157,6 @@ def connect_all(mailbox: Mailbox) -> None:
     native.rescan()
 
 
-def print_on_firmware_console(mailbox: Mailbox, text: str) -> None:
-    """Show text where the firmware shows its own messages."""
-    mailbox.ask(Request(Op.CONSOLE, "firmware console", encode_ucs2(text)))
-
-
 def file_chunks(mailbox: Mailbox, volume: int, path: str, limit: int) -> Iterator[bytes]:
     """The file's bytes in order, at most CHUNK_SIZE each.
 

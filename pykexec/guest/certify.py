@@ -118,17 +118,18 @@ def _keeper(mailbox: Mailbox, info: FirmwareInfo, machine: str, say: partial[Non
 
 def say_everywhere(mailbox: Mailbox, line: str) -> None:
     """On Linux' consoles and on the firmware's: on one of them somebody looks."""
-    from pykexec.guest.console import mirror
+    from pykexec.guest.console import mirror, sits_at_firmware
     from pykexec.log import drain_console
 
     print(line, flush=True)
     attempt("console", partial(mirror, f"{line}\n"), None)
     drain_console()  # It may be the same serial line.
-    if not line.startswith("PK:"):
+    if not (line.startswith("PK:") or sits_at_firmware()):
         attempt("console", partial(_on_firmware, mailbox, line), None)
 
 
 def _on_firmware(mailbox: Mailbox, line: str) -> None:
-    from pykexec.firmware.devices import print_on_firmware_console
+    from pykexec.firmware.console import Text, show
 
-    print_on_firmware_console(mailbox, f"{line}\r\n")
+    said = "".join(char if char.isprintable() and char <= "\uffff" else "?" for char in line)
+    show(mailbox, [Text(f"{said}\r\n")])
