@@ -18,6 +18,7 @@ from pykexec.whole import create
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient
+    from pykexec.server.store.store import Store
 
 Rows = list[dict[str, object]]
 Action = Callable[["AdminClient", argparse.Namespace], int]
@@ -53,6 +54,25 @@ def add_action(actions: Actions, name: str, text: str, action: Action) -> argpar
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(action=lambda args: action(args.client(args), args))
     return parser
+
+
+def add_store(
+    actions: Actions, name: str, text: str, action: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """An action on a server's database itself."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    parser.add_argument("--database", required=True, metavar="URL")
+    parser.add_argument("--master-key", required=True, metavar="SPEC")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def open_store(args: argparse.Namespace, migrate: bool = False) -> Store:
+    """What add_store() asks for."""
+    from pykexec.server.keys.masterkey import open_master_key
+    from pykexec.server.store.store import Store
+
+    return Store.open(args.database, open_master_key(args.master_key), migrate)
 
 
 def add_group(actions: Actions, name: str, text: str) -> Actions:

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 import argparse
 
-from pykexec.cli import server_local, server_machines, server_quarantine, server_settings
+from pykexec.cli import (
+    server_backup,
+    server_local,
+    server_machines,
+    server_quarantine,
+    server_settings,
+)
 from pykexec.cli._server import add_connection, connect
 
 HELP = "set up and administer an attestation server"
 EPILOG = """\
-init, migrate, rewrap and check-audit work on the database itself; all others ask a running server,
-by --url and with the token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or
-$PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or its name.
+init, migrate, rewrap, check-audit, backup and restore work on the database itself; all others ask
+a running server, by --url and with the token in --token-file, or in $PYKEXEC_SERVER and
+$PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or
+its name.
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
@@ -20,6 +27,10 @@ pykexec server local-token ci --role admin --output t --database sqlite:///s.db 
 pykexec server migrate --database sqlite:///s.db --master-key file:master.key
 pykexec server rewrap --database sqlite:///s.db --master-key file:old.key --new-key file:new.key
 pykexec server check-audit --database sqlite:///s.db --master-key file:master.key
+pykexec server backup-key --output backup.key
+pykexec server backup --database sqlite:///s.db --master-key file:k --recipient age1q --output s.bak
+pykexec server restore s.bak --identity i --database sqlite:///new.db --master-key file:k
+pykexec server restore b --identity i --database sqlite:///n --master-key file:k --accept rollback
 pykexec server --url https://keys.example:8443 --ca ca.pem --token-file admin.token status
 pykexec server machines --state pending
 pykexec server show 3f2a
@@ -72,6 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(client=connect)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     server_local.configure(actions)
+    server_backup.configure(actions)
     server_machines.configure(actions)
     server_quarantine.configure(actions)
     server_settings.configure(actions)

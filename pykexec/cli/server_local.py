@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pykexec.cli._server import Actions, check_new, print_check, read_password, write_private
+from pykexec.cli._server import (
+    Actions,
+    add_store,
+    check_new,
+    open_store,
+    print_check,
+    read_password,
+    write_private,
+)
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,12 +26,13 @@ if TYPE_CHECKING:
 _INIT = "make database and first administrator (and the master key's file, if it is missing)"
 
 
+_CHECK = "check the audit chain without a server"
 _TOKEN = "make an API token without one: for who has database and master key"
 
 
 def configure(actions: Actions) -> None:
     """Declare the actions."""
-    init = _local(actions, "init", _INIT, _init)
+    init = add_store(actions, "init", _INIT, _init)
     init.add_argument("--operator", default="admin", metavar="NAME", help="default: admin")
     init.add_argument(
         "--password-file", metavar="FILE", help="their password; - is standard input; else: asked"
@@ -32,35 +41,22 @@ def configure(actions: Actions) -> None:
         "--token-file", dest="new_token", type=Path, metavar="FILE",
         help="also make an API token for the administrator and write it here",
     )  # fmt: skip
-    token = _local(actions, "local-token", _TOKEN, _token)
+    token = add_store(actions, "local-token", _TOKEN, _token)
     token.add_argument("name", metavar="NAME")
     token.add_argument("--role", required=True, choices=("viewer", "operator", "admin"))
     token.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new file")
-    _local(actions, "migrate", "bring the database's schema up to date", _migrate)
-    rewrap = _local(actions, "rewrap", "change the master key", _rewrap)
+    add_store(actions, "migrate", "bring the database's schema up to date", _migrate)
+    rewrap = add_store(actions, "rewrap", "change the master key", _rewrap)
     rewrap.add_argument("--new-key", required=True, metavar="SPEC", help="the new master key")
     rewrap.add_argument(
         "--finish", action="store_true",
         help="all servers have the new key: what the old one wraps is forgotten",
     )  # fmt: skip
-    check = _local(actions, "check-audit", "check the audit chain without a server", _check_audit)
+    check = add_store(
+        actions, "check-audit", "check the audit chain without a server", _check_audit
+    )
     check.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
     check.add_argument("--hash", metavar="HEX", help="and its hash then")
-
-
-def _local(actions: Actions, name: str, text: str, action: object) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
-    parser.add_argument("--database", required=True, metavar="URL")
-    parser.add_argument("--master-key", required=True, metavar="SPEC")
-    parser.set_defaults(action=action)
-    return parser
-
-
-def _open(args: argparse.Namespace, migrate: bool) -> Store:
-    from pykexec.server.keys.masterkey import open_master_key
-    from pykexec.server.store.store import Store
-
-    return Store.open(args.database, open_master_key(args.master_key), migrate)
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -72,7 +68,7 @@ def _init(args: argparse.Namespace) -> int:
     if args.new_token:
         check_new(args.new_token)
     with _new_key(args.master_key) as made:
-        opened = _open(args, migrate=True)
+        opened = open_store(args, migrate=True)
     if made:
         print(f"{made}: new master key; without it nobody can read the secrets, keep a copy")
     with opened as store:
@@ -91,7 +87,7 @@ def _init(args: argparse.Namespace) -> int:
 
 def _token(args: argparse.Namespace) -> int:
     check_new(args.output)
-    with _open(args, migrate=False) as store:
+    with open_store(args) as store:
         _write_token(store, args.name, args.role, "local", args.output)
     return 0
 
@@ -127,7 +123,7 @@ def _new_key(spec: str) -> Iterator[Path | None]:
 
 
 def _migrate(args: argparse.Namespace) -> int:
-    with _open(args, migrate=True) as store:
+    with open_store(args, migrate=True) as store:
         print(f"schema {store.health().schema}")
     return 0
 
@@ -152,6 +148,6 @@ def _rewrap(args: argparse.Namespace) -> int:
 def _check_audit(args: argparse.Namespace) -> int:
     if (args.seq is None) != (args.hash is None):
         raise UsageError("--seq and --hash go together")
-    with _open(args, migrate=False) as store:
+    with open_store(args) as store:
         check = store.verify_audit((args.seq, args.hash) if args.hash else None)
     return print_check(check.entries, check.hash, check.faults)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from pykexec.server import quotas
 from pykexec.server.canonical import canonical, from_ms, to_ms
@@ -135,6 +135,13 @@ def rows_after(connection: Connection, seq: int) -> list[Row[Any]]:
     table = tables.audit
     query = select(table).where(table.c.seq > seq).order_by(table.c.seq)
     return list(connection.execute(query.limit(quotas.ROWS_AT_ONCE)))
+
+
+def last(connection: Connection, subject: str) -> int:
+    """The seq of the last entry about it, 0 where there is none."""
+    table = tables.audit.c
+    query = select(func.max(table.seq)).where(table.subject == subject)
+    return connection.execute(query).scalar_one() or 0
 
 
 def check_head(view: View) -> None:

@@ -68,7 +68,7 @@ class Database:
     """Connections that read and connections that write; StoreError for whatever they cannot do."""
 
     def __init__(self, url: str) -> None:
-        self.url = _normal(url)
+        self.url = parse_url(url)
         if self.url.get_backend_name() == "sqlite":
             _create_private(Path(str(self.url.database)))
         # Each has its own: who reads for long must not keep others from writing.
@@ -142,7 +142,8 @@ def _words(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
-def _normal(text: str) -> URL:
+def parse_url(text: str) -> URL:
+    """Of a database, with the driver that is used; UsageError, which does not repeat it."""
     try:
         url = make_url(text)
     except ArgumentError:

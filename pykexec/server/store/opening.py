@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from pykexec.server.errors import Tampered
 from pykexec.server.keys.envelope import Keyring, WrappedKey
-from pykexec.server.keys.keys import Keys
+from pykexec.server.keys.keys import RESTORED, Keys
 from pykexec.server.keys.masterkey import KEY_SIZE
 from pykexec.server.store import audit, migrations, rewrapping, tables
 from pykexec.server.store.database import Database
@@ -22,16 +22,19 @@ def prepare(database: Database, keyring: Keyring, migrate: bool) -> tuple[str, K
     """The schema's revision and the store's key, which a new store is given."""
     if migrate:
         with database.changing() as connection:
-            _lock(connection)
+            lock(connection)
+            _wait_for_writers(connection)
             migrations.migrate(connection)
     with database.reading() as connection:
         revision = migrations.check(connection)
         row = rewrapping.store_key(connection)
         old = rewrapping.old_store_key(connection)
+        restored = audit.last(connection, RESTORED)
     if row is not None:
         # Another server may have the next master key already.
         known = old if old is not None and not keyring.has(row.key_id) else row
-        return revision, Keys(keyring.unwrap(WrappedKey(known.wrapped, known.key_id), CONTEXT))
+        key = keyring.unwrap(WrappedKey(known.wrapped, known.key_id), CONTEXT)
+        return revision, Keys(key, restored)
     return revision, _first_key(database, keyring)
 
 
@@ -40,7 +43,7 @@ def _first_key(database: Database, keyring: Keyring) -> Keys:
     wrapped = keyring.wrap(key, CONTEXT)
     keys = Keys(key)
     with database.changing() as connection:
-        _lock(connection)
+        lock(connection)
         # Another server may have been faster.
         if (row := rewrapping.store_key(connection)) is not None:
             keys.wipe()
@@ -55,7 +58,16 @@ def _first_key(database: Database, keyring: Keyring) -> Keys:
     return keys
 
 
-def _lock(connection: Connection) -> None:
+def _wait_for_writers(connection: Connection) -> None:
+    """Servers of the version before go on meanwhile. They take the chain's head first and then the
+    tables in an order of their own; who changed tables without it would block one of them for ever.
+    """
+    if inspect(connection).has_table(tables.audit_head.name):
+        connection.execute(select(tables.audit_head).with_for_update())
+
+
+def lock(connection: Connection) -> None:
+    """Be alone in making or changing the schema, until the transaction's end."""
     # SQLite has one writer anyhow.
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})

@@ -89,7 +89,7 @@ class Store:
 
     def derived_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose ("challenge token"), the same on every server of this store."""
-        return self.keys.derive(f"derived {purpose}")
+        return self.keys.derive_anew(f"derived {purpose}")
 
     def machine(self, fingerprint: str) -> records.Machine | None:
         """By its EK's fingerprint; Tampered when its row is not ours."""

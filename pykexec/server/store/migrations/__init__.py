@@ -37,7 +37,7 @@ def check(connection: Connection) -> str:
         return revision
     if revision is None:
         raise SchemaError("the database is empty; run once with --migrate")
-    if _known(revision):
+    if known(revision):
         raise SchemaError(
             f"the database has schema {revision}, {newest()} is needed; "
             "make a backup, then run once with --migrate"
@@ -50,14 +50,15 @@ def check(connection: Connection) -> str:
 def migrate(connection: Connection, to: str = "head") -> None:
     """Bring it up within the connection's transaction; SchemaError for what is newer."""
     revision = current(connection)
-    if revision is not None and not _known(revision):
+    if revision is not None and not known(revision):
         raise SchemaError(f"the database has schema {revision}, which is newer than this program")
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
 
 
-def _known(revision: str) -> bool:
+def known(revision: str) -> bool:
+    """Whether this program has it; one that it has not is a newer program's."""
     return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
