@@ -7,6 +7,7 @@ import argparse
 
 from pykexec.cli import (
     server_backup,
+    server_bulk,
     server_local,
     server_machines,
     server_quarantine,
@@ -70,6 +71,9 @@ pykexec server operator list
 pykexec server operator create anna --role operator
 pykexec server operator password anna
 pykexec server operator remove anna
+pykexec server import machines.csv --dry-run
+pykexec server import - --format jsonl
+pykexec server export machine --format csv
 pykexec server audit list --subject web-1
 pykexec server audit verify
 pykexec server audit export
@@ -86,6 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_backup.configure(actions)
     server_machines.configure(actions)
     server_quarantine.configure(actions)
+    server_bulk.configure(actions)
     server_settings.configure(actions)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pykexec.server.backup.header import Header, parse_header
 from pykexec.server.backup.lines import Sealer, Splitter, body_of
+from pykexec.server.bulk.text import read, write
 from pykexec.server.keys.envelope import WrappedKey
 
 _HEADER = Header(
@@ -34,3 +35,26 @@ def backup(data: bytes) -> None:
 def backups() -> list[bytes]:
     """One that has nothing but a header."""
     return [Sealer(bytes(32)).seal(_HEADER.text())]
+
+
+def csv(data: bytes) -> None:
+    """A file that is to be imported; what was read can be written."""
+    rows = list(read(data.decode("utf-8", "replace"), "csv"))
+    assert not rows or list(write(rows, "csv"))
+
+
+def csvs() -> list[bytes]:
+    """Both kinds of spreadsheets."""
+    text = b'kind,name,plain,tag:site,parameter:file\nmachine,"a ""b""\nc",x,,k\n'
+    return [text, b"kind;name\r\npolicy;a\r\n"]
+
+
+def jsonl(data: bytes) -> None:
+    """The same as lines of JSON."""
+    for row in read(data.decode("utf-8", "replace"), "jsonl"):
+        assert isinstance(row["line"], int)
+
+
+def jsonls() -> list[bytes]:
+    """One that has what CSV has."""
+    return [b'{"kind":"machine","tags":{"a":null}}\n\n{"kind":"secret","plain":"p"}\n']

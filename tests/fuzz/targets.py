@@ -79,6 +79,8 @@ TARGETS: dict[str, Target] = {
     "bek": Target(lambda data: bek.read(memoryview(data), "x"), windows_side.beks),
     "bitlocker": Target(windows_side.bitlocker, windows_side.bitlocker_metadata),
     "bridge-request": Target(parse_request, samples.bridge_requests, (ValueError,)),
+    "bulk-csv": Target(fleet_side.csv, fleet_side.csvs),
+    "bulk-jsonl": Target(fleet_side.jsonl, fleet_side.jsonls),
     "bzimage": Target(lambda data: bzimage.parse(data, "x"), samples.bzimages),
     "certificates": Target(exercises.certificates, samples.certificates),
     "challenge": Target(decode.parse_challenge, samples.challenges),

@@ -45,6 +45,8 @@ class Chain:
         self._seq = row.seq
         self._hash = row.hash
         self._new: list[dict[str, object]] = []
+        self.pending: list[AuditEntry] = []
+        """What was appended; it is written by finish()."""
 
     def append(
         self,
@@ -72,7 +74,9 @@ class Chain:
             }
         )
         when = from_ms(to_ms(time))
-        return AuditEntry(self._seq, when, actor, action, subject, content, previous, self._hash)
+        entry = AuditEntry(self._seq, when, actor, action, subject, content, previous, self._hash)
+        self.pending.append(entry)
+        return entry
 
     def finish(self) -> None:
         """Write the entries and the new head."""
@@ -80,7 +84,7 @@ class Chain:
             return
         self._connection.execute(_INSERT, self._new)
         self._connection.execute(_UPDATE_HEAD, head_values(self._keys, self._seq, self._hash))
-        self._new = []
+        self._new, self.pending = [], []
 
 
 def head_values(keys: Keys, seq: int, last: str) -> dict[str, object]:

@@ -123,6 +123,13 @@ def add_hashes(tx: Writing, hashes: Iterable[EkHash], actor: str) -> int:
     return count
 
 
+def known_hash(view: View, sha256: str) -> EkHash | None:
+    """The entry of the list."""
+    query = select(tables.ek_hashes).where(tables.ek_hashes.c.sha256 == sha256)
+    row = view.connection.execute(query).one_or_none()
+    return None if row is None else _hash(row, view.keys)
+
+
 def remove_hash(tx: Writing, sha256: str, actor: str) -> None:
     """NotFound when it is not on the list."""
     table = tables.ek_hashes

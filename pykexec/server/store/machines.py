@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Row,
     Text,
     bindparam,
@@ -86,6 +87,18 @@ def page(
     (total,) = view.connection.execute(count).one()
     rows = view.connection.execute(query.order_by(_TABLE.c.id.desc()).offset(offset).limit(limit))
     return Page(tuple(_machine(row, view.keys) for row in rows), total)
+
+
+def after(view: View, last: int, limit: int) -> tuple[Machine, ...]:
+    """The next ones by number."""
+    query = _QUERY.where(_TABLE.c.id > last).order_by(_TABLE.c.id).limit(limit)
+    return tuple(_machine(row, view.keys) for row in view.connection.execute(query))
+
+
+def names(connection: Connection) -> list[tuple[str, str]]:
+    """Fingerprint and name of each."""
+    query = select(_TABLE.c.fingerprint, _TABLE.c.name)
+    return [(fingerprint, name) for fingerprint, name in connection.execute(query)]
 
 
 def counts(view: View) -> dict[str, int]:

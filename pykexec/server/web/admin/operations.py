@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/admin/v1"
 BODY_MAX = 64 << 10
-_LINES_AT_ONCE = 100
+_LINES_AT_ONCE, _LINES_S = 100, 0.5
 T = TypeVar("T")
 
 
@@ -64,7 +64,14 @@ async def _chunks(web: Web, lines: Iterator[str]) -> AsyncIterator[str]:
 
 
 def _some(lines: Iterator[str]) -> list[str]:
-    return list(islice(lines, _LINES_AT_ONCE))
+    """Fewer where they take long: some of them say how far something is."""
+    end = monotonic() + _LINES_S
+    found: list[str] = []
+    for line in lines:
+        found.append(line)
+        if len(found) == _LINES_AT_ONCE or monotonic() > end:
+            break
+    return found
 
 
 Handler = Callable[[Call], object]

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError, UsageError
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.web.admin import audit, keys, machines, operators, quarantine, settings
+from pykexec.server.web.admin import audit, bulk, keys, machines, operators, quarantine, settings
 from pykexec.server.web.admin.auth import actor_of, authenticate
 from pykexec.server.web.admin.operations import (
     Call,
@@ -33,6 +33,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *settings.OPERATIONS,
     *operators.OPERATIONS,
     *audit.OPERATIONS,
+    *bulk.OPERATIONS,
 )
 
 
