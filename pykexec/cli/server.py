@@ -11,6 +11,7 @@ from pykexec.cli import (
     server_local,
     server_machines,
     server_quarantine,
+    server_rollout,
     server_settings,
 )
 from pykexec.cli._server import add_connection, connect
@@ -57,6 +58,16 @@ pykexec server secret restore web-1 disk --version 1
 pykexec server policy list
 pykexec server policy show servers
 pykexec server policy put servers policy.toml --comment "new kernel"
+pykexec server rollout try servers policy.toml
+pykexec server rollout try servers --version 4 --time 2026-12-24T23:00+01:00 --released rack=20
+pykexec server rollout draft servers policy.toml --comment "new firmware"
+pykexec server rollout show servers
+pykexec server rollout canary servers --tag ring=0 --share 5
+pykexec server rollout promote servers
+pykexec server rollout back servers --reason "refuses the new blades"
+pykexec server rollout abandon servers
+pykexec server rollout pin servers web-1 --version 3 --reason "awaits its update"
+pykexec server rollout unpin servers --tag rack=7
 pykexec server enrolment hashes=true default_policy=servers
 pykexec server ek-hash list
 pykexec server ek-hash add hashes.txt --policy servers
@@ -91,6 +102,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_machines.configure(actions)
     server_quarantine.configure(actions)
     server_bulk.configure(actions)
+    server_rollout.configure(actions)
     server_settings.configure(actions)
 
 

@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from pykexec.attest.verdict import Finding
-from pykexec.policy import Policy, PolicyError, appraise
+from pykexec.attest.verdict import Finding, Verdict
+from pykexec.policy import Claims, Context, Policy, PolicyError, appraise
 from pykexec.policy.model import ApprovalDemand, Limit
-from pykexec.policy.outside import facts, needs_persons
+from pykexec.policy.outside import facts, needs_persons, outcomes
+from pykexec.server import quotas
 from pykexec.server.errors import NotFound
 from pykexec.server.release import parsed
 from pykexec.server.store.records import Machine, PolicyVersion
+from pykexec.server.store.rollout import DraftDecision
 from pykexec.server.store.store import Store
 from pykexec.server.surroundings import Surroundings
 from pykexec.verify.verify import Verified
+
+log = logging.getLogger(__name__)
 
 _STATES = {
     "pending": "waits for an operator's approval",
@@ -31,7 +36,7 @@ class Appraised:
 
     persons is what they have to do before anything is released, approval what they would have to
     if a rate asked for them. rates are looked at again at the release. facts are of the
-    surroundings, for the audit trail.
+    surroundings, for the audit trail. draft is what a draft of the policy would say.
     """
 
     findings: tuple[Finding, ...]
@@ -40,6 +45,7 @@ class Appraised:
     approval: ApprovalDemand | None = None
     rates: tuple[Limit, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
+    draft: DraftDecision | None = None
 
 
 class Appraiser:
@@ -59,6 +65,7 @@ class Appraiser:
         if quarantined is not None:
             text = f"the machine is in quarantine: {quarantined.reason or quarantined.target}"
             found.append(Finding("machine.quarantined", text))
+        before = bool(found)
         version = self._version(machine, found)
         policy = None if version is None else _parsed(version, found)
         if policy is None:
@@ -70,6 +77,10 @@ class Appraiser:
             judged = replace(policy, rules=())
             found.append(Finding("policy.rules", "the rules were not looked at", refuses=False))
         found += appraise(verified.claims, judged, context)
+        draft = None
+        if machine.policy_draft is not None and verified.verdict.accepted and not before:
+            # Of evidence that nobody believes, and of who is given nothing anyhow, it says nothing.
+            draft = self._try(machine, verified.claims, peer, now)
         return Appraised(
             tuple(found),
             version,
@@ -77,7 +88,24 @@ class Appraiser:
             policy.approval,
             policy.rates,
             facts(policy, context),
+            draft,
         )
+
+    def _try(
+        self, machine: Machine, claims: Claims, peer: str, now: datetime
+    ) -> DraftDecision | None:
+        """What the draft says; whatever goes wrong with it has no effect on what counts."""
+        name, version = machine.policy, machine.policy_draft
+        assert name is not None and version is not None
+        try:
+            policy = parsed(self._store.policy(name, version))
+            context = self._surroundings.context(policy, machine, peer, now)
+            return draft_decision((name, version), policy, claims, context)
+        except (PolicyError, NotFound) as error:
+            return DraftDecision(name, version, "refused", (Finding("policy.fault", str(error)),))
+        except Exception:
+            log.exception("draft %s version %d", name, version)
+            return None
 
     def _version(self, machine: Machine, found: list[Finding]) -> PolicyVersion | None:
         if machine.policy is None:
@@ -88,6 +116,20 @@ class Appraiser:
         except NotFound:
             found.append(Finding("policy.missing", f"there is no policy {machine.policy}"))
             return None
+
+
+def draft_decision(
+    version: tuple[str, int], policy: Policy, claims: Claims, context: Context
+) -> DraftDecision:
+    """What a version that does not count says of claims in these surroundings."""
+    said = appraise(claims, policy, context)
+    reasons = [finding for finding in said if finding.refuses]
+    outcome = "refused" if reasons else "accepted"
+    if not reasons and needs_persons(policy, context) is not None:
+        outcome = "asks"
+        reasons = [Finding(found.code, found.text, False) for found in outcomes(policy, context)]
+    verdict = Verdict(tuple(reasons)).shortened(quotas.FINDINGS_MAX, quotas.FINDING_MAX)
+    return DraftDecision(*version, outcome, verdict.findings)
 
 
 def _parsed(version: PolicyVersion, found: list[Finding]) -> Policy | None:

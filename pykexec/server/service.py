@@ -364,6 +364,7 @@ class _Attestation:
             reply=reply.encode() if released else None,
             evidence=self._request.encode() if kept else None,
             facts=self._appraised.facts,
+            draft=self._appraised.draft,
         )
 
 

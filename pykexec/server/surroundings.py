@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from pykexec.policy import Context, Policy
@@ -29,22 +31,33 @@ class Surroundings:
         approval: Approval | None = None,
     ) -> Context:
         """Of a machine that asks from peer at now; of what the policy does not ask for nothing."""
-        labels, limits, demand = machine.tags, policy.rates, policy.quarantine
+        labels, limits = machine.tags, policy.rates
         releases: dict[str, int] = {}
         if limits:
             releases = self._database.read(
                 lambda found: release_rates.counts(found, limits, labels, machine.policy, now)
             )
+        return replace(self.moment(policy, machine, peer, now, releases), approval=approval)
+
+    def moment(
+        self,
+        policy: Policy,
+        machine: Machine,
+        peer: str,
+        time: datetime,
+        releases: Mapping[str, int],
+    ) -> Context:
+        """The same, as if so many had been released by then."""
+        labels, demand = machine.tags, policy.quarantine
         quarantined: tuple[str, ...] = ()
         if demand.machines or demand.tags:
             quarantined = self.quarantine.named(demand, labels)
         return Context(
-            time=now,
+            time=time,
             address=peer,
             machine=machine.name,
             tags=tuple(labels),
             labels=labels,
             releases=releases,
             quarantined=quarantined,
-            approval=approval,
         )

@@ -28,6 +28,8 @@ class InProcess:
     def send(self, method: str, *path: str, body: object = None) -> dict[str, object]:
         """Change something."""
         client = self.server.client
+        if body is None:
+            return _json(client.request(method, _target(path), token=self._token))
         return _json(client.send_json(method, _target(path), body, self._token))
 
     @property

@@ -13,11 +13,12 @@ from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from pykexec.server import quotas
 from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
-from pykexec.server.store import approval_rows, findings, machines, tables
+from pykexec.server.store import approval_rows, findings, machines, rollouts, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Attestation, AttestationRecord, Counters
 from pykexec.server.store.release_rates import Admission
+from pykexec.server.store.rollout import DraftDecision
 from pykexec.server.store.view import View
 
 _TABLE = tables.attestations
@@ -79,6 +80,7 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
     _insert(tx, _TABLE, [_row(item, keep) for item in (*waiting.values(), *others)])
     rows = [_machine_row(item, known.newest[item.machine_id]) for item in taken]
     tx.connection.execute(_UPDATE_MACHINE, rows)
+    rollouts.record(tx, others)
     for item in others:
         tx.chain.append(
             tx.now, "server", _action(item), machines.subject(item.fingerprint), _detail(item)
@@ -139,6 +141,15 @@ def get(view: View, attestation_id: int) -> Attestation:
     if (row := view.connection.execute(query).one_or_none()) is None:
         raise NotFound(f"there is no attestation {attestation_id}")
     return _attestation(row)
+
+
+def latest_with_evidence(view: View, machine_id: int) -> Attestation | None:
+    """The machine's newest one of which the evidence was kept."""
+    query = select(*_COLUMNS).where(
+        _TABLE.c.machine_id == machine_id, _TABLE.c.evidence.is_not(None)
+    )
+    row = view.connection.execute(query.order_by(_TABLE.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _attestation(row)
 
 
 def evidence(view: View, attestation_id: int) -> bytes:
@@ -340,8 +351,14 @@ def _detail(item: AttestationRecord) -> dict[str, object]:
         "boot": item.counters and [item.counters.reset_count, item.counters.restart_count],
         "approval": item.approval or (item.asks and item.asks.reference),
         "surroundings": dict(item.facts),
+        "draft": item.draft and _draft(item.draft),
     }
     return {key: value for key, value in detail.items() if value}
+
+
+def _draft(found: DraftDecision) -> dict[str, object]:
+    reasons = [finding.code for finding in found.reasons]
+    return {"version": found.version, "outcome": found.outcome, "reasons": reasons}
 
 
 def _attestation(row: Row[Any]) -> Attestation:

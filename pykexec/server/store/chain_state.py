@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from pykexec.server.store import tables
 from pykexec.server.store.quarantine_tables import quarantine
+from pykexec.server.store.rollout_tables import rollouts
 from pykexec.server.store.view import View
 
 _MACHINE, _POLICY, _TOKEN = "machine:", "policy:", "token:"
@@ -45,6 +46,7 @@ class ChainState:
         self._policies: dict[str, tuple[int, str]] = {}
         self._tokens: set[str] = set()
         self._quarantine: set[str] = set()
+        self._rollouts: dict[str, object] = {}
 
     def take(self, subject: str, action: str, detail: Mapping[str, Any]) -> None:
         """The next entry; IndexError, KeyError, TypeError or ValueError for a detail that the
@@ -56,6 +58,8 @@ class ChainState:
             self._quarantine.discard(subject)
         elif subject.startswith(_MACHINE):
             self._take_machine(subject.removeprefix(_MACHINE), action, detail)
+        elif action == "policy.rollout":
+            self._rollouts[subject.removeprefix(_POLICY)] = detail["state"]
         elif action == "policy.put":
             name = subject.removeprefix(_POLICY)
             self._policies[name] = (int(detail["version"]), str(detail["sha256"]))
@@ -99,6 +103,11 @@ class ChainState:
         for name, (version, _) in sorted(self._policies.items()):
             if found.get(name) != version:
                 yield f"policy {name!r}: the newest version is {found.get(name)}, not {version}"
+        columns = select(rollouts.c.name, rollouts.c.value)
+        kept = {name: value for name, value in view.connection.execute(columns)}
+        for name in sorted(kept.keys() | self._rollouts.keys()):
+            if kept.get(name) != self._rollouts.get(name):
+                yield f"policy {name!r}: which version counts is not as it was left"
 
     def _machine_faults(self, view: View) -> Iterator[str]:
         table, releases = tables.machines.c, tables.releases.c

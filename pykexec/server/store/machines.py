@@ -28,6 +28,8 @@ from pykexec.server.keys.keys import Keys
 from pykexec.server.store import findings, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import Counters, Machine, Page
+from pykexec.server.store.rollout import read as read_rollout
+from pykexec.server.store.rollout_tables import rollouts
 from pykexec.server.store.view import View
 from pykexec.verify.ek import Ek
 
@@ -44,7 +46,9 @@ _NEWEST = (
     .label("policy_version")
 )
 _TAGS_AS_TEXT = type_coerce(_TABLE.c.tags, Text)
-_QUERY = select(_TABLE, _NEWEST)
+_QUERY = select(
+    _TABLE, _NEWEST, rollouts.c.value.label("rollout"), rollouts.c.seal.label("rollout_seal")
+).select_from(_TABLE.outerjoin(rollouts, rollouts.c.name == _TABLE.c.policy))
 # Asked with every attestation: putting the query together takes longer than its answer.
 _BY_FINGERPRINT = _QUERY.where(_TABLE.c.fingerprint == bindparam("fingerprint"))
 
@@ -268,6 +272,10 @@ def _machine(row: Row[Any], keys: Keys) -> Machine:
         row.tags,
         row.policy,
     )
+    version, draft = row.policy_version, None
+    if row.rollout is not None:
+        rollout = read_rollout(keys, row.policy, row.rollout, row.rollout_seal)
+        version, draft = rollout.version_for(row.fingerprint, row.tags), rollout.draft
     return Machine(
         id=row.id,
         fingerprint=row.fingerprint,
@@ -280,7 +288,8 @@ def _machine(row: Row[Any], keys: Keys) -> Machine:
         enrolled_by=row.enrolled_by,
         tags=row.tags,
         policy=row.policy,
-        policy_version=row.policy_version,
+        policy_version=version,
+        policy_draft=draft,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
         last_counters=counters(row),

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from pykexec.attest.verdict import Finding
 from pykexec.policy.model import Limit
+from pykexec.server.store.rollout import DraftDecision
 from pykexec.verify.verify import Counters as Counters
 
 MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
@@ -37,7 +38,8 @@ class Page(Generic[T]):
 class Machine:
     """A machine, which is an EK; the last_* are of its last attestation, None before the first.
 
-    policy is the name of the policy that it must satisfy and policy_version its newest version.
+    policy is the name of the policy that it must satisfy, policy_version the version that counts
+    for it, and policy_draft one that is tried beside it, or by it.
     """
 
     id: int
@@ -58,6 +60,7 @@ class Machine:
     last_ak_name: str | None
     last_accepted: bool | None
     last_findings: tuple[Finding, ...]
+    policy_draft: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,8 @@ class AttestationRecord:
     used up too, and the sealed reply is kept for the request (its digest), should its sender not
     hear it. evidence is the message as it came; Settings.keep_evidence says whether it stays.
     asks makes the boot wait for persons, approval is the reference of one that does no more. rates
-    are what the release must not exceed, facts what was known of the boot's surroundings.
+    are what the release must not exceed, facts what was known of the boot's surroundings, and draft
+    is what a policy's draft would have decided.
     """
 
     time: datetime
@@ -231,6 +235,7 @@ class AttestationRecord:
     approval: str | None = None
     rates: tuple[Limit, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
+    draft: DraftDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from pykexec.server.store import (
     records,
     retention,
     rewrapping,
+    rollouts,
     secret_values,
     tokens,
     upkeep,
@@ -43,8 +44,7 @@ class Store:
     """Machines, policies, secrets, attestations and the audit chain, in SQLite or PostgreSQL.
 
     Whoever changes something is named as actor ("operator:NAME", "server"); every change is one
-    transaction and leaves one audit entry. Errors are those of records.py; an unknown id or name
-    is NotFound.
+    transaction and leaves one audit entry. An unknown id or name is NotFound.
     """
 
     def __init__(self, database: Database, keyring: Keyring, keys: Keys, revision: str) -> None:
@@ -179,7 +179,7 @@ class Store:
         self, name: str, text: str, actor: str, comment: str = ""
     ) -> records.PolicyVersion:
         """Add a version, which is at once the one that counts; the newest if text is the same."""
-        return self._write(policies.put, name, text, actor, comment)
+        return self._write(rollouts.put_live, name, text, actor, comment)
 
     def policy(self, name: str, version: int | None = None) -> records.PolicyVersion:
         """A version, or the newest; cheap for a version that was asked for before."""

@@ -13,7 +13,16 @@ from starlette.routing import Route
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError, UsageError
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.web.admin import audit, bulk, keys, machines, operators, quarantine, settings
+from pykexec.server.web.admin import (
+    audit,
+    bulk,
+    keys,
+    machines,
+    operators,
+    quarantine,
+    rollouts,
+    settings,
+)
 from pykexec.server.web.admin.auth import actor_of, authenticate
 from pykexec.server.web.admin.operations import (
     Call,
@@ -30,6 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *machines.OPERATIONS,
     *keys.OPERATIONS,
     *quarantine.OPERATIONS,
+    *rollouts.OPERATIONS,
     *settings.OPERATIONS,
     *operators.OPERATIONS,
     *audit.OPERATIONS,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from pykexec.server.store.records import MACHINE_STATES, Machine
+from pykexec.server.web.page import rollout
 from pykexec.server.web.page.page import Page, render
 from pykexec.server.web.problems import Problem
 
@@ -64,7 +65,8 @@ def machine(page: Page) -> Response:
 
 def policies(page: Page) -> Response:
     """The newest version of each."""
-    return render("policies.html", page, policies=page.web.store.policies())
+    found = page.web.store.policies()
+    return render("policies.html", page, policies=found, rollouts=rollout.states(page, found))
 
 
 def policy(page: Page) -> Response:
@@ -85,6 +87,7 @@ def policy(page: Page) -> Response:
         explanation=explanation,
         versions=page.web.store.policy_versions(name),
         used=page.web.store.machines(policy=name, limit=1).total,
+        tried=rollout.tried(page, name),
     )
 
 

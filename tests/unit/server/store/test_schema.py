@@ -21,6 +21,7 @@ from pykexec.server.store import (
     key_tables,
     migrations,
     quarantine_tables,
+    rollout_tables,
     tables,
 )
 from pykexec.server.store.database import Database
@@ -33,6 +34,7 @@ assert account_tables.operators.metadata is tables.metadata
 assert approval_tables.approvals.metadata is tables.metadata
 assert key_tables.generations.metadata is tables.metadata
 assert quarantine_tables.quarantine.metadata is tables.metadata
+assert rollout_tables.rollouts.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 
 
