@@ -20,6 +20,7 @@ pykexec serve --database sqlite:///store.db --master-key file:master.key
 pykexec serve --database postgresql:///pykexec --master-key vault:transit/pykexec --workers 2
 pykexec serve --database sqlite:///s.db --master-key env:KEY --tls-cert c.pem --tls-key k.pem
 pykexec serve --database sqlite:///store.db --master-key file:master.key --people people.toml
+pykexec serve --database sqlite:///s.db --master-key file:k --watch-certificate ca.pem
 """
 
 
@@ -75,6 +76,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--people", type=Path, metavar="FILE",
         help="where persons log in to approve boots (TOML)",
     )  # fmt: skip
+    parser.add_argument(
+        "--watch-certificate", type=Path, action="append", default=[], metavar="FILE",
+        help="tell when these end, too (PEM): the authority that images pin, say; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--no-access-log", action="store_true", help="no line for each request")
 
 
@@ -108,6 +113,11 @@ def main(args: argparse.Namespace) -> int:
         proxies=parse_networks(args.trusted_proxy),
         threads=args.threads,
         tls=args.tls_cert is not None,
+        certificates=tuple(
+            path
+            for path in (args.tls_cert, people and people.authorities, *args.watch_certificate)
+            if path
+        ),
         access_log=not args.no_access_log,
     )
     return serve(

@@ -8,6 +8,7 @@ import argparse
 from pykexec.cli import (
     server_backup,
     server_bulk,
+    server_expiry,
     server_local,
     server_machines,
     server_quarantine,
@@ -68,6 +69,7 @@ pykexec server rollout back servers --reason "refuses the new blades"
 pykexec server rollout abandon servers
 pykexec server rollout pin servers web-1 --version 3 --reason "awaits its update"
 pykexec server rollout unpin servers --tag rack=7
+pykexec server expiry --days 60
 pykexec server enrolment hashes=true default_policy=servers
 pykexec server ek-hash list
 pykexec server ek-hash add hashes.txt --policy servers
@@ -99,6 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     server_local.configure(actions)
     server_backup.configure(actions)
+    server_expiry.configure(actions)
     server_machines.configure(actions)
     server_quarantine.configure(actions)
     server_bulk.configure(actions)

@@ -135,7 +135,7 @@ def _jump(early: datetime, late: datetime, zone: ZoneInfo) -> datetime:
 
 def spans(window: Window, now: datetime, days: int = 1) -> Iterator[tuple[datetime, datetime]]:
     """All that end after now and begin within so many days, in their order."""
-    today = now.astimezone(zone_of(window)).date()
+    today = _there(window, now).date()
     for number in range(-1, days + 1):
         try:
             found = span(window, today + number * _DAY)
@@ -160,9 +160,17 @@ def next_start(window: Window, now: datetime) -> datetime | None:
     return next((start for start, _ in spans(window, now, _AHEAD) if start > now), None)
 
 
+def _there(window: Window, now: datetime) -> datetime:
+    """now by the clocks of its zone; where the calendar ends before, by those of UTC."""
+    try:
+        return now.astimezone(zone_of(window))
+    except OverflowError:
+        return now
+
+
 def shown_time(window: Window, now: datetime) -> str:
     """now as the clocks there show it."""
-    there = now.astimezone(zone_of(window))
+    there = _there(window, now)
     return f"{DAYS[there.weekday()]} {there:%Y-%m-%d %H:%M} {window.zone}"
 
 

@@ -29,6 +29,8 @@ COUNTERS = {
 HISTOGRAMS = {"pykexec_request_seconds": "Time from a request's head to its answer, by route."}
 GAUGES = {
     "pykexec_machines": "Machines, by state.",
+    "pykexec_expiry_timestamp_seconds": "When the first one of a kind ends (Unix time), by kind.",
+    "pykexec_outdated_machines": "Enrolled machines that a policy's [[outdated]] names.",
     "pykexec_ready": "Whether the server can attest (1) or not (0).",
 }
 

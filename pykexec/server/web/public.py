@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pykexec.server import quotas
+from pykexec.server.expiry import Expiry, now
 from pykexec.server.store.records import MACHINE_STATES, Health
 from pykexec.server.web import metrics
 from pykexec.server.web.admin.auth import authenticate
@@ -21,6 +22,7 @@ def routes(web: Web) -> list[Route]:
     """/healthz, /readyz, /metrics and /openapi.json."""
     described = JSONResponse(document())
     readiness = _Readiness(web)
+    expiry = Expiry(web.store, web.options.certificates)
 
     async def alive(request: Request) -> Response:
         request.scope["pykexec.route"] = "healthz"
@@ -35,7 +37,9 @@ def routes(web: Web) -> list[Route]:
     async def figures(request: Request) -> Response:
         request.scope["pykexec.route"] = "metrics"
         await authenticate(web, request.scope, request.scope["pykexec.peer"], "viewer")
-        return PlainTextResponse(await web.run(_render, web), media_type=metrics.CONTENT_TYPE)
+        return PlainTextResponse(
+            await web.run(_render, web, expiry), media_type=metrics.CONTENT_TYPE
+        )
 
     async def openapi(request: Request) -> Response:
         request.scope["pykexec.route"] = "openapi"
@@ -70,11 +74,11 @@ class _Readiness:
             return False
 
 
-def _render(web: Web) -> str:
+def _render(web: Web, expiry: Expiry) -> str:
     counts = web.store.machine_counts()
     gauges = [
         ("pykexec_machines", {"state": state}, float(counts.get(state, 0)))
         for state in MACHINE_STATES
     ]
     gauges.append(("pykexec_ready", {}, float(web.store.health().ok)))
-    return web.metrics.render(gauges)
+    return web.metrics.render([*gauges, *expiry.gauges(now())])

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pykexec.server import quotas
@@ -37,7 +38,7 @@ class WebOptions:
 
     Rates: agents count challenges and attestations, api the admin API and the pages, failures
     wrong tokens and passwords, account the logins to one account, machine the attestations of one
-    machine, from wherever: each leaves rows behind.
+    machine, from wherever: each leaves rows behind. certificates are files (PEM) whose end is told.
     """
 
     agents: Rate = _AGENTS
@@ -50,6 +51,7 @@ class WebOptions:
     body_patience_s: float = quotas.BODY_PATIENCE_S
     body_budget: int = quotas.BODIES_MAX
     tls: bool = True
+    certificates: tuple[Path, ...] = ()
     access_log: bool = True
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pykexec.policy import PolicyError, parse_policy
 from pykexec.policy.model import Window
-from pykexec.policy.windows import is_open, next_start, span, words
+from pykexec.policy.windows import is_open, next_start, shown_time, span, words
 
 ANY = 'version = 1\nname = "p"\nallow_any_image = true\n'
 BERLIN = "Europe/Berlin"
@@ -122,9 +122,11 @@ def test_the_next_one_is_told_and_one_that_is_over_has_none() -> None:
 
 
 @pytest.mark.parametrize("now", [datetime.min, datetime.max])
-def test_a_clock_that_is_wrong_by_ages_is_no_accident(now: datetime) -> None:
-    open_at_noon = window("10:00", "14:00", "UTC", days=(3,))
+@pytest.mark.parametrize("zone", ["UTC", "America/Lima", "Asia/Tokyo"])
+def test_a_clock_that_is_wrong_by_ages_is_no_accident(now: datetime, zone: str) -> None:
+    open_at_noon = window("10:00", "14:00", zone)
     assert not is_open(open_at_noon, now.replace(tzinfo=UTC))
+    assert shown_time(open_at_noon, now.replace(tzinfo=UTC)).endswith(zone)
 
 
 GOOD = {"name": '"n"', "zone": f'"{BERLIN}"', "from": '"08:00"', "to": '"09:00"'}

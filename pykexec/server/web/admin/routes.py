@@ -16,6 +16,7 @@ from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.web.admin import (
     audit,
     bulk,
+    expiry,
     keys,
     machines,
     operators,
@@ -38,6 +39,7 @@ from pykexec.server.web.web import Web
 OPERATIONS: tuple[Operation, ...] = (
     *machines.OPERATIONS,
     *keys.OPERATIONS,
+    *expiry.OPERATIONS,
     *quarantine.OPERATIONS,
     *rollouts.OPERATIONS,
     *settings.OPERATIONS,

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from pykexec.server.store.records import MACHINE_STATES, Machine
 from pykexec.server.web.page import rollout
+from pykexec.server.web.page.expiry import expiry
 from pykexec.server.web.page.page import Page, render
 from pykexec.server.web.problems import Problem
 
@@ -117,5 +118,6 @@ VIEWS = {
     "/policies": policies,
     "/policies/{policy}": policy,
     "/audit": audit,
+    "/expiry": expiry,
 }
 """By path."""
