@@ -102,7 +102,8 @@ class Appraiser:
             context = self._surroundings.context(policy, machine, peer, now)
             return draft_decision((name, version), policy, claims, context)
         except (PolicyError, NotFound) as error:
-            return DraftDecision(name, version, "refused", (Finding("policy.fault", str(error)),))
+            fault = Finding("policy.fault", str(error)[: quotas.FINDING_MAX])
+            return DraftDecision(name, version, "refused", (fault,))
         except Exception:
             log.exception("draft %s version %d", name, version)
             return None
