@@ -25,6 +25,7 @@ VERDICTS_MAX = 64
 TEXT_MAX = 512
 REPORT_MAX = 64 << 10
 """Bytes."""
+RIGHTS_MAX = 64 << 10
 _INFO = b"pykexec key report 1\0"
 
 
@@ -78,17 +79,22 @@ def proof_of_report(key: bytes | memoryview, ticket: str, said: bytes) -> bytes:
     return hmac.digest(key, _INFO + digests, "sha256")
 
 
-def encode_rights(ticket: str, key: bytes) -> bytes:
-    """What a release brings of use "report"."""
-    return json.dumps({"ticket": ticket, "key": base64url(key)}).encode()
+def encode_rights(ticket: str, key: bytes, wanted: Sequence[tuple[str, str]]) -> bytes:
+    """What a release brings of use "report": wanted are the secrets to try, by name and use."""
+    rows = [{"name": name, "use": use} for name, use in wanted]
+    return json.dumps({"ticket": ticket, "key": base64url(key), "wanted": rows}).encode()
 
 
-def parse_rights(data: bytes) -> tuple[str, bytes]:
-    """The opposite: ticket and key."""
-    fields = parse_object(data, "report", 2 * TOKEN_MAX)
-    found = fields.text("ticket", TOKEN_MAX), fields.data("key", KEY_SIZE)
+def parse_rights(data: bytes) -> tuple[str, bytes, tuple[tuple[str, str], ...]]:
+    """The opposite: ticket, key and what is wanted; ProtocolError."""
+    fields = parse_object(data, "report", RIGHTS_MAX)
+    ticket, key = fields.text("ticket", TOKEN_MAX), fields.data("key", KEY_SIZE)
+    wanted = []
+    for item in fields.objects("wanted", VERDICTS_MAX):
+        wanted.append((item.text("name", NAME_MAX), item.text("use", 16)))
+        item.end()
     fields.end()
-    return found
+    return ticket, key, tuple(wanted)
 
 
 def parse_key_report(data: bytes) -> KeyReport:

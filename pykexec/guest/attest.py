@@ -155,7 +155,9 @@ class Attestation:
             machine=machine_identity(),
             payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
             event_log=lambda: _event_log(mailbox),
+            tries=True,
         )
+        asked = time.monotonic()
         with _tpm(mailbox, self._config) as tpm:
             with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
                 self._wait(server, answer, facts.machine)
@@ -165,6 +167,10 @@ class Attestation:
                 with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
                     if self._look:
                         self._look(release.secrets)
+                    left_s = server.timeout_s - (time.monotonic() - asked)
+                    attempt(
+                        "keys", lambda: _try_keys(mailbox, server, release.opened, left_s), None
+                    )
                     self._disks += deliver(
                         mailbox,
                         release.secrets,
@@ -208,6 +214,16 @@ class Attestation:
             if self._attest.required:
                 raise
             print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
+
+
+def _try_keys(
+    mailbox: Mailbox, server: Server, opened: Sequence[OpenedSecret], left_s: float
+) -> None:
+    """What is told of keys is of no use to the boot itself."""
+    if any(each.use for each in opened):
+        from pykexec.guest.try_keys import try_and_report
+
+        try_and_report(mailbox, server, opened, left_s)
 
 
 def _event_log(mailbox: Mailbox) -> FirmwareLog:

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pykexec.attest import key_report
 from pykexec.attest.fields import ProtocolError, base64url
@@ -30,6 +30,8 @@ TOKEN_MAX = 16 << 10
 TOKEN_S = 3600
 """So long a system may take from its start to its script."""
 _REPORT_S = 900
+_PROVEN_FOR = timedelta(days=7)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _TOKEN, _REPORT = b"pykexec escrow token 1", b"pykexec key report ticket 1"
 
 
@@ -72,11 +74,24 @@ class Escrow:
             return []
         found = []
         planned = [secret for secret in given if secret.name in plans]
+        wanted = self._wanted(machine_id, planned, now) if statement.tries else []
         if not any(secret.parameters.get("file") == FILE for secret in given):
             found.append(self._token(machine_id, planned, statement, counters, now))
-        if statement.tries and planned:
-            found.append(self._rights(machine_id, planned, now))
+        if wanted:
+            found.append(self._rights(machine_id, wanted, now))
         return found
+
+    def _wanted(
+        self, machine_id: int, planned: Sequence[StoredSecret], now: datetime
+    ) -> list[StoredSecret]:
+        """Those that nobody has tried for a while: it takes a boot's time."""
+        proven = {
+            each.id: each.proven
+            for state in self.keys.states(machine_id)
+            for each in state.generations
+        }
+        late = now - _PROVEN_FOR
+        return [each for each in planned if (proven.get(each.id) or _NEVER) < late]
 
     def _token(
         self,
@@ -98,11 +113,11 @@ class Escrow:
         return PlainSecret(FILE, "file", {"file": FILE}, bytearray(json.dumps(value).encode()))
 
     def _rights(
-        self, machine_id: int, planned: Sequence[StoredSecret], now: datetime
+        self, machine_id: int, wanted: Sequence[StoredSecret], now: datetime
     ) -> PlainSecret:
         key = secrets.token_bytes(key_report.KEY_SIZE)
         versions = [
-            [each.name, "try" if each.stage == "next" else "", each.version] for each in planned
+            [each.name, "try" if each.stage == "next" else "", each.version] for each in wanted
         ]
         ticket = self._reports.seal(
             {
@@ -112,7 +127,8 @@ class Escrow:
                 "expires": int(now.timestamp()) + _REPORT_S,
             }
         )
-        value = bytearray(key_report.encode_rights(ticket, key))
+        names = [(str(name), str(use)) for name, use, _ in versions]
+        value = bytearray(key_report.encode_rights(ticket, key, names))
         return PlainSecret("report", "file", {}, value, "report")
 
     def seal(self, grant: Grant) -> str:

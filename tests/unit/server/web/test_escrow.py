@@ -50,7 +50,7 @@ class Host:
 
     def report(self, boot: dict[tuple[str, str], Opened], *verdicts: KeyVerdict) -> Answer:
         """The agent says what it found."""
-        ticket, key = key_report.parse_rights(boot["report", "report"].value)
+        ticket, key, _ = key_report.parse_rights(boot["report", "report"].value)
         report = key_report.report_of(ticket, key, verdicts)
         return self.server.post(protocol.KEYS_PATH, report.encode())
 
@@ -114,6 +114,8 @@ def plan(server: World, machine: Machine, name: str, kind: str, **parameters: st
 def test_a_key_is_handed_in_proven_used_and_its_predecessor_removed(host: Host) -> None:
     boot = host.boot()
     assert set(boot) == {("root", ""), (escrow.FILE, ""), ("report", "report")}
+    _, _, wanted = key_report.parse_rights(boot["report", "report"].value)
+    assert wanted == (("root", ""),)
     told = host.keys(boot)
     assert (told["root"]["create"], told["recovery"]["create"]) == (False, True)
     answer = host.ask(boot, "PUT", "/recovery", {"text": PASSWORD})
@@ -142,6 +144,8 @@ def test_a_key_is_handed_in_proven_used_and_its_predecessor_removed(host: Host) 
 
     boot = host.boot()
     assert boot["root", ""].value == b"new key" and ("root", "try") not in boot
+    _, _, wanted = key_report.parse_rights(boot["report", "report"].value)
+    assert wanted == (("recovery", "try"),), "what was proven lately is not tried again"
     assert host.keys(boot)["root"]["remove"] == 1
     assert host.ask(boot, "POST", "/root/removed", {"version": 1}).status == 200
     assert host.keys(boot)["root"]["remove"] is None
@@ -233,7 +237,7 @@ def test_a_systems_token_is_none_for_operators(host: Host) -> None:
 def test_only_who_was_given_keys_says_whether_they_fit(host: Host) -> None:
     host.ask(host.boot(), "PUT", "/recovery", {"text": PASSWORD})
     boot = host.boot()
-    ticket, key = key_report.parse_rights(boot["report", "report"].value)
+    ticket, key, _ = key_report.parse_rights(boot["report", "report"].value)
     said = KeyVerdict("recovery", "try", True, "")
     forged = key_report.report_of(ticket, bytes(32), [said])
     assert host.server.post(protocol.KEYS_PATH, forged.encode()).status == 403
