@@ -5,7 +5,7 @@ to go. Values are rows of secrets, whose stage says which generation they are.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from pykexec.server.store.column_types import Json, Timestamp
 from pykexec.server.store.tables import metadata
@@ -32,6 +32,29 @@ generations = Table(
     Column("proven", Timestamp),
     Column("used", Timestamp),
     Column("verdict", Text, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+)
+
+# What was destroyed, with the server's signature; a row is never changed.
+destructions = Table(
+    "key_destructions",
+    metadata,
+    Column("secret_id", ForeignKey("secrets.id"), primary_key=True, autoincrement=False),
+    Column("machine_id", ForeignKey("machines.id"), nullable=False),
+    Column("time", Timestamp, nullable=False),
+    Column("certificate", Text, nullable=False),
+    Index("key_destructions_by_machine", "machine_id"),
+)
+
+# Somebody wants a machine's keys to go to another EK; it takes a second person.
+rebinds = Table(
+    "key_rebinds",
+    metadata,
+    Column("machine_id", ForeignKey("machines.id"), primary_key=True, autoincrement=False),
+    Column("to_id", ForeignKey("machines.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("asked", Timestamp, nullable=False),
     Column("seal", LargeBinary, nullable=False),
 )
 

@@ -24,6 +24,7 @@ from pykexec.server.keys.envelope import wipe
 from pykexec.server.keys.escrow_values import check_value
 from pykexec.server.keys.generations import Key, Orders
 from pykexec.server.store import (
+    destruction,
     generation_rows,
     key_plans,
     machines,
@@ -261,6 +262,12 @@ class MachineKeys:
         subject = machines.subject(machine.fingerprint)
         entries = self._store.audit_entries(limit=100, action="key.reveal", subject=subject)
         return tuple(_seen(entry) for entry in entries)
+
+    def destroyed(self, machine_id: int) -> tuple[str, ...]:
+        """Certificates of its values that are gone, newest first."""
+        return self._database.read(
+            lambda connection: destruction.of_machine(Reading(connection, self._keys), machine_id)
+        )
 
     def look_at_ages(self, machine_id: int) -> None:
         """Have rotated what is older than its plan allows."""

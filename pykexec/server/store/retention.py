@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.store import enrolment, generation_rows, machines, tables
+from pykexec.server.store import destruction, enrolment, generation_rows, machines, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import Machine
 
@@ -22,7 +22,9 @@ def withdraw(tx: Writing, *which: ColumnElement[bool]) -> None:
     """Take current secrets away: nobody is given them any more, and they are destroyed later."""
     days = enrolment.get_settings(tx).destroy_days
     rows = list(tx.connection.execute(select(_TABLE).where(_CURRENT, *which)))
-    if days and rows:
+    if not days:
+        destruction.certify(tx, rows)
+    elif rows:
         end = tx.now + timedelta(days=days)
         kept = [
             {"secret_id": row.id, "destroy": end, **{key: getattr(row, key) for key in _VALUE}}
@@ -74,6 +76,6 @@ def reinstate(tx: Writing, machine_id: int, actor: str, reason: str) -> Machine:
     return machines.change(tx, machine_id, actor, "machine.reinstate", values, reason, final=False)
 
 
-def destroy(connection: Connection, now: datetime) -> int:
+def destroy(tx: Writing, time: datetime) -> int:
     """Values whose time is over; how many."""
-    return connection.execute(delete(_RETAINED).where(_RETAINED.c.destroy < now)).rowcount
+    return destruction.destroy(tx, _RETAINED.c.destroy < time)

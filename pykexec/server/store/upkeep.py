@@ -30,13 +30,13 @@ def purge(database: Database, keys: Keys, time: datetime) -> dict[str, int]:
     with database.changing() as connection:
         counts = {
             "nonces": thinning.forget_nonces(connection, time),
-            "secrets": retention.destroy(connection, time),
             "approvals": approval_rows.forget(connection, time - _APPROVAL_KEPT),
         }
     keep_days = database.read(lambda found: get_settings(Reading(found, keys))).keep_days
     crowded = database.read(thinning.crowded)
     with database.writing(keys) as tx:
         count = 0
+        counts["secrets"] = retention.destroy(tx, time)
         if keep_days:
             count += thinning.forget(tx.connection, time - timedelta(days=keep_days))
         for machine_id, last, last_evidence in crowded:

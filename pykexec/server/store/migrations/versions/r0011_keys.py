@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys have generations: several of one name, plans for them, and what has to be rotated."""
+"""Keys have generations: several of one name, plans for them, what has to go, what was destroyed;
+and machines whose keys go to another EK.
+"""
 
 import sqlalchemy as sa
 from alembic import op
+
+from pykexec.server.store.migrations.guards import append_only
 
 revision = "0011"
 down_revision = "0007"
@@ -61,6 +65,30 @@ def upgrade() -> None:
         sa.Column("proven", sa.BigInteger),
         sa.Column("used", sa.BigInteger),
         sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("seal", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "key_destructions",
+        sa.Column(
+            "secret_id",
+            _id(),
+            sa.ForeignKey("secrets.id"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        sa.Column("machine_id", _id(), sa.ForeignKey("machines.id"), nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("certificate", sa.Text, nullable=False),
+    )
+    op.create_index("key_destructions_by_machine", "key_destructions", ["machine_id"])
+    append_only("key_destructions")
+    op.create_table(
+        "key_rebinds",
+        _machine(),
+        sa.Column("to_id", _id(), sa.ForeignKey("machines.id"), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("asked", sa.BigInteger, nullable=False),
         sa.Column("seal", sa.LargeBinary, nullable=False),
     )
     op.create_table(
