@@ -9,6 +9,7 @@ from pykexec.cli import (
     server_backup,
     server_bulk,
     server_expiry,
+    server_keys,
     server_local,
     server_machines,
     server_quarantine,
@@ -19,10 +20,10 @@ from pykexec.cli._server import add_connection, connect
 
 HELP = "set up and administer an attestation server"
 EPILOG = """\
-init, migrate, rewrap, check-audit, backup and restore work on the database itself; all others ask
-a running server, by --url and with the token in --token-file, or in $PYKEXEC_SERVER and
-$PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or
-its name.
+init, migrate, rewrap, check-audit, backup and restore work on the database itself,
+check-certificate on a file; all others ask a running server, by --url and with the token in
+--token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is named by
+its fingerprint, its first digits, or its name.
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
@@ -56,6 +57,15 @@ pykexec server secret list web-1
 pykexec server secret put web-1 disk --kind luks-key --file key.bin
 pykexec server secret revoke web-1 disk
 pykexec server secret restore web-1 disk --version 1
+pykexec server key plan web-1 disk --kind luks-passphrase --rotate-days 90
+pykexec server key list web-1
+pykexec server key rotate web-1 disk --reason "a technician has left"
+pykexec server key reveal web-1 disk --person "Ada Lovelace" --reason "call 17"
+pykexec server key unplan web-1 disk
+pykexec server rebind web-1 3f2a --reason "mainboard swapped"
+pykexec server rebind web-1 3f2a --agree
+pykexec server destroyed web-1
+pykexec server check-certificate gone.json --key 1hsVvV4LrYbT0VTZ2KkM2vZ5m7l9dTqIWm0D9GYqWn8
 pykexec server policy list
 pykexec server policy show servers
 pykexec server policy put servers policy.toml --comment "new kernel"
@@ -106,6 +116,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_quarantine.configure(actions)
     server_bulk.configure(actions)
     server_rollout.configure(actions)
+    server_keys.configure(actions)
+    server_keys.configure_local(actions)
     server_settings.configure(actions)
 
 

@@ -52,11 +52,13 @@ def _machines(actions: Actions) -> None:
         return print_rows(args, rows, columns)
 
     def show(client: AdminClient, args: argparse.Namespace) -> int:
-        print_json(client.get("machines", _find(client, args.machine)))
+        print_json(client.get("machines", find_machine(client, args.machine)))
         return 0
 
     def attestations(client: AdminClient, args: argparse.Namespace) -> int:
-        answer = client.get("machines", _find(client, args.machine), "attestations", limit=50)
+        answer = client.get(
+            "machines", find_machine(client, args.machine), "attestations", limit=50
+        )
         rows = rows_of(answer, "attestations")
         if args.json:
             print_json(rows)
@@ -97,7 +99,7 @@ def _machine_changes(actions: Actions) -> None:
         path: str, body: Callable[[argparse.Namespace], object], method: str = "POST"
     ) -> Action:
         def run(client: AdminClient, args: argparse.Namespace) -> int:
-            found = _find(client, args.machine)
+            found = find_machine(client, args.machine)
             row = client.send(method, "machines", found, path, body=body(args))
             print(f"{str(row['fingerprint'])[:16]} {cell(row['name'])}: {row['state']}")
             return 0
@@ -154,7 +156,9 @@ def _machine_changes(actions: Actions) -> None:
 def _secrets(actions: Actions) -> None:
     def listed(client: AdminClient, args: argparse.Namespace) -> int:
         history = "true" if args.history else None
-        answer = client.get("machines", _find(client, args.machine), "secrets", history=history)
+        answer = client.get(
+            "machines", find_machine(client, args.machine), "secrets", history=history
+        )
         columns = ("name", "kind", "parameters", "version", "created", "created_by")
         more = ("revoked", "kept_until") if args.history else ()
         return print_rows(args, rows_of(answer, "secrets"), (*columns, *more))
@@ -169,19 +173,19 @@ def _secrets(actions: Actions) -> None:
             "parameters": pairs_of(args.parameter),
         }
         value[:] = bytes(len(value))
-        machine = _find(client, args.machine)
+        machine = find_machine(client, args.machine)
         stored = client.send("PUT", "machines", machine, "secrets", args.name, body=body)
         print(f"{stored['name']}: {stored['kind']}, version {stored['version']}")
         return 0
 
     def revoke(client: AdminClient, args: argparse.Namespace) -> int:
-        machine = _find(client, args.machine)
+        machine = find_machine(client, args.machine)
         client.send("DELETE", "machines", machine, "secrets", args.name)
         print(f"{args.name}: revoked")
         return 0
 
     def restore(client: AdminClient, args: argparse.Namespace) -> int:
-        machine, body = _find(client, args.machine), {"version": args.version}
+        machine, body = find_machine(client, args.machine), {"version": args.version}
         client.send("POST", "machines", machine, "secrets", args.name, "restore", body=body)
         print(f"{args.name}: version {args.version} again")
         return 0

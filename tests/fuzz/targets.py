@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pykexec.attest import decode
+from pykexec.attest import decode, key_report
 from pykexec.bridge.clients import parse_request
 from pykexec.disk import bek
 from pykexec.efi import variables
@@ -37,6 +37,7 @@ from tests.fuzz import (
     exercises,
     firmware_side,
     fleet_side,
+    keys_side,
     samples,
     server_side,
     windows_side,
@@ -105,8 +106,11 @@ TARGETS: dict[str, Target] = {
     "jwe": Target(exercises.jwe, samples.tokens),
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
+    "key-report": Target(keys_side.report, keys_side.reports),
+    "key-rights": Target(key_report.parse_rights, keys_side.rights),
     "last-end": Target(decode_last_end, firmware_side.last_ends),
     "load-option": Target(variables.parse_load_option, samples.load_options),
+    "luks": Target(keys_side.luks, keys_side.luks_metadata),
     "machine-report": Target(certify_side.report, certify_side.reports),
     "mbr": Target(windows_side.old_table, windows_side.old_tables),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),

@@ -21,6 +21,7 @@ from pykexec.server.web.admin import (
     machines,
     operators,
     quarantine,
+    rebinding,
     rollouts,
     settings,
 )
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *expiry.OPERATIONS,
     *quarantine.OPERATIONS,
     *rollouts.OPERATIONS,
+    *rebinding.OPERATIONS,
     *settings.OPERATIONS,
     *operators.OPERATIONS,
     *audit.OPERATIONS,
