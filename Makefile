@@ -22,8 +22,8 @@ WHEEL_HOSTS ?= sid
 # Node.js of its makers has npm in itself, and does not bear Debian's beside it.
 NPM := $(if $(shell command -v npm),,npm)
 APT_PACKAGES := \
-	age binutils busybox-static clang cpio cryptsetup-bin debian-archive-keyring dnsmasq-base \
-	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 kexec-tools libc6-dev \
+	age binutils busybox-static clang cpio cryptsetup-bin curl debian-archive-keyring dnsmasq-base \
+	dosfstools e2fsprogs exfatprogs file gcc gdisk git iproute2 jq kexec-tools libc6-dev \
 	libclang-rt-dev libcrypt-dev libengine-pkcs11-openssl libhivex-bin libssl-dev lld llvm mandoc mtools \
 	nodejs $(NPM) ntfs-3g openssl osslsigncode postgresql python3-dev python3-venv qemu-system-x86 qemu-utils \
 	sbsigntool softhsm2 swtpm swtpm-tools systemd tpm2-tools util-linux wimtools xorriso xz-utils zstd
