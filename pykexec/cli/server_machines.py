@@ -14,12 +14,12 @@ from pykexec.cli._server import (
     add_action,
     add_group,
     cell,
+    find_machine,
     pairs_of,
     print_rows,
     read_secret,
     rows_of,
 )
-from pykexec.cli._server import find_machine as _find
 from pykexec.cli.output import print_json
 from pykexec.errors import UsageError
 

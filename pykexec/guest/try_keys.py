@@ -91,7 +91,7 @@ def _places(disks: Sequence[Disk]) -> Iterator[Place]:
 
 def _conclude(kind: _Try, secret: OpenedSecret, places: Sequence[Place], room: Room) -> _Trial:
     """One volume that opens is enough; that none does is said only if all could be tried."""
-    trials = []
+    trials: list[_Trial] = []
     for place in places:
         try:
             trials += kind(secret, place, room)

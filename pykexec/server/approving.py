@@ -163,7 +163,7 @@ class Desk:
         context: Context,
     ) -> Steps:
         statement = parse_statement(found.statement)
-        seals = (statement, ticket.credential, ticket.nonce, found.counters, now)
+        seals = (statement, ticket.credential, ticket.nonce, found.counters, context.time)
         released, release = seal_secrets(self._store, machine.id, *seals)
         persons = ", ".join(sorted(visitor.person.name for visitor in decided.approvers))
         given = Finding("approval.given", f"approved by {persons}"[: quotas.FINDING_MAX], False)

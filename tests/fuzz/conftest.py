@@ -27,7 +27,7 @@ def record(record_property: Callable[[str, object], None]) -> Record:
 def summary(reports: Iterable[pytest.TestReport]) -> str:
     """The line; "" where no target ran."""
     found = [
-        value.split()
+        str(value).split()
         for report in reports
         for name, value in report.user_properties
         if name == _PROPERTY and report.when == "call"

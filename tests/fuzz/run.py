@@ -179,7 +179,7 @@ def replay(program: Path, data: bytes) -> None:
     path.write_bytes(data)
     # A broken promise ends it at once: what it says is not followed by pages of the fuzzer's.
     limits = Limits(INPUT_S, begins=_ONE_BEGINS)
-    command = [program, "-handle_ill=0", "-timeout=0", path]
+    command: list[str | Path] = [program, "-handle_ill=0", "-timeout=0", path]
     ran = run_by_processor(command, limits, cwd=ROOT, output=program.parent / "log")
     if ran.status:
         raise _fault(ran, program.name)

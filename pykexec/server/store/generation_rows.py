@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, Select, delete, insert, select, update
 
 from pykexec.server.canonical import to_ms
 from pykexec.server.errors import Tampered
@@ -23,7 +23,7 @@ from pykexec.server.store.key_tables import generations as _TABLE
 from pykexec.server.store.view import View
 
 _SECRETS = tables.secrets
-_QUERY = (
+_QUERY: Select[Any] = (
     select(
         _SECRETS.c.id,
         _SECRETS.c.machine_id,

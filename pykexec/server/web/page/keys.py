@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from pykexec.server.keys.envelope import wipe
@@ -37,7 +39,7 @@ def reveal(page: Page) -> Response:
     state = next((each for each in found.states(machine.id) if each.name == name), None)
     if state is None or state.plan is None:
         raise Problem(404, "there is no such key that the machine's system could replace")
-    values: dict[str, object] = {"machine": machine, "key": state, "shown_s": SHOWN_S}
+    values: dict[str, Any] = {"machine": machine, "key": state, "shown_s": SHOWN_S}
     if page.method != "POST":
         return render("key_reveal.html", page, secret=None, **values)
     if wait := page.web.limiter.take("reveals", page.actor, REVEALS):
