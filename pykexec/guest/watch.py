@@ -17,11 +17,14 @@ from typing import Literal
 
 from pykexec.firmware.console import read_console, read_keys
 from pykexec.firmware.mailbox import Mailbox
+from pykexec.memory import available_memory
 from pykexec.steps import attempt
 
 _WAIT_MS = 5
 _FIRST_AFTER_S, _PERIOD_S = 15.0, 1.0
 """Who drives a machine by its serial port begins at once; a person who finds a screen does not."""
+SEAT_ROOM = 24 << 20
+"""Bytes that are to be available: with fewer a seat's process would take what a payload needs."""
 _TIOCGICOUNT = 0x545D  # asm-generic/ioctls.h
 # struct serial_icounter_struct: of its 20 ints the fifth counts what was received.
 _COUNTERS = "<20i"
@@ -32,10 +35,12 @@ Where = Literal["", "port", "keyboard"]
 
 
 def has_second_seat(mailbox: Mailbox) -> bool:
-    """Has the firmware a console at which somebody may sit who does not sit at this one?"""
+    """Has the firmware a console at which somebody may sit who does not sit at this one, and Linux
+    memory for that?
+    """
     from pykexec.guest.console import sits_at_firmware
 
-    if sits_at_firmware():
+    if sits_at_firmware() or available_memory() < SEAT_ROOM:
         return False
     info = attempt("console", lambda: read_console(mailbox), None)
     return info is not None and info.is_answerable

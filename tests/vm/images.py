@@ -39,7 +39,8 @@ QUICK_CMDLINE = f"{DEFAULT_CMDLINE} cryptomgr.notests mitigations=off"
 COMPRESSION_LEVEL = 9
 
 _CACHE = ROOT / "build" / "images"
-_CONTROLS = b"<stub/lib/test.h>"
+# What a source has that a control may change.
+_CONTROLS = (b"<stub/lib/test.h>", b"PK_TEST_")
 _SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 
 
@@ -48,6 +49,8 @@ def stub(defines: tuple[str, ...] = ()) -> Path:
 
     def make(path: Path) -> None:
         _freestanding.build_stub(CSRC, path, defines, _objects(bool(defines)))
+        if defines and path.read_bytes() == stub().read_bytes():
+            raise AssertionError(f"{' '.join(defines)}: this control is the product's own stub")
 
     return kept("stub", ".efi", make, sources(), *defines)
 
@@ -63,7 +66,7 @@ def _objects(is_control: bool) -> dict[Path, Path]:
     return {
         source: _freestanding.object_file(directory, source)
         for source in _freestanding.stub_sources(CSRC)
-        if not (is_control and _CONTROLS in source.read_bytes())
+        if not (is_control and any(word in source.read_bytes() for word in _CONTROLS))
     }
 
 

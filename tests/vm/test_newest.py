@@ -40,8 +40,9 @@ def test_the_newest_kernel_shares_the_window(agent_ready: AgentReady) -> None:
 def test_ublk_without_io_uring_leaves_the_disks_to_nbd(agent_ready: AgentReady) -> None:
     guest = agent_ready(image(NEWEST.kernel), firmware(NEWEST.firmware))
     guest.ok("pykexec bridge stop && echo 2 > /proc/sys/kernel/io_uring_disabled")
-    disks = [row for row in guest.json("pykexec bridge start --json") if row["kind"] == "block"]
-    assert [row["node"][:8] for row in disks] == ["/dev/nbd"]
+    rows = guest.json("pykexec bridge start --json 2>/run/said")
+    assert [row["node"][:8] for row in rows if row["kind"] == "block"] == ["/dev/nbd"]
+    assert "the disk goes by NBD" in guest.ok("cat /run/said")
 
 
 def test_the_newest_kernel_knows_all_that_the_stub_tells_it(agent_ready: AgentReady) -> None:
@@ -49,5 +50,5 @@ def test_the_newest_kernel_knows_all_that_the_stub_tells_it(agent_ready: AgentRe
     told = guest.ok("cat /proc/cmdline").split("pykexec.arena=")[1].split()[1:]
     assert {"efi=runtime", "fred=off", "nopv", "reboot=efi"} <= set(told)
     said = guest.ok("dmesg | grep -i 'unknown kernel command line parameters' || true")
-    # These two it looks for itself, before it goes through the line.
-    assert {word for word in told if word in said} <= {"no5lvl", "fred=off"}
+    # These it looks for itself, before it goes through the line.
+    assert {word for word in told if word in said} <= {"no5lvl", "fred=off", "mem_encrypt=off"}

@@ -55,6 +55,16 @@ def test_a_second_seat_is_one_where_nobody_sits_and_somebody_can(
     assert watch.has_second_seat(as_mailbox(FirmwareConsole(flags=flags))) == is_there
 
 
+@pytest.mark.parametrize(("available", "is_there"), [(0, True), (-1, False)])
+def test_a_second_seat_leaves_a_payload_its_memory(
+    available: int, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_terminal", None)
+    monkeypatch.setattr(watch, "available_memory", lambda: watch.SEAT_ROOM + available)
+    firmware = FirmwareConsole(flags=ConsoleFlag.TEXT | ConsoleFlag.KEYS)
+    assert watch.has_second_seat(as_mailbox(firmware)) == is_there
+
+
 def test_a_key_is_waited_for_until_it_is_pressed(pauses: list[float]) -> None:
     firmware = FirmwareConsole()
     asked: Iterator[int] = iter(range(100))
