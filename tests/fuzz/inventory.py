@@ -79,6 +79,7 @@ OURS = {
     "server.store.audit._entry": _DATABASE,
     "server.store.column_types.Json.process_result_value": _DATABASE,
     "server.store.passwords.verify_password": _DATABASE,
+    "server.store.rollout.bucket": "a digest",
     "server.web.admin.machines._evidence": _DATABASE,
     "server.web.limits.Limiter._find": "memory that the workers share",
     "server.web.limits.Limiter._hash": "a digest",

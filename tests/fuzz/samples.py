@@ -72,6 +72,20 @@ interface = "efi0"
 _DIGEST = {"sha256": "a1" * 32}
 _IMAGE = {"name": "image", "authenticode": _DIGEST, "pcr11": _DIGEST}
 _POLICY = {"version": 1, "name": "p", "images": [_IMAGE]}
+_SURROUNDINGS = {
+    **_POLICY,
+    "windows": [
+        {"name": "w", "zone": "Europe/Berlin", "from": "22:00", "to": "04:00", "days": ["mon"]},
+        {"name": "d", "zone": "UTC", "from": "00:00", "to": "24:00", "dates": ["2026-12-24"]},
+    ],
+    "networks": {"n": ["10.0.0.0/8", "2001:db8::/32"]},
+    "origin": {"networks": ["n"], "by_site": True},
+    "rates": [{"name": "r", "tag": "rack", "count": 20, "within_s": 3600, "then": "ask"}],
+    "quarantine": {"machines": ["hv-3"], "tags": ["rack=7"]},
+    "outdated": [{"name": "o", "versions": ["1.*"], "until": "2027-01-31"}],
+    "outside": {"windows": "ask"},
+    "approval": {"outside_only": True},
+}
 
 
 @cache
@@ -281,7 +295,7 @@ def pe_files() -> list[bytes]:
 
 def policies() -> list[bytes]:
     least = b'version = 1\nname = "p"\nallow_any_image = true\n'
-    return [least, tomli_w.dumps(_POLICY).encode()]
+    return [least, *(tomli_w.dumps(whole).encode() for whole in (_POLICY, _SURROUNDINGS))]
 
 
 def poll_requests() -> list[bytes]:

@@ -15,6 +15,7 @@ from pykexec.server.steps import advance
 from pykexec.server.store import database
 from pykexec.server.store.quarantine import Quarantine
 from pykexec.server.store.records import AttestationRecord
+from pykexec.server.store.rollouts import Rollouts
 from tests.support.approvals import ADDRESS, Waiting
 from tests.support.attest_machine import Machine
 from tests.support.service_world import ANY_IMAGE, KEY, NOW, OPERATOR, PEER, World, codes
@@ -183,6 +184,28 @@ def test_a_rate_that_refuses_is_looked_at_again_after_the_approval(world: World)
     waiting.decide()
     assert second.attest().release
     reply = waiting.poll()
+    assert (codes(reply), reply.release) == (["policy.rate"], None)
+
+
+def test_a_rate_that_refuses_is_exact_after_the_approval_too(world: World) -> None:
+    second = other(world)
+    waiting = Waiting(world, "", RATE)
+    waiting.decide()
+    steps = world.service.poll(waiting.request, PEER, NOW)
+    record = advance(steps)
+    assert isinstance(record, AttestationRecord) and record.released
+    # Meanwhile another one of the policy is released, by a version that asks nobody.
+    found = world.store.machine(second.machine.fingerprint)
+    assert found
+    text = ANY_IMAGE + "# free\n"
+    rollouts = Rollouts(world.store.database, world.store.keys)
+    free = rollouts.put_draft("any", text, OPERATOR, "")
+    rollouts.pin("any", f"machine:{found.fingerprint}", free.version, OPERATOR, "")
+    assert second.attest().release
+    with pytest.raises(RateExceeded) as exceeded:
+        world.store.record_attestation(record)
+    reply = advance(steps, exceeded.value)
+    assert isinstance(reply, AttestReply)
     assert (codes(reply), reply.release) == (["policy.rate"], None)
 
 
