@@ -192,7 +192,7 @@ def _secrets(actions: Actions) -> None:
 
     from pykexec.attest.protocol import SECRET_KINDS
 
-    group = add_group(actions, "secret", "secrets of a machine; values go in and never come back")
+    group = add_group(actions, "secret", "secrets of a machine; their values are never told")
     parser = _machine(add_action(group, "list", "list them", listed))
     parser.add_argument("--history", action="store_true", help="and those replaced or revoked")
     parser = _machine(add_action(group, "put", "store one, in place of the one of that name", put))

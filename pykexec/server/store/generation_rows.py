@@ -69,7 +69,8 @@ def of_machine(view: View, machine_id: int, name: str | None = None) -> tuple[Ke
     query = _QUERY.where(_SECRETS.c.machine_id == machine_id)
     if name is not None:
         query = query.where(_SECRETS.c.name == name)
-    return tuple(_kept(row, view.keys) for row in view.connection.execute(query))
+    rows: list[Row[Any]] = list(view.connection.execute(query))
+    return tuple(_kept(row, view.keys) for row in rows)
 
 
 def key_of(kept: Sequence[Kept], due: int) -> Key:

@@ -281,7 +281,7 @@ OPERATIONS = (
     ),
     Operation(
         "listSecrets", "GET", "/machines/{machine}/secrets", "viewer",
-        "Its secrets, without their values: these never come back.", _secrets,
+        "Its secrets, without their values.", _secrets,
         Record({"secrets": ListOf(SECRET, 10_000)}), query={"history": Flag()},
         path_shapes=_MACHINE_PATH, errors=(404,),
     ),

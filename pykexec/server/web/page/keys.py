@@ -39,9 +39,8 @@ def reveal(page: Page) -> Response:
     state = next((each for each in found.states(machine.id) if each.name == name), None)
     if state is None or state.plan is None:
         raise Problem(404, "there is no such key that the machine's system could replace")
-    values: dict[str, Any] = {"machine": machine, "key": state, "shown_s": SHOWN_S}
     if page.method != "POST":
-        return render("key_reveal.html", page, secret=None, **values)
+        return render("key_reveal.html", page, machine=machine, key=state, secret=None)
     if wait := page.web.limiter.take("reveals", page.actor, REVEALS):
         page.web.metrics.count("pykexec_limited_total", limit="reveals")
         raise too_many(wait)
@@ -57,7 +56,14 @@ def reveal(page: Page) -> Response:
     finally:
         wipe(value)
     response = render(
-        "key_reveal.html", page, secret=secret, text=text, encoding=encoding, **values
+        "key_reveal.html",
+        page,
+        machine=machine,
+        key=state,
+        secret=secret,
+        text=text,
+        encoding=encoding,
+        shown_s=SHOWN_S,
     )
     response.headers["Refresh"] = f"{SHOWN_S}; url=/machines/{machine.fingerprint}/keys"
     return response
