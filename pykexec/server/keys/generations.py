@@ -81,8 +81,8 @@ def escrowed(key: Key, version: int) -> Key:
 
 
 def judged(key: Key, version: int, fits: bool) -> Key:
-    """The agent has tried one. What does not open the volume is never used, and what is used
-    already, and does not, has to be replaced.
+    """The agent has tried one. What does not open the volume is never used; what is used already,
+    and does not, gives way to the one before if that is kept, and has to be replaced.
     """
     stage = key.stage_of(version)
     if stage == "next" and fits:
@@ -94,7 +94,11 @@ def judged(key: Key, version: int, fits: bool) -> Key:
         assert key.current
         return replace(key, current=replace(key.current, proven=True))
     if stage == "current":
-        return replace(key, due=max(key.due, version))
+        due = max(key.due, version)
+        if key.previous is not None:
+            # The volume may have come back from a backup: the one before is the better guess.
+            return Key(key.next, Generation(key.previous.version), None, due)
+        return replace(key, current=Generation(version), due=due)
     return key
 
 

@@ -301,7 +301,8 @@ class MachineKeys:
         for stage, each in alive:
             row = kept[each.version]
             proven, verdict = found.get(each.version, (row.proven, row.verdict))
-            used = row.used or (tx.now if each.used else None)
+            proven = proven if each.proven else None
+            used = (row.used or tx.now) if each.used else None
             digest = row.digest or b""
             if row.stage == stage and (proven, used, verdict) == (
                 row.proven,

@@ -46,7 +46,8 @@ def test_the_system_is_told_one_step_at_a_time(key: Key, orders_are: Orders) -> 
         # Seen while it waited: it is used all the same, and has to go, too.
         (Key(TWO, ONE, None, 2), 2, True, replace(BOTH, due=2)),
         (Key(current=Generation(1)), 1, True, Key(current=Generation(1, True))),
-        (Key(current=ONE), 1, False, Key(current=ONE, due=1)),
+        (Key(current=ONE), 1, False, Key(current=Generation(1), due=1)),
+        (BOTH, 2, False, Key(current=Generation(1), due=2)),
         (BOTH, 1, False, BOTH),
         (Key(current=ONE), 7, True, Key(current=ONE)),
     ],

@@ -113,6 +113,22 @@ def test_a_key_in_use_that_opens_nothing_has_to_go_and_stays_until_then(
     found = state(keys, machine)
     assert found.rotation and found.rotation.reason == "it does not open the volume"
     assert (given(store, machine), found.orders) == ([b"one"], Orders(True, 0))
+    assert found.generations[0].proven is None
+
+
+def test_a_volume_that_came_back_from_a_backup_has_the_key_before(
+    store: Store, keys: MachineKeys, machine: Machine
+) -> None:
+    for version, value in ((1, b"one"), (2, b"two")):
+        keys.escrow(machine.id, "disk", value)
+        keys.judge(machine.id, [Verdict("disk", version, True, "")])
+    keys.came_up(machine.id, {"disk": 2})
+    keys.judge(machine.id, [Verdict("disk", 2, False, "no key slot opens")])
+    assert (stages(keys, machine), given(store, machine)) == ({1: "current"}, [b"one"])
+    found = state(keys, machine)
+    assert (found.generations[0].proven, found.orders) == (None, Orders(True, 0))
+    assert found.rotation and found.rotation.reason == "it does not open the volume"
+    assert store.verify_audit().faults == ()
 
 
 def test_what_could_not_be_tried_waits_on_and_says_why(keys: MachineKeys, machine: Machine) -> None:
