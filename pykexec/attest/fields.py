@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
-import string
 
 from pykexec.errors import FormatError
 
 _DEPTH_MAX = 16
 _VALUES_MAX = 200_000
-# What is none of base64url becomes what is none of base64; "+", "/" and "=" are, and must not.
-_TO_BASE64 = bytes(
-    ord(char) if char in string.ascii_letters + string.digits else {"-": 43, "_": 47}.get(char, 33)
-    for char in map(chr, range(256))
-)
+_URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_PLAIN = _URL[:-2] + b"+/"
+_OTHERS = bytes(set(range(256)) - set(_URL))  # "+" and "/", too
+_TO_PLAIN = bytes.maketrans(_URL + _OTHERS, _PLAIN + b"!" * len(_OTHERS))
+_TO_URL = bytes.maketrans(_PLAIN, _URL)
 # By what is left of a group of four: with which characters no bit is set beyond the last byte.
 _LAST = {0: b"", 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
 _PADDING = {0: b"", 2: b"==", 3: b"="}
@@ -30,7 +28,8 @@ class ProtocolError(FormatError):
 
 def base64url(data: bytes) -> str:
     """RFC 4648, 5, without padding, as JOSE has it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    text = binascii.b2a_base64(data, newline=False).rstrip(b"=")
+    return text.translate(_TO_URL).decode()
 
 
 def from_base64url(text: str, where: str) -> bytes:
@@ -40,7 +39,7 @@ def from_base64url(text: str, where: str) -> bytes:
         raise ProtocolError(f"{where}: not base64url")
     try:
         plain = text.encode("ascii")
-        found = plain.translate(_TO_BASE64) + _PADDING[left]
+        found = plain.translate(_TO_PLAIN) + _PADDING[left]
         data = binascii.a2b_base64(found, strict_mode=True)
     except ValueError:
         raise ProtocolError(f"{where}: not base64url without padding") from None

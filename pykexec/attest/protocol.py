@@ -378,15 +378,13 @@ def encode_release(secrets: tuple[ReleasedSecret, ...]) -> bytes:
 
 def digest_of(*parts: bytes) -> bytes:
     """SHA-256 over parts none of which can run into the next."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(struct.pack(">I", len(part)))
-        digest.update(part)
-    return digest.digest()
+    sized = [half for part in parts for half in (_SIZE.pack(len(part)), part)]
+    return hashlib.sha256(b"".join(sized)).digest()
 
 
 def _json(value: dict[str, object]) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
+_SIZE = struct.Struct(">I")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
