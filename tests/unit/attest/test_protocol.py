@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import string
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,15 @@ def test_base64url_has_one_text_for_each_value() -> None:
     for text in ("A", "AB", "+/AA", "AA==", "A A"):
         with pytest.raises(ProtocolError):
             from_base64url(text, "x")
+
+
+def test_base64url_takes_its_alphabet_alone() -> None:
+    alphabet = string.ascii_letters + string.digits + "-_"
+    assert base64url(from_base64url(alphabet, "x")) == alphabet
+    for other in set(map(chr, range(384))) - set(alphabet):
+        for at in range(4):
+            with pytest.raises(ProtocolError):
+                from_base64url("AAA"[:at] + other + "AAA"[at:], "x")
 
 
 def test_keys_are_those_of_rfc_5869() -> None:
