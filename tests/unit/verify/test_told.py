@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pykexec.attest.protocol import QUOTED_PCRS
+from pykexec.tpm.eventlog import parse_event_log, replay, replayable_banks
 from pykexec.verify import told
 from pykexec.verify.told import told_by
 from tests.support.attest_log import encode_log
 from tests.support.attest_machine import Machine
 
 BANKS = ("sha256", "sha384")
+LOGS = sorted((Path(__file__).parents[2] / "data/eventlogs").glob("*.bin"))
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,17 @@ def test_a_log_that_comes_again_is_not_read_again(
     again = told_by(machine.event_log, "sha256", quoted(machine))
     assert (again, known.findings) == (known, ())
     assert again.claims["events"] == len(machine.events)
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_real_logs_tell_the_same_again(path: Path) -> None:
+    data = path.read_bytes()
+    log = parse_event_log(data)
+    bank = replayable_banks(log)[-1]
+    registers = {number: bytes(hashlib.new(bank).digest_size) for number in QUOTED_PCRS}
+    pcrs = {number: replay(log, bank).get(number, value) for number, value in registers.items()}
+    first = told_by(data, bank, pcrs)
+    assert told.kept_size() and repr(told_by(data, bank, pcrs)) == repr(first)
 
 
 def test_another_register_is_another_question(machine: Machine, known: told.Told) -> None:
