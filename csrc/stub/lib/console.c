@@ -4,19 +4,33 @@
 #include <stub/lib/io.h>
 #include <stub/lib/stub.h>
 
-static void put(u16 c)
-{
-	u16 text[3] = { c, 0, 0 };
+enum { PIECE = 80 };
 
-	if (c == '\n') {
-		text[0] = '\r';
-		text[1] = '\n';
-	}
-	if (pk_st->con_out)
-		pk_st->con_out->output_string(pk_st->con_out, text);
+/* Firmware moves its cursor with each call, whatever that brings. */
+struct piece {
+	u32 length;
+	u16 text[PIECE + 1];
+};
+
+static void show(struct piece *piece)
+{
+	piece->text[piece->length] = 0;
+	if (pk_st->con_out && piece->length)
+		pk_st->con_out->output_string(pk_st->con_out, piece->text);
+	piece->length = 0;
 }
 
-static void put_number(u64 value, u32 base)
+static void put(struct piece *piece, u16 c)
+{
+	/* Room for two. */
+	if (piece->length + 1 >= PIECE)
+		show(piece);
+	if (c == '\n')
+		piece->text[piece->length++] = '\r';
+	piece->text[piece->length++] = c;
+}
+
+static void put_number(struct piece *piece, u64 value, u32 base)
 {
 	char digits[24];
 	u32 n = 0;
@@ -26,37 +40,40 @@ static void put_number(u64 value, u32 base)
 		value /= base;
 	} while (value);
 	while (n)
-		put((u16)digits[--n]);
+		put(piece, (u16)digits[--n]);
 }
 
 void pk_print(const char *format, ...)
 {
 	__builtin_va_list arguments;
+	struct piece piece;
 
+	piece.length = 0;
 	__builtin_va_start(arguments, format);
 	for (; *format; format++) {
 		if (*format != '%') {
-			put((u16)*format);
+			put(&piece, (u16)*format);
 			continue;
 		}
 		switch (*++format) {
 		case 's':
 			for (const char *s = __builtin_va_arg(arguments, const char *); *s; s++)
-				put((u8)*s);
+				put(&piece, (u8)*s);
 			break;
 		case 'S':
 			for (const u16 *s = __builtin_va_arg(arguments, const u16 *); *s; s++)
-				put(*s);
+				put(&piece, *s);
 			break;
 		case 'x':
-			put_number(__builtin_va_arg(arguments, u64), 16);
+			put_number(&piece, __builtin_va_arg(arguments, u64), 16);
 			break;
 		case 'd':
-			put_number(__builtin_va_arg(arguments, u64), 10);
+			put_number(&piece, __builtin_va_arg(arguments, u64), 10);
 			break;
 		}
 	}
 	__builtin_va_end(arguments);
+	show(&piece);
 }
 
 static const char *stage_name(enum pk_stage stage)
