@@ -15,6 +15,7 @@ enum {
 	CALIBRATION_US = 100000,
 	CALIBRATION_RUNS = 3,
 	ROUGH_US = 5000,
+	ROUGH_RUNS = 3,
 	ROUGH_PART = 8,			/* of the rate: so far may a short wait be off */
 
 	FADT_PM_TIMER = 76,
@@ -94,8 +95,8 @@ static u64 khz_by_pm_timer(void)
 {
 	struct pk_acpi_address timer;
 	struct moment first, last;
-	u64 khz, rough, difference;
 	u32 counts = 0;
+	u64 khz;
 
 	if (!find_pm_timer(&timer))
 		return 0;
@@ -108,9 +109,15 @@ static u64 khz_by_pm_timer(void)
 	last = now(&timer);
 	counts = (last.count - first.count) & PM_MASK;
 	khz = (last.tsc - first.tsc) * PM_HZ / counts / 1000;
-	rough = khz_by_stall(ROUGH_US);
-	difference = khz > rough ? khz - rough : rough - khz;
-	return difference > rough / ROUGH_PART ? 0 : khz;
+	/* What comes between makes a wait longer: one that agrees is enough. */
+	for (u32 run = 0; run < ROUGH_RUNS; run++) {
+		u64 rough = khz_by_stall(ROUGH_US);
+		u64 difference = khz > rough ? khz - rough : rough - khz;
+
+		if (difference <= rough / ROUGH_PART)
+			return khz;
+	}
+	return 0;
 }
 
 u64 pk_tsc_khz(void)

@@ -2,7 +2,7 @@
 /*
  * How fast the TSC runs on a machine that is a program. Arguments: its rate in kHz, what tells it
  * (cpuid, pm, pm-64, none, reduced, still, fast: a PM timer of twice its rate), and how many
- * microseconds a wait of the firmware's takes longer. Prints what is found, and for how many
+ * microseconds the first waits of the firmware's take longer, and how many are these. Prints what is found, and for how many
  * milliseconds it was waited.
  */
 #include <stdio.h>
@@ -18,7 +18,7 @@
 enum { PM_TIMER = 0x608, PM_TIMER_64 = 0x1808, READ_NS = 700, TSC_NS = 20, FADT_SIZE = 244 };
 
 static const char *teller;
-static u64 khz, late_us, ns = 1000000000;
+static u64 khz, late_us, nr_late, ns = 1000000000;
 static u8 fadt[FADT_SIZE];
 
 static bool is(const char *name) { return !strcmp(teller, name); }
@@ -39,7 +39,8 @@ struct pk_cpuid pk_cpuid(u32 leaf, u32 subleaf)
 
 static EFIAPI efi_status_t stall(u64 us)
 {
-	ns += (us + late_us) * 1000;
+	ns += (us + (nr_late ? late_us : 0)) * 1000;
+	nr_late -= nr_late > 0;
 	return EFI_SUCCESS;
 }
 
@@ -72,11 +73,12 @@ int main(int argc, char **argv)
 	static const u16 old = PM_TIMER, new = PM_TIMER_64;
 	u64 start = ns, found;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	khz = strtoull(argv[1], NULL, 0);
 	teller = argv[2];
 	late_us = strtoull(argv[3], NULL, 0);
+	nr_late = strtoull(argv[4], NULL, 0);
 	memcpy(fadt + 76, &old, sizeof(old));
 	fadt[114] = is("reduced") ? 1 << 4 : 0;
 	fadt[208] = PK_ACPI_IO;

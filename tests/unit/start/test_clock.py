@@ -22,9 +22,11 @@ def clock_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def found(clock: Path, khz: int, teller: str, late_us: int = 0) -> tuple[int, int]:
+def found(
+    clock: Path, khz: int, teller: str, late_us: int = 0, nr_late: int = 99
+) -> tuple[int, int]:
     """How far off in parts of a million, and the milliseconds that it took."""
-    rate, spent = run([clock, str(khz), teller, str(late_us)]).split()
+    rate, spent = run([clock, str(khz), teller, str(late_us), str(nr_late)]).split()
     return abs(int(rate) - khz) * PPM // khz, int(spent)
 
 
@@ -45,6 +47,11 @@ def test_without_one_that_can_be_believed_the_firmwares_wait_tells(
 ) -> None:
     off, spent = found(clock, 2_099_998, teller)
     assert off < 100 and spent >= LONG_MS
+
+
+def test_waits_that_were_disturbed_do_not_make_it_wait_longer(clock: Path) -> None:
+    off, spent = found(clock, 2_099_998, "pm", late_us=20_000, nr_late=2)
+    assert off < 100 and spent <= 3 * SOON_MS
 
 
 def test_a_wait_as_long_as_a_tick_is_no_measure(clock: Path) -> None:
