@@ -84,7 +84,7 @@ def _format_of(file: str) -> str:
 def _export(client: AdminClient, args: argparse.Namespace) -> int:
     from pykexec.server.bulk.text import write
 
-    rows = (json.loads(line) for line in client.lines("export", kind=args.kind))
+    rows = (json.loads(line) for line in client.lines("export", args.kind))
     for text in write(rows, args.format):
         sys.stdout.write(text)
     return 0

@@ -39,12 +39,10 @@ class AdminClient:
         """Change something; {} where the server has nothing to say."""
         return self._json(method, path, body, {})
 
-    def lines(
-        self, *path: str, method: str = "GET", body: object = None, **query: object
-    ) -> Iterator[str]:
+    def lines(self, *path: str, method: str = "GET", body: object = None) -> Iterator[str]:
         """An answer line by line."""
         with closing(self._connect()) as connection:
-            response = self._ask(connection, method, path, body, query)
+            response = self._ask(connection, method, path, body, {})
             with self._reading():
                 for line in response:
                     yield line.decode().rstrip("\n")

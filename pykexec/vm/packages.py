@@ -121,6 +121,8 @@ BITLOCKER_IMAGES = SourceArchive(
     "tests/bitlk-images.tar.xz",
     "cd5cacb825ac339f450000c8c45b26ee7d2747afd85432b3c1ea5c7da314963e",
 )
+# promtool, which knows what an alert rule is.
+PROMETHEUS = Package(BOOKWORM, "prometheus")
 _FOR_TESTS = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *GRUB_TOOLS.values())
 _FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values(), U_BOOT)
 
@@ -195,6 +197,7 @@ def _unpack_archive(archive: SourceArchive, path: Path, into: Path) -> None:
 
 def fetch_for_units() -> None:
     """Download what tests without a machine need."""
+    fetch(PROMETHEUS)
     fetch_archive(BITLOCKER_IMAGES)
 
 

@@ -86,9 +86,9 @@ def restore(
 
     judge tells what the backup forgets (rollback.from_database), otherwise anchor does; unless that
     is nothing at all, ROLLBACK must be accepted. FAULTS are those that the backed up database had
-    already. UsageError for what the operator must decide or has
-    confused, MasterKeyError and FormatError for what is no backup of this server or was changed,
-    SchemaError for one of a newer version, Tampered where tables and chain are not one.
+    already. UsageError for what the operator must decide or has confused, MasterKeyError and
+    FormatError for what is no backup of this server or was changed, SchemaError for one of a newer
+    version, Tampered where tables and chain are not one.
     """
     made = _files_to_be(url)
     try:
@@ -98,9 +98,12 @@ def restore(
                 raise UsageError("the database is not empty: a backup goes into a new one")
             loader = _Loader(connection, keyring, say, _judged(judge, anchor, ROLLBACK in accepted))
             splitter = Splitter(loader.take)
-            age.decrypt(source, identities, splitter.feed)
-            splitter.end()
-            return loader.finish(anchor, FAULTS in accepted)
+            try:
+                age.decrypt(source, identities, splitter.feed)
+                splitter.end()
+                return loader.finish(anchor, FAULTS in accepted)
+            finally:
+                loader.wipe()
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)
@@ -216,9 +219,13 @@ class _Loader:
         }
         chain.append(now(), "local", "store.restore", RESTORED, detail)
         chain.finish()
-        keys.wipe()
         nr_rows = sum(self._counts.values())
         return Restored(header, rollback, nr_rows, migrations.newest(), faults)
+
+    def wipe(self) -> None:
+        """The store's key."""
+        if self._begun is not None:
+            self._begun[1].wipe()
 
     def _faults(self, keys: Keys, anchor: Anchor | None) -> tuple[str, ...]:
         walk = Walk(anchor)

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from pykexec.errors import UsageError
 from pykexec.server.backup.backup import store_id
 from pykexec.server.backup.header import Header
-from pykexec.server.canonical import from_ms, to_ms
 from pykexec.server.store import tables
 from pykexec.server.store.store import Store
 
@@ -75,4 +74,4 @@ def from_database(header: Header, old: Store) -> Rollback:
 
 def age_of(header: Header) -> str:
     """When it was made, for people."""
-    return from_ms(to_ms(header.time) // 1000 * 1000).isoformat()
+    return header.time.isoformat(timespec="seconds")

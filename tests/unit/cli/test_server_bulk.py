@@ -23,10 +23,9 @@ def server_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with world(tmp_path) as found:
 
         def lines(
-            _: AdminClient, *path: str, method: str = "GET", body: object = None, **query: object
+            _: AdminClient, *path: str, method: str = "GET", body: object = None
         ) -> Iterator[str]:
-            words = "&".join(f"{key}={value}" for key, value in query.items())
-            target = "/".join(("/admin/v1", *path)) + (f"?{words}" if words else "")
+            target = "/".join(("/admin/v1", *path))
             token = found.tokens["admin"]
             if body is None:
                 answer = found.client.request(method, target, token=token)

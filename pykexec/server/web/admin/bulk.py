@@ -192,7 +192,7 @@ def _wipe(lines: list[Line]) -> None:
 
 
 def _export(call: Call) -> object:
-    kind = call.get("kind", str, "")
+    kind = call.path["kind"]
     call.web.store.audit(call.actor, "export", kind)
     return Lines(canonical(row) for row in take_out(call.web.store, kind))
 
@@ -208,8 +208,9 @@ OPERATIONS = (
         body_max=_BODY_MAX, lines=True,
     ),
     Operation(
-        "exportLines", "GET", "/export", "viewer",
+        "exportLines", "GET", "/export/{kind}", "viewer",
         "All of one kind, as importLines takes it; secrets without their values.",
-        _export, AnyObject(), query={"kind": Text(16, choices=KINDS)}, lines=True,
+        _export, AnyObject(), path_shapes={"kind": Text(16, choices=KINDS)}, lines=True,
+        errors=(404,),
     ),
 )  # fmt: skip

@@ -205,7 +205,7 @@ def test_a_retired_machine_stays_as_it_is(server: World) -> None:
 @pytest.mark.parametrize("kind", ["machine", "ek-hash", "policy", "secret"])
 def test_what_is_exported_can_be_imported_but_for_secrets(server: World, kind: str) -> None:
     bring(server, FILE)
-    answer = server.client.request("GET", f"{V1}/export?kind={kind}", token=server.tokens["viewer"])
+    answer = server.client.request("GET", f"{V1}/export/{kind}", token=server.tokens["viewer"])
     rows = [json.loads(line) for line in answer.text.splitlines()]
     assert rows and all(row["kind"] == kind for row in rows)
     assert base64url(VALUE) not in answer.text and "value" not in rows[0]
