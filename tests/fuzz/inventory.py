@@ -69,6 +69,7 @@ OURS = {
     "policy.offline._digest": "reference values that were parsed",
     "policy.rules._decode": "the answer of our own worker",
     "policy.worker.main": "the question of the server that started it",
+    "server.backup.age.parse_identities": "the operator's key",
     "server.backup.restore._Loader.take": "a line of a backup whose MAC was checked",
     "server.backup.rows.load": "a line of a backup whose MAC was checked",
     "server.people.codes.Codes.code": "a digest",

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import base64
+import errno
+import io
+import os
 import resource
 import shutil
 import threading
@@ -177,6 +180,24 @@ def test_a_disk_that_is_full_leaves_no_backup(lite: Store, tmp_path: Path, size:
     # Nothing hangs on to the database, and a disk with room takes it.
     backup(lite, place / "backup")
     assert [path.name for path in place.iterdir()] == ["backup"]
+
+
+class Full(io.BytesIO):
+    """A disk without room."""
+
+    def write(self, data: object, /) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_write_that_fails_at_the_very_end_is_told() -> None:
+    # So little that the library writes once, when it is done.
+    with pytest.raises(OSError, match="No space left"):
+        age.encrypt(iter([b"a"]), Full(), backups.RECIPIENTS)
+    sealed = io.BytesIO()
+    age.encrypt(iter([b"a"]), sealed, backups.RECIPIENTS)
+    sealed.seek(0)
+    with pytest.raises(OSError, match="No space left"):
+        age.decrypt(sealed, backups.IDENTITIES, Full().write)
 
 
 def test_what_is_there_is_not_written_over(lite: Store, tmp_path: Path) -> None:
