@@ -18,7 +18,10 @@ from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.database import Database
-from pykexec.server.store.records import EkHash, Settings
+from pykexec.server.store.machine_keys import MachineKeys
+from pykexec.server.store.quarantine import Quarantine
+from pykexec.server.store.records import EkHash, KeyPlan, Settings
+from pykexec.server.store.rollouts import Rollouts
 from pykexec.server.store.store import Store
 from tests.support.store_samples import (
     BOOT,
@@ -56,6 +59,11 @@ def populate(store: Store) -> None:
     secret = with_secret(store, machine, VALUE)
     store.record_attestation(record(machine, b"nonce 1", secret))
     store.record_attestation(record(machine, b"nonce 2", secret, boot=next_boot(BOOT)))
+    Quarantine(store.database, store.keys).put("tag:rack=7", "the cage was open", OPERATOR)
+    Rollouts(store.database, store.keys).put_draft("servers", POLICY + "# next\n", OPERATOR, "")
+    keys = MachineKeys(store)
+    keys.plan(machine.id, KeyPlan(secret.name, secret.kind, secret.parameters), OPERATOR)
+    keys.rotate(machine.id, secret.name, OPERATOR, "seen")
     # The last one is forgotten, whose number must not be given again.
     store.record_attestation(record(machine, None, boot=next_boot(next_boot(BOOT))))
     with store.database.changing() as connection:

@@ -34,15 +34,23 @@ AFTER_RESTORE = {
     "attestations": KEPT,
     "audit": KEPT,
     "audit_head": KEPT,
+    "draft_decisions": KEPT,
     "ek_hashes": KEPT,
     "ek_roots": KEPT,
+    "key_destructions": KEPT,
+    "key_generations": KEPT,
+    "key_plans": KEPT,
+    "key_rebinds": ENDED,
+    "key_rotations": KEPT,
     "machines": KEPT,
     "nonces": KEPT,
     "old_wrappings": KEPT,
     "operators": KEPT,
     "policies": KEPT,
+    "quarantine": KEPT,
     "releases": KEPT,
     "retained": KEPT,
+    "rollouts": KEPT,
     "secrets": KEPT,
     "sessions": ENDED,
     "settings": KEPT,
@@ -50,7 +58,8 @@ AFTER_RESTORE = {
     "tokens": KEPT,
 }
 """Every table that there is: what it held is there again, or has come to its end meanwhile and must
-not come back: who was logged in may have been thrown out, a boot that waited may have had its key.
+not come back: who was logged in may have been thrown out, a boot or a new mainboard that waited may
+have had its keys.
 A table that is not named here is kept."""
 
 ROLLBACK, FAULTS = "rollback", "faults"

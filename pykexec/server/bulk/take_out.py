@@ -22,7 +22,13 @@ _AT_ONCE = 500
 
 
 def take_out(store: Store, kind: str) -> Iterator[Row]:
-    """All of them, oldest first; no connection is held between two."""
+    """All of them, oldest first; no connection is held between two. UsageError for another kind."""
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is not one of {', '.join(KINDS)}")
+    return _rows(store, kind)
+
+
+def _rows(store: Store, kind: str) -> Iterator[Row]:
     match kind:
         case "machine":
             for machine in _machines(store):
@@ -36,8 +42,6 @@ def take_out(store: Store, kind: str) -> Iterator[Row]:
             for policy in store.policies():
                 row = {"kind": kind, "name": policy.name, "text": policy.text}
                 yield {**row, "comment": policy.comment}
-        case _:
-            raise UsageError(f"{kind!r} is not one of {', '.join(KINDS)}")
 
 
 def _machines(store: Store) -> Iterator[Machine]:
