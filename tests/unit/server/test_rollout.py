@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pykexec.errors import UsageError
 from pykexec.server import appraising
 from pykexec.server.errors import Conflict, NotFound, Tampered
+from pykexec.server.store.quarantine import Quarantine
 from pykexec.server.store.rollout import Rollout, bucket
 from pykexec.server.store.rollouts import Rollouts
-from tests.support.service_world import ANY_IMAGE, OPERATOR, World, codes
+from tests.support.service_world import ANY_IMAGE, NOW, OPERATOR, PEER, World, codes
 from tests.support.store_samples import tamper
 
 ELSEWHERE = '[networks]\nn = ["198.51.100.0/24"]\n[origin]\nnetworks = ["n"]\n'
@@ -82,8 +85,25 @@ def test_a_draft_that_is_none_any_more_would_refuse(world: World) -> None:
 def test_of_who_is_given_nothing_anyhow_a_draft_says_nothing(world: World) -> None:
     number = world.known()
     found = draft(world)
+    quarantine = Quarantine(world.store.database, world.store.keys)
+    quarantine.put(f"machine:{world.machine.fingerprint}", "", OPERATOR)
+    assert world.attest().release is None
+    quarantine.lift(f"machine:{world.machine.fingerprint}", "", OPERATOR)
     world.store.refuse(number, OPERATOR)
     assert world.attest().release is None
+    assert found.decided("any", 2) == ()
+    refused = world.store.audit_entries(action="attestation.refused")
+    assert len(refused) == 2 and not any("draft" in entry.detail for entry in refused)
+
+
+def test_of_evidence_that_nobody_believes_a_draft_says_nothing(world: World) -> None:
+    world.known()
+    found = draft(world)
+    request = world.machine.attest_request(
+        world.challenge(),
+        spoil=lambda evidence: replace(evidence, signature=evidence.signature[:-1] + b"\0"),
+    )
+    assert world.service.attest(request, PEER, NOW).release is None
     assert found.decided("any", 2) == ()
 
 
