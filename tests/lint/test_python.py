@@ -27,6 +27,9 @@ HOST_VERBS = (
     "pykexec.cli.server",
     "pykexec.cli.server_local",
     "pykexec.cli.server_machines",
+    "pykexec.cli.server_expiry",
+    "pykexec.cli.server_quarantine",
+    "pykexec.cli.server_rollout",
     "pykexec.cli.server_settings",
     "pykexec.cli._server",
 )
