@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.errors import ToolError
+from tests.fuzz.conftest import summary
 from tests.fuzz.processor import Limits, run_by_processor
 
 pytestmark = pytest.mark.fuzz
@@ -80,3 +81,13 @@ def test_who_has_had_enough_is_asked_to_end(tmp_path: Path) -> None:
 
 def test_the_start_does_not_count(tmp_path: Path) -> None:
     assert run(LATE, Limits(max_s=0.7, begins="now"), tmp_path) == 0
+
+
+def test_a_line_sums_up_what_the_targets_did() -> None:
+    found = [("fuzzed", "90.00 1000 0"), ("cpu_seconds", "99"), ("fuzzed", "30.00 24 1")]
+    reports = [
+        pytest.TestReport("x", ("x", 1, "x"), {}, "passed", None, "call", user_properties=[each])
+        for each in found
+    ]
+    line = "2 targets, 2.0 minutes of the processor, 1024 executions, 1 slow by the clock alone"
+    assert (summary(reports), summary([])) == (line, "")
