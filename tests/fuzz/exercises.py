@@ -53,6 +53,7 @@ from tests.support.attest_expected import EXPECTED, NONCE
 from tests.support.attest_machine import Machine
 
 KEY = bytes(range(32))
+_PATIENCE_S = 60  # by the clock: no busy machine is to refuse for it
 _SIZE_MAX = 1 << 16
 _CHANGES = Changes(
     appended={"db": attest_log.signature_list(Guid(bytes(16)), [bytes(32)])},
@@ -212,8 +213,8 @@ def file_system(data: bytes) -> None:
 def http_answer(data: bytes) -> None:
     """What a server sends, up to its end, for GET; no more is taken than may come."""
     ours, theirs = socket.socketpair()
-    limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5, attempts=1)
-    theirs.settimeout(5)
+    limits = Limits(size=_SIZE_MAX, timeout_s=_PATIENCE_S, total_s=_PATIENCE_S, attempts=1)
+    theirs.settimeout(_PATIENCE_S)
     url = parse_url("http://server/dir/file")
     # Where it is sent elsewhere there is nothing.
     connections = iter([ours, *_empty_answers(http.MAX_REDIRECTS)])
@@ -251,7 +252,7 @@ def tftp_packets(data: bytes) -> None:
                 raise OSError("silence")
             return waiting.pop(0), ("server", 1)
 
-    limits = Limits(size=_SIZE_MAX, timeout_s=5, total_s=5)
+    limits = Limits(size=_SIZE_MAX, timeout_s=_PATIENCE_S, total_s=_PATIENCE_S)
     names = SimpleNamespace(socket=Udp, SOCK_DGRAM=0)
     server = [(0, ("server", 69))]
     with (
