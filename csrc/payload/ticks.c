@@ -7,6 +7,7 @@
  * none				no ticks at all
  * hidden			after one of them: and there is no protocol to stop it by
  * tco				before one of them: the chipset's watchdog is armed, and each tick pats it
+ * bmc				likewise the BMC's, by KCS, which nobody pats
  * When the image returns OVMF has its tick back. EDK II's core gives what it wants to have called to
  * each timer whose protocol is installed.
  */
@@ -43,6 +44,15 @@ enum {
 	TCO_CONTROL = 0x08,
 	TCO_TIMER = 0x12,
 	TCO_PERIODS = 8,		/* of 0.6 s, twice */
+	KCS_DATA = 0xca2,
+	KCS_STATUS = 0xca3,
+	KCS_OUTPUT_FULL = 1,
+	KCS_INPUT_FULL = 2,
+	KCS_STATE = 0xc0,
+	KCS_STATE_READ = 0x40,
+	KCS_WRITE_START = 0x61,
+	KCS_WRITE_END = 0x62,
+	KCS_READ_NEXT = 0x68,
 	FIRST_PIN = 8,			/* below are those of the PC that are in use */
 	NR_PINS = 24,
 	FEMTOSECONDS_IN_100NS = 100000000,
@@ -189,6 +199,43 @@ static void arm_tco(void)
 	pk_outw(tco + TCO_RELOAD, 1);
 }
 
+/* The BMC takes each byte at once. */
+static void kcs_put(u16 port, u8 value)
+{
+	pk_outb(port, value);
+	while (pk_inb(KCS_STATUS) & KCS_INPUT_FULL)
+		;
+}
+
+/* A command of it, whose answer is of no interest. */
+static void kcs_ask(const u8 *bytes, u32 size)
+{
+	kcs_put(KCS_STATUS, KCS_WRITE_START);
+	for (u32 i = 0; i < size; i++) {
+		if (i == size - 1)
+			kcs_put(KCS_STATUS, KCS_WRITE_END);
+		kcs_put(KCS_DATA, bytes[i]);
+	}
+	while ((pk_inb(KCS_STATUS) & KCS_STATE) == KCS_STATE_READ) {
+		pk_inb(KCS_DATA);
+		kcs_put(KCS_DATA, KCS_READ_NEXT);
+	}
+	while (pk_inb(KCS_STATUS) & KCS_OUTPUT_FULL)
+		pk_inb(KCS_DATA);
+}
+
+/*
+ * Set Watchdog Timer: OS load, hard reset after 40 s; Reset Watchdog Timer (IPMI 2.0, 27.5 and 27.6).
+ * QEMU's BMC tells of the one bit that it runs which was set here.
+ */
+static void arm_bmc(void)
+{
+	static const u8 set[] = { 0x18, 0x24, 0x43, 0x01, 0x00, 0x00, 0x90, 0x01 }, start[] = { 0x18, 0x22 };
+
+	kcs_ask(set, sizeof(set));
+	kcs_ask(start, sizeof(start));
+}
+
 /* OVMF has stopped its own. */
 static efi_status_t take(const u16 **options, u64 of_ovmf)
 {
@@ -197,6 +244,8 @@ static efi_status_t take(const u16 **options, u64 of_ovmf)
 
 	if (word(options, "tco"))
 		arm_tco();
+	if (word(options, "bmc"))
+		arm_bmc();
 	count = lapic(PK_LAPIC_TIMER_INITIAL);
 	if (word(options, "none"))
 		return EFI_SUCCESS;

@@ -52,13 +52,6 @@
 #define pk_test_halts_tco(is_present) (is_present)
 #endif
 
-/* Likewise: the BMC's. */
-#ifdef PK_TEST_NO_BMC_HALT
-#define pk_test_halts_bmc(is_present) ((void)(is_present), false)
-#else
-#define pk_test_halts_bmc(is_present) (is_present)
-#endif
-
 /* Likewise: an NMI in the firmware's world is the firmware's. */
 #ifdef PK_TEST_NO_FAULT_GUARD
 #define pk_test_guards_firmware() false
