@@ -83,7 +83,8 @@ static void answer(void)
 		nr_out = 3 + sizeof(watchdog);
 	} else if (command == PK_IPMI_SET_WATCHDOG && nr_in == 8 && !is(state, "locked")) {
 		memcpy(watchdog, in + 2, 6);
-		printf("set %02x %02x clearing %02x, countdown %d\n", in[2], in[3], in[5], in[6] | in[7] << 8);
+		printf("set %02x %02x clearing %02x, countdown %d\n", in[2], in[3], in[5],
+		       in[6] | in[7] << 8);
 	} else if (command == PK_IPMI_RESET_WATCHDOG) {
 		watchdog[0] |= PK_IPMI_WATCHDOG_RUNS;
 		printf("reset\n");
