@@ -2,8 +2,9 @@
 /*
  * Watchdogs on a machine whose registers are a program. Arguments: what the machine has (wdat,
  * wdrt, amd, kcs, spmi, ssif), and how it is: armed, idle, off, locked, dead, confused, absent,
- * unreachable; or damaged, ended: the table that names it. They are told of; Linux begins; two full switches; Linux has ended. Prints each write to
- * a chipset's, each command that the BMC has taken, and what is said.
+ * unreachable; or damaged, ended: the table that names it. They are told of; Linux begins; two full
+ * switches; Linux has ended. Prints each write to a chipset's, each command that the BMC has taken,
+ * and what is said.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How fast the TSC runs on a machine that is a program. Arguments: its rate in kHz, what tells it
- * (cpuid, pm, pm-64, none, reduced, still, fast: a PM timer of twice its rate), and how many
- * microseconds the first waits of the firmware's take longer, and how many are these. Prints what is found, and for how many
- * milliseconds it was waited.
+ * (cpuid, pm, pm-64, none, reduced, still, fast: a PM timer of twice its rate), how many
+ * microseconds the first waits of the firmware's take longer, and how many are these. Prints what is
+ * found, and for how many milliseconds it was waited.
  */
 #include <stdio.h>
 #include <stdlib.h>
