@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Is a machine one on which Linux and the firmware can take turns? Arguments: what it is ("metal",
- * "guest", "sev", "sme", "tsme", "tdx", "polled"), CR4, IA32_S_CET, .cmdline; the kernel comes in. Prints both checks'
- * statuses, what Linux is told of levels, and what was said.
+ * "guest", "sev", "sme", "tsme", "far", "tdx", "polled"), CR4, IA32_S_CET, .cmdline; the kernel comes
+ * in. Prints both checks' statuses, what Linux is told of levels, and what was said.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static bool is(const char *name)
 	return !strcmp(machine, name);
 }
 
-/* "tsme": what it encrypts no page table says. */
+/* "tsme": what it encrypts no page table says; "far": that bit is one of an address. */
 static bool has_sme(void)
 {
 	return is("sme") || is("tsme");
@@ -39,11 +39,11 @@ struct pk_cpuid pk_cpuid(u32 leaf, u32 subleaf)
 {
 	(void)subleaf;
 	if (leaf == 1)
-		return (struct pk_cpuid){ .ecx = is("metal") || has_sme() ? 0 : 1u << 31 };
+		return (struct pk_cpuid){ .ecx = is("metal") || is("far") || has_sme() ? 0 : 1u << 31 };
 	if (leaf == 0x21 && is("tdx"))
 		return (struct pk_cpuid){ 0, 0x65746e49, 0x20202020, 0x5844546c };
 	/* Whose memory is not encrypted: a processor that could. */
-	if (leaf == 0x8000001f && (is("sev") || has_sme() || is("metal")))
+	if (leaf == 0x8000001f && (is("sev") || has_sme() || is("metal") || is("far")))
 		return (struct pk_cpuid){ .eax = 3, .ebx = ENCRYPTED_BIT };
 	return (struct pk_cpuid){ 0 };
 }
@@ -52,7 +52,7 @@ u64 pk_rdmsr(u32 msr)
 {
 	if (msr == 0xc0010131 && is("sev"))
 		return 1;
-	if (msr == 0xc0010010 && (has_sme() || is("metal")))
+	if (msr == 0xc0010010 && (has_sme() || is("metal") || is("far")))
 		return has_sme() ? 1 << 23 : 0;
 	if (msr == 0x6a2 && cr4 & PK_CR4_CET)
 		return s_cet;
@@ -67,7 +67,7 @@ bool pk_interrupts_enabled(void)
 
 u64 pk_cpu_read(enum pk_cpu_register which)
 {
-	return which == PK_CPU_CR4 ? cr4 : which == PK_CPU_CR3 && is("sme") ? 1ULL << ENCRYPTED_BIT : 0;
+	return which == PK_CPU_CR4 ? cr4 : which == PK_CPU_CR3 && (is("sme") || is("far")) ? 1ULL << ENCRYPTED_BIT : 0;
 }
 
 void pk_print(const char *format, ...)

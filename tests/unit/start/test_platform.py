@@ -66,6 +66,7 @@ def test_what_the_gate_cannot_do_is_refused(
         ("metal", 0, " no5lvl"),
         ("guest", 0, " no5lvl"),
         ("tsme", 0, " no5lvl"),
+        ("far", 0, " no5lvl"),
         # Switched on, and used for nothing.
         ("metal", CET, " no5lvl"),
         ("metal", LA57, ""),
