@@ -114,6 +114,8 @@ def cell(value: object) -> str:
     """A value for people; what a stranger named must not steer the terminal."""
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return " ".join(map(cell, value)) or "-"
     if isinstance(value, dict):
         return " ".join(f"{cell(key)}={cell(item)}" for key, item in value.items()) or "-"
     return printable(str(value))

@@ -21,6 +21,7 @@ pykexec serve --database postgresql:///pykexec --master-key vault:transit/pykexe
 pykexec serve --database sqlite:///s.db --master-key env:KEY --tls-cert c.pem --tls-key k.pem
 pykexec serve --database sqlite:///store.db --master-key file:master.key --people people.toml
 pykexec serve --database sqlite:///s.db --master-key file:k --watch-certificate ca.pem
+pykexec serve --database sqlite:///s.db --master-key file:k --people p.toml --operators o.toml
 """
 
 
@@ -80,6 +81,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--watch-certificate", type=Path, action="append", default=[], metavar="FILE",
         help="tell when these end, too (PEM): the authority that images pin, say; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--operators", type=Path, metavar="FILE",
+        help="how operators log in, and what groups may do (TOML)",
+    )  # fmt: skip
     parser.add_argument("--no-access-log", action="store_true", help="no line for each request")
 
 
@@ -89,6 +94,7 @@ def main(args: argparse.Namespace) -> int:
 
     from pykexec.errors import UsageError
     from pykexec.log import log_to_stderr
+    from pykexec.server.people.operators import read_operators
     from pykexec.server.people.settings import read_people
     from pykexec.server.process.serve import ServeOptions, serve
     from pykexec.server.service import ServiceSettings
@@ -103,6 +109,7 @@ def main(args: argparse.Namespace) -> int:
     if not 1 <= args.challenge_timeout <= 3600:
         raise UsageError("--challenge-timeout: from 1 to 3600 s")
     people = read_people(args.people) if args.people else None
+    operators = read_operators(args.operators, people) if args.operators else None
     log_to_stderr("%(asctime)s %(name)s: %(message)s", logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for chatty in ("alembic", "asyncio", "urllib3"):
@@ -137,5 +144,6 @@ def main(args: argparse.Namespace) -> int:
                 challenge_s=args.challenge_timeout, people=people.address if people else ""
             ),
             people=people,
+            operators=operators,
         )
     )

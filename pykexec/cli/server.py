@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from pykexec.cli import (
+    server_access,
     server_backup,
     server_bulk,
     server_expiry,
@@ -20,14 +21,15 @@ from pykexec.cli._server import add_connection, connect
 
 HELP = "set up and administer an attestation server"
 EPILOG = """\
-init, migrate, rewrap, check-audit, backup and restore work on the database itself,
-check-certificate on a file; all others ask a running server, by --url and with the token in
---token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is named by
-its fingerprint, its first digits, or its name.
+init, local-token, local-admin, migrate, rewrap, check-audit, backup and restore work on the
+database itself, check-certificate on a file; all others ask a running server, by --url and with the
+token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is
+named by its fingerprint, its first digits, or its name.
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
 pykexec server local-token ci --role admin --output t --database sqlite:///s.db --master-key file:k
+pykexec server local-admin root --database sqlite:///s.db --master-key file:master.key
 pykexec server migrate --database sqlite:///s.db --master-key file:master.key
 pykexec server rewrap --database sqlite:///s.db --master-key file:old.key --new-key file:new.key
 pykexec server check-audit --database sqlite:///s.db --master-key file:master.key
@@ -89,14 +91,21 @@ pykexec server ek-root add tpm-vendor.pem
 pykexec server ek-root remove 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 pykexec server token list
 pykexec server token create monitoring --role viewer --days 365 --output monitoring.token
+pykexec server token create north --role operator --scope site=north --days 90 --output n.token
 pykexec server token revoke monitoring
 pykexec server operator list
 pykexec server operator create anna --role operator
+pykexec server operator grant anna --role operator --scope site=north
 pykexec server operator password anna
 pykexec server operator remove anna
 pykexec server import machines.csv --dry-run
 pykexec server import - --format jsonl
 pykexec server export machine --format csv
+pykexec server session list
+pykexec server session end 0123456789abcdef
+pykexec server security-key list
+pykexec server security-key remove 0123456789abcdef
+pykexec server security-key reset person:anna
 pykexec server audit list --subject web-1
 pykexec server audit verify
 pykexec server audit export
@@ -119,6 +128,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_keys.configure(actions)
     server_keys.configure_local(actions)
     server_settings.configure(actions)
+    server_access.configure(actions)
 
 
 def main(args: argparse.Namespace) -> int:

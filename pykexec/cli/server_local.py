@@ -28,6 +28,7 @@ _INIT = "make database and first administrator (and the master key's file, if it
 
 _CHECK = "check the audit chain without a server"
 _TOKEN = "make an API token without one: for who has database and master key"
+_ADMIN = "make an administrator, or recover one: another password, no security keys"
 
 
 def configure(actions: Actions) -> None:
@@ -45,6 +46,9 @@ def configure(actions: Actions) -> None:
     token.add_argument("name", metavar="NAME")
     token.add_argument("--role", required=True, choices=("viewer", "operator", "admin"))
     token.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new file")
+    admin = add_store(actions, "local-admin", _ADMIN, _admin)
+    admin.add_argument("name", metavar="NAME")
+    admin.add_argument("--password-file", metavar="FILE", help="- is standard input; else: asked")
     add_store(actions, "migrate", "bring the database's schema up to date", _migrate)
     rewrap = add_store(actions, "rewrap", "change the master key", _rewrap)
     rewrap.add_argument("--new-key", required=True, metavar="SPEC", help="the new master key")
@@ -60,7 +64,7 @@ def configure(actions: Actions) -> None:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pykexec.server.store.accounts import Accounts
+    from pykexec.server.store.accounts import FIRST, Accounts
     from pykexec.server.store.passwords import check_strength
 
     password = read_password(args.password_file, args.operator)
@@ -78,7 +82,7 @@ def _init(args: argparse.Namespace) -> int:
                 "the database has operators already; nothing was changed (an API token: "
                 "pykexec server local-token)"
             )
-        accounts.create(args.operator, "admin", password, "init")
+        accounts.create(args.operator, "admin", password, FIRST)
         print(f"operator {args.operator} can log in")
         if args.new_token:
             _write_token(store, args.operator, "admin", "init", args.new_token)
@@ -89,6 +93,16 @@ def _token(args: argparse.Namespace) -> int:
     check_new(args.output)
     with open_store(args) as store:
         _write_token(store, args.name, args.role, "local", args.output)
+    return 0
+
+
+def _admin(args: argparse.Namespace) -> int:
+    from pykexec.server.store.accounts import Accounts
+
+    password = read_password(args.password_file, args.name)
+    with _open(args, migrate=False) as store:
+        Accounts(store.database, store.keys).recover(args.name, password, "local")
+    print(f"operator {args.name} can log in, as an administrator without security keys")
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pykexec server` asks of a running server about policies, enrolment, access and audit."""
+"""What `pykexec server` asks of a running server about policies, enrolment and audit."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from pykexec.cli._server import (
     Actions,
     add_action,
     add_group,
-    check_new,
     pairs_of,
     print_check,
     print_rows,
-    read_password,
     rows_of,
-    write_private,
 )
 from pykexec.cli.output import print_json
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient
-
-_ROLES = ("viewer", "operator", "admin")
 
 
 def configure(actions: Actions) -> None:
@@ -35,8 +30,6 @@ def configure(actions: Actions) -> None:
     _policies(actions)
     _enrolment(actions)
     _hashes_and_roots(actions)
-    _tokens(actions)
-    _operators(actions)
     _audit(actions)
 
 
@@ -143,77 +136,6 @@ def _hashes_and_roots(actions: Actions) -> None:
     add_action(group, "remove", "trust one no more", remove_root).add_argument(
         "sha256", metavar="HASH"
     )
-
-
-def _tokens(actions: Actions) -> None:
-    def listed(client: AdminClient, args: argparse.Namespace) -> int:
-        rows = rows_of(client.get("tokens"), "tokens")
-        return print_rows(args, rows, ("name", "role", "created", "expires", "revoked"))
-
-    def create(client: AdminClient, args: argparse.Namespace) -> int:
-        body: dict[str, object] = {"name": args.name, "role": args.role}
-        if args.days:
-            body["expires_days"] = args.days
-        if args.output:
-            check_new(args.output)
-        made = client.send("POST", "tokens", body=body)
-        if not args.output:
-            print(made["token"])
-            return 0
-        try:
-            write_private(args.output, str(made["token"]))
-        except OSError:
-            client.send("DELETE", "tokens", args.name)  # Nobody has it.
-            raise
-        return 0
-
-    def revoke(client: AdminClient, args: argparse.Namespace) -> int:
-        client.send("DELETE", "tokens", args.name)
-        return 0
-
-    group = add_group(actions, "token", "API tokens")
-    add_action(group, "list", "list them", listed)
-    parser = add_action(group, "create", "make one; it is shown once", create)
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--role", required=True, choices=_ROLES)
-    parser.add_argument("--days", type=int, metavar="N", help="how long it counts (default: ever)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
-    add_action(group, "revoke", "let one count no more", revoke).add_argument(
-        "name", metavar="NAME"
-    )
-
-
-def _operators(actions: Actions) -> None:
-    def listed(client: AdminClient, args: argparse.Namespace) -> int:
-        rows = rows_of(client.get("operators"), "operators")
-        return print_rows(args, rows, ("name", "role", "created", "created_by"))
-
-    def create(client: AdminClient, args: argparse.Namespace) -> int:
-        password = read_password(args.password_file, args.name)
-        body = {"name": args.name, "role": args.role, "password": password}
-        client.send("POST", "operators", body=body)
-        return 0
-
-    def password(client: AdminClient, args: argparse.Namespace) -> int:
-        body = {"password": read_password(args.password_file, args.name)}
-        client.send("PUT", "operators", args.name, "password", body=body)
-        return 0
-
-    def remove(client: AdminClient, args: argparse.Namespace) -> int:
-        client.send("DELETE", "operators", args.name)
-        return 0
-
-    group = add_group(actions, "operator", "who logs in to the operator page")
-    add_action(group, "list", "list them", listed)
-    for parser in (
-        add_action(group, "create", "let one more log in", create),
-        add_action(group, "password", "give one another password", password),
-    ):
-        parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--password-file", metavar="FILE", help="- is standard input")
-        if parser.prog.endswith("create"):
-            parser.add_argument("--role", required=True, choices=_ROLES)
-    add_action(group, "remove", "let one in no more", remove).add_argument("name", metavar="NAME")
 
 
 def _audit(actions: Actions) -> None:

@@ -30,6 +30,7 @@ from pykexec.image.inspection import inspect
 from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
 from pykexec.server.people.id_token import LoginRefused
+from pykexec.server.people.security_keys import KeyRefused
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote
 from tests.fuzz import (
@@ -38,6 +39,7 @@ from tests.fuzz import (
     firmware_side,
     fleet_side,
     keys_side,
+    people_side,
     samples,
     server_side,
     windows_side,
@@ -122,6 +124,8 @@ TARGETS: dict[str, Target] = {
     "reference-values": Target(lambda data: parse_reference(data, "x"), samples.reference_values),
     "reply": Target(decode.parse_attest_reply, samples.replies),
     "sealed": Target(seal.parse_sealed, samples.sealeds, (TpmError,)),
+    "security-key": Target(people_side.registration, people_side.registrations, (KeyRefused,)),
+    "security-key-use": Target(people_side.assertion, people_side.assertions, (KeyRefused,)),
     "server-request": Target(server_side.request, server_side.requests, ()),
     "signatures": Target(exercises.signature_lists, samples.signature_lists),
     "statement": Target(decode.parse_statement, samples.statements),

@@ -79,7 +79,7 @@ def running(offset_s: int = 0) -> Generator[RunningProvider, None, None]:
     settings = {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "redirect_uri": f"{ADDRESS}/approve/callback",
+        "redirect_uris": [f"{ADDRESS}/approve/callback", f"{ADDRESS}/login/callback"],
         "offset_s": offset_s,
         "accounts": ACCOUNTS,
     }

@@ -7,17 +7,21 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 from pykexec.attest import decode, protocol
 from pykexec.attest.protocol import AttestReply, Challenge
 from pykexec.server.keys.masterkey import LocalMasterKey
+from pykexec.server.people.operators import CALLBACK, OperatorSettings
 from pykexec.server.people.provider import Provider
 from pykexec.server.people.settings import PeopleSettings
 from pykexec.server.service import Service, ServiceSettings
+from pykexec.server.store import account_tables, sessions
 from pykexec.server.store.accounts import Accounts
+from pykexec.server.store.logins import Logins
 from pykexec.server.store.records import ROLES, Machine, Settings
 from pykexec.server.store.store import Store
 from pykexec.server.web.app import Application
@@ -72,6 +76,17 @@ class World:
         """Be somebody who has logged in already."""
         self.client.cookies["__Host-pykexec"] = self.sessions[role]
 
+    def grow_old(self, by: timedelta) -> None:
+        """The session was begun so long before."""
+        secret, table = self.client.cookies["__Host-pykexec"], account_tables.sessions
+        with self.store.database.writing(self.store.keys) as tx:
+            row = sessions.find(tx.connection, tx.keys, secret)
+            assert row
+            before = {"started": row.started - by, "used": tx.now}
+            seal = sessions.seal(tx.keys, {**row._mapping, **before})
+            changed = table.update().where(table.c.digest == row.digest)
+            tx.connection.execute(changed.values({**before, "seal": seal}))
+
     def known_state(self, machine: Machine) -> str:
         """The state that a machine is in by now."""
         return self.store.machine_by_id(machine.id).state
@@ -97,7 +112,7 @@ def _template() -> tuple[bytes, dict[str, str], dict[str, str]]:
             for role in ROLES:
                 accounts.create(role, role, PASSWORD, ACTOR)
                 tokens[role] = store.create_token(role, role, ACTOR)[1]
-                session = accounts.login(role, PASSWORD, "192.0.2.7", None)
+                session = Logins(accounts).login(role, PASSWORD, "192.0.2.7", None)
                 assert session
                 sessions[role] = session
         shutil.copy(path, path.with_suffix(".copy"))
@@ -109,6 +124,7 @@ def build(
     options: WebOptions = UNLIMITED,
     peer: str = "192.0.2.7",
     people: PeopleSettings | None = None,
+    operators: OperatorSettings | None = None,
 ) -> World:
     """One that answers, and does nothing by itself; with the default options nobody is slowed
     down.
@@ -120,9 +136,10 @@ def build(
     web = Web(
         store,
         Service(store, ServiceSettings(people=people.address if people else "")),
-        Accounts(store.database, store.keys),
+        Accounts(store.database, store.keys, operators),
         options,
         provider=Provider(people) if people else None,
+        operator_provider=Provider(replace(people, callback=CALLBACK)) if people else None,
     )
     application = Application(web)
     return World(web, application, Client(application, peer), tokens, sessions, path)
@@ -134,8 +151,9 @@ def world(
     options: WebOptions = UNLIMITED,
     peer: str = "192.0.2.7",
     people: PeopleSettings | None = None,
+    operators: OperatorSettings | None = None,
 ) -> Generator[World, None, None]:
-    """Start it; people is where persons log in who approve boots."""
-    made = build(directory, options, peer, people)
+    """Start it; people is where persons log in who approve boots, operators how operators do."""
+    made = build(directory, options, peer, people, operators)
     with made.client:
         yield made

@@ -42,7 +42,9 @@ class UnknownKey(LoginRefused):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a token must say; max_age_s 0 and acr () leave that open."""
+    """What a token must say; max_age_s 0 and acr () leave that open. purpose is what the nonce is
+    of, in words.
+    """
 
     issuer: str
     client_id: str
@@ -50,6 +52,7 @@ class Wanted:
     groups_claim: str = "groups"
     max_age_s: int = 0
     acr: tuple[str, ...] = ()
+    purpose: str = "boot or another policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def check_claims(claims: Mapping[str, object], wanted: Wanted, now: datetime) ->
     _check_audience(claims, wanted.client_id)
     _check_times(claims, time)
     if not hmac.compare_digest(_text(claims, "nonce").encode(), wanted.nonce.encode()):
-        raise LoginRefused("the login was for another boot or another policy")
+        raise LoginRefused(f"the login was for another {wanted.purpose}")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_MAX:
         raise LoginRefused("the login service does not say who you are (sub)")

@@ -33,11 +33,12 @@ class PeopleSettings:
     groups_claim: str = "groups"
     scopes: tuple[str, ...] = ("profile",)
     authorities: Path | None = None
+    callback: str = "/approve/callback"
 
     @property
     def redirect_uri(self) -> str:
         """What has to be registered with the provider."""
-        return f"{self.address}/approve/callback"
+        return f"{self.address}{self.callback}"
 
 
 def read_people(path: Path) -> PeopleSettings:

@@ -9,7 +9,7 @@ import logging
 import resource
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import uvicorn
@@ -17,6 +17,7 @@ import uvicorn
 from pykexec.errors import UsageError
 from pykexec.server import quotas
 from pykexec.server.keys.masterkey import MasterKey, open_master_key
+from pykexec.server.people.operators import CALLBACK, OperatorSettings
 from pykexec.server.people.provider import Provider
 from pykexec.server.people.settings import PeopleSettings
 from pykexec.server.process.acceptor import LimitedServer
@@ -43,7 +44,7 @@ class ServeOptions:
 
     previous are master keys by which something may still be wrapped. ek_roots is a directory of
     certificates (PEM or DER) that are added to the trusted ones. people is where persons log in who
-    approve boots; None where none can.
+    approve boots; None where none can. operators is how operators log in, None by passwords alone.
     """
 
     database: str
@@ -60,6 +61,7 @@ class ServeOptions:
     web: WebOptions = field(default_factory=WebOptions)
     service: ServiceSettings = field(default_factory=ServiceSettings)
     people: PeopleSettings | None = None
+    operators: OperatorSettings | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -120,11 +122,12 @@ def _run(
     web = Web(
         store,
         Service(store, options.service, machine_wait),
-        Accounts(store.database, store.keys),
+        Accounts(store.database, store.keys, options.operators),
         options.web,
         limiter,
         metrics,
         provider=Provider(options.people) if options.people else None,
+        operator_provider=_operator_provider(options),
     )
     config = uvicorn.Config(
         Application(web),
@@ -143,6 +146,12 @@ def _run(
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     LimitedServer(config, Gate(options.web.proxies)).run(sockets=sockets)
+
+
+def _operator_provider(options: ServeOptions) -> Provider | None:
+    if options.people is None or options.operators is None or not options.operators.groups:
+        return None
+    return Provider(replace(options.people, callback=CALLBACK))
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -1,41 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who logs in to the operator page, and their sessions; both are kept by the server alone.
+"""Operators with a password: the first administrator, and whom the server's own list has besides.
 
-A session's secret is only in its cookie; the database has a keyed digest of it. Rows are sealed by
-the store's key, so that who can write the database cannot make an operator or a session.
+Rows are sealed by the store's key, so that who can write the database cannot make an operator.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from pykexec.errors import UsageError
-from pykexec.server.canonical import now as time_now
 from pykexec.server.canonical import to_ms
 from pykexec.server.errors import Conflict, NotFound
-from pykexec.server.store import tables
-from pykexec.server.store.account_tables import operators, sessions
-from pykexec.server.store.passwords import check_strength, hash_password, verify_password
-from pykexec.server.store.records import ROLES
+from pykexec.server.people.operators import OperatorSettings
+from pykexec.server.roles import Grant, Scope, check_role
+from pykexec.server.store import security_keys, sessions, tables, tokens
+from pykexec.server.store.account_tables import logins, operators
+from pykexec.server.store.database import Writing
+from pykexec.server.store.passwords import check_strength, hash_password
+from pykexec.server.store.sessions import Who
 
 if TYPE_CHECKING:
     from pykexec.server.keys.keys import Keys
     from pykexec.server.store.database import Database
 
-IDLE = timedelta(minutes=30)
-"""A session ends when it was not used for so long."""
-ABSOLUTE = timedelta(hours=10)
-"""And when it is so old."""
-_TOUCH = timedelta(minutes=1)
+FIRST = "init"
+"""Who has made the first administrator."""
 _LOGINS_LOOKED_AT = 32
-_CSRF = b"pykexec form 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +40,22 @@ class Operator:
     role: str
     created: datetime
     created_by: str
+    scope: Scope = ()
 
     @property
     def actor(self) -> str:
         """Their name in the audit trail."""
         return operator_subject(self.name)
 
+    @property
+    def grant(self) -> Grant:
+        """What they may do."""
+        return Grant(self.role, self.scope)
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A login; csrf is what every form must bring along."""
-
-    operator: Operator
-    csrf: str
-
-
-def form_token(secret: str) -> str:
-    """What only who knows the cookie can put into a form, and nobody gets the cookie from."""
-    return hmac.digest(secret.encode(), _CSRF, "sha256").hex()
+    @property
+    def who(self) -> Who:
+        """Them, as somebody who has logged in."""
+        return Who(self.actor, self.name, self.grant)
 
 
 def operator_subject(name: str) -> str:
@@ -72,87 +64,94 @@ def operator_subject(name: str) -> str:
 
 
 class Accounts:
-    """Operators and sessions of a store's database."""
+    """Operators of a store's database, and how the settings want them to log in."""
 
-    def __init__(self, database: Database, keys: Keys) -> None:
-        self._database = database
-        self._keys = keys
-        self._session_key = keys.derive("operator session")
+    def __init__(
+        self, database: Database, keys: Keys, settings: OperatorSettings | None = None
+    ) -> None:
+        self.database = database
+        self.keys = keys
+        self.settings = settings or OperatorSettings()
 
     def operators(self) -> tuple[Operator, ...]:
         """All, by name."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(select(operators).order_by(operators.c.name)).all()
-        return tuple(self._operator(row) for row in rows)
+        return tuple(self.operator(row) for row in rows)
 
-    def create(self, name: str, role: str, password: str, actor: str) -> Operator:
+    def create(
+        self, name: str, role: str, password: str, actor: str, scope: Scope = ()
+    ) -> Operator:
         """Add one; Conflict when the name is taken, UsageError for a weak password."""
         check_strength(password)
-        if role not in ROLES:
-            raise UsageError(f"{role!r} is not one of {', '.join(ROLES)}")
+        check_role(role)
         kept = hash_password(password)
-        with self._database.writing(self._keys) as writing:
-            if self._row(writing.connection, name) is not None:
+        with self.database.writing(self.keys) as writing:
+            if self.row(writing.connection, name) is not None:
                 raise Conflict(f"there is an operator {name!r} already")
-            values = self._values(name, role, kept, writing.now, actor)
-            writing.connection.execute(insert(operators), values)
-            writing.chain.append(
-                writing.now, actor, "operator.create", operator_subject(name), {"role": role}
-            )
-        return Operator(name, role, writing.now, actor)
+            made = Operator(name, role, writing.now, actor, scope)
+            writing.connection.execute(insert(operators), self._values(made, kept))
+            self._note(writing, actor, "create", name, made.grant)
+        return made
 
     def set_password(self, name: str, password: str, actor: str) -> Operator:
         """Give them another password and end their sessions."""
         check_strength(password)
         kept = hash_password(password)
-        with self._database.writing(self._keys) as writing:
-            operator = self._operator(self._known(writing.connection, name))
-            values = self._values(name, operator.role, kept, operator.created, operator.created_by)
-            where = operators.c.name == name
-            writing.connection.execute(update(operators).where(where).values(values))
-            writing.connection.execute(delete(sessions).where(sessions.c.operator == name))
+        with self.database.writing(self.keys) as writing:
+            operator = self.operator(self._known(writing.connection, name))
+            self._update(writing, operator, kept)
+            sessions.end_all(writing.connection, operator.actor)
             writing.chain.append(writing.now, actor, "operator.password", operator_subject(name))
         return operator
 
+    def set_grant(self, name: str, grant: Grant, actor: str) -> Operator:
+        """Another role or scope: their sessions end, and what tokens they have made themselves."""
+        check_role(grant.role)
+        with self.database.writing(self.keys) as writing:
+            row = self._known(writing.connection, name)
+            before = self.operator(row)
+            if grant != Grant("admin"):
+                self._check_other_administrator(writing, before)
+            made = Operator(name, grant.role, before.created, before.created_by, grant.scope)
+            self._update(writing, made, row.password)
+            self._end_rights(writing, made.actor, actor)
+            self._note(writing, actor, "grant", name, grant)
+        return made
+
     def remove(self, name: str, actor: str) -> None:
-        """Take them off and end their sessions."""
-        with self._database.writing(self._keys) as writing:
-            self._known(writing.connection, name)
-            writing.connection.execute(delete(sessions).where(sessions.c.operator == name))
+        """Take them off, with sessions, security keys, and what tokens they have made themselves;
+        Conflict where nobody could administer the server any more.
+        """
+        with self.database.writing(self.keys) as writing:
+            before = self.operator(self._known(writing.connection, name))
+            self._check_other_administrator(writing, before)
+            self._end_rights(writing, before.actor, actor)
+            security_keys.remove_all(writing, before.actor, actor)
+            writing.connection.execute(delete(logins).where(logins.c.actor == before.actor))
             writing.connection.execute(delete(operators).where(operators.c.name == name))
             writing.chain.append(writing.now, actor, "operator.remove", operator_subject(name))
 
-    def login(self, name: str, password: str, peer: str, previous: str | None) -> str | None:
-        """A new session's secret; None when it is not them. The session of previous ends."""
-        with self._database.reading() as connection:
-            row = self._row(connection, name)
-        if not verify_password(password, None if row is None else str(row.password)):
-            return None
-        secret = secrets.token_urlsafe(32)
-        digest = self._digest(secret)
-        with self._database.writing(self._keys) as writing:
-            known = self._row(writing.connection, name)
-            if known is None or row is None or known.password != row.password:
-                return None
-            operator = self._operator(known)
-            if previous is not None:
-                self._end(writing.connection, previous)
-            values = {
-                "digest": digest,
-                "operator": name,
-                "started": writing.now,
-                "used": writing.now,
-                "seal": self._keys.seal("sessions", digest.hex(), name, to_ms(writing.now)),
-            }
-            writing.connection.execute(insert(sessions), values)
-            writing.chain.append(
-                writing.now,
-                operator.actor,
-                "operator.login",
-                operator_subject(name),
-                {"peer": peer},
-            )
-        return secret
+    def recover(self, name: str, password: str, actor: str) -> Operator:
+        """For who has database and master key: an administrator of that name with this password,
+        and without security keys, whatever was there before.
+        """
+        check_strength(password)
+        kept = hash_password(password)
+        with self.database.writing(self.keys) as writing:
+            row = self.row(writing.connection, name)
+            found = None if row is None else self.operator(row)
+            since = found.created if found else writing.now
+            made = Operator(name, "admin", since, FIRST)
+            if found:
+                self._update(writing, made, kept)
+            else:
+                writing.connection.execute(insert(operators), self._values(made, kept))
+                self._note(writing, actor, "create", name, made.grant)
+            sessions.end_all(writing.connection, made.actor)
+            security_keys.remove_all(writing, made.actor, actor)
+            self._note(writing, actor, "recover", name, made.grant)
+        return made
 
     def logged_in_from(self, name: str, peer: str) -> bool:
         """Whether one of their last logins came from there."""
@@ -160,83 +159,82 @@ class Accounts:
         query = select(table.c.detail).where(
             table.c.subject == operator_subject(name), table.c.action == "operator.login"
         )
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             newest = query.order_by(table.c.seq.desc()).limit(_LOGINS_LOOKED_AT)
             details = connection.execute(newest).scalars().all()
         return any(json.loads(detail).get("peer") == peer for detail in details)
 
-    def note_failure(self, name: str, peer: str) -> None:
+    def note_failure(self, name: str, peer: str, reason: str = "", actor: str = "") -> None:
         """A login that was none, into the audit trail; not a name that nobody has: people type
-        their password there.
+        their password there. actor is somebody of the login service.
         """
-        with self._database.writing(self._keys) as writing:
-            known = self._row(writing.connection, name) is not None
-            subject = operator_subject(name if known else "?")
-            detail = {"peer": peer}
+        with self.database.writing(self.keys) as writing:
+            known = self.row(writing.connection, name) is not None
+            subject = actor or operator_subject(name if known else "?")
+            detail = {"peer": peer, "reason": reason} if reason else {"peer": peer}
             writing.chain.append(writing.now, "server", "operator.login-failed", subject, detail)
 
-    def session(self, secret: str, now: datetime | None = None) -> Session | None:
-        """Whose it is; None when it is not known or has ended."""
-        now = now or time_now()
-        digest = self._digest(secret)
-        with self._database.reading() as connection:
-            query = select(sessions).where(sessions.c.digest == digest)
-            row = connection.execute(query).one_or_none()
-            owner = None if row is None else self._row(connection, row.operator)
-        if row is None or owner is None:
-            return None
-        started = to_ms(row.started)
-        self._keys.check(row.seal, "sessions", digest.hex(), row.operator, started)
-        if now - row.started > ABSOLUTE or now - row.used > IDLE:
-            return None
-        if now - row.used > _TOUCH:
-            with self._database.changing() as connection:
-                where = sessions.c.digest == digest
-                connection.execute(update(sessions).where(where).values(used=now))
-        return Session(self._operator(owner), form_token(secret))
+    def note_token_failure(self, presented: str, peer: str) -> None:
+        """A token that does not count, by its name if it once did."""
+        with self.database.writing(self.keys) as writing:
+            name = tokens.name_of(writing, presented) or "?"
+            detail = {"peer": peer}
+            writing.chain.append(writing.now, "server", "token.refused", f"token:{name}", detail)
 
-    def logout(self, secret: str) -> None:
-        """End it, if it is one."""
-        with self._database.changing() as connection:
-            self._end(connection, secret)
-
-    def purge(self, now: datetime) -> int:
-        """Forget sessions that have ended; how many."""
-        old = (sessions.c.started < now - ABSOLUTE) | (sessions.c.used < now - IDLE)
-        with self._database.changing() as connection:
-            return connection.execute(delete(sessions).where(old)).rowcount
-
-    def _end(self, connection: Connection, secret: str) -> None:
-        connection.execute(delete(sessions).where(sessions.c.digest == self._digest(secret)))
-
-    def _digest(self, secret: str) -> bytes:
-        return hmac.digest(self._session_key, secret.encode(), "sha256")
-
-    def _values(
-        self, name: str, role: str, kept: str, created: datetime, created_by: str
-    ) -> dict[str, object]:
-        return {
-            "name": name,
-            "role": role,
-            "password": kept,
-            "created": created,
-            "created_by": created_by,
-            "seal": self._keys.seal("operators", name, role, kept, to_ms(created), created_by),
-        }
-
-    def _row(self, connection: Connection, name: str) -> Row[Any] | None:
+    def row(self, connection: Connection, name: str) -> Row[Any] | None:
+        """Theirs, unchecked."""
         query = select(operators).where(operators.c.name == name)
         return connection.execute(query).one_or_none()
 
+    def operator(self, row: Row[Any]) -> Operator:
+        """The record of a row; Tampered when it is not ours."""
+        found = Operator(row.name, row.role, row.created, row.created_by, tuple(row.scope))
+        self.keys.check(row.seal, "operators", *_sealed(found, row.password))
+        return found
+
     def _known(self, connection: Connection, name: str) -> Row[Any]:
-        row = self._row(connection, name)
+        row = self.row(connection, name)
         if row is None:
             raise NotFound(f"there is no operator {name!r}")
         return row
 
-    def _operator(self, row: Row[Any]) -> Operator:
-        created = to_ms(row.created)
-        self._keys.check(
-            row.seal, "operators", row.name, row.role, row.password, created, row.created_by
-        )
-        return Operator(row.name, row.role, row.created, row.created_by)
+    def _values(self, operator: Operator, kept: str) -> dict[str, object]:
+        return {
+            "name": operator.name,
+            "role": operator.role,
+            "password": kept,
+            "created": operator.created,
+            "created_by": operator.created_by,
+            "scope": list(operator.scope),
+            "seal": self.keys.seal("operators", *_sealed(operator, kept)),
+        }
+
+    def _update(self, writing: Writing, operator: Operator, kept: str) -> None:
+        where = operators.c.name == operator.name
+        values = self._values(operator, kept)
+        writing.connection.execute(update(operators).where(where).values(values))
+
+    def _end_rights(self, writing: Writing, actor: str, by: str) -> None:
+        sessions.end_all(writing.connection, actor)
+        tokens.revoke_made_by(writing, actor, by)
+
+    def _check_other_administrator(self, writing: Writing, operator: Operator) -> None:
+        whole = Grant("admin")
+        if operator.grant != whole or any(g.grant == whole for g in self.settings.groups):
+            return
+        rows = writing.connection.execute(select(operators)).all()
+        others = [self.operator(row) for row in rows if row.name != operator.name]
+        if not any(other.grant == whole for other in others):
+            raise Conflict(f"{operator.name} is the last administrator of the whole server")
+
+    def _note(self, writing: Writing, actor: str, what: str, name: str, grant: Grant) -> None:
+        detail: dict[str, object] = {"role": grant.role}
+        detail |= {"scope": list(grant.scope)} if grant.scope else {}
+        writing.chain.append(writing.now, actor, f"operator.{what}", operator_subject(name), detail)
+
+
+def _sealed(operator: Operator, kept: str) -> list[object]:
+    """A scope where there is one: rows of before there were any stay good."""
+    created = to_ms(operator.created)
+    fields = [operator.name, operator.role, kept, created, operator.created_by]
+    return [*fields, *([list(operator.scope)] if operator.scope else [])]

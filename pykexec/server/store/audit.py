@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from pykexec.server import quotas
 from pykexec.server.canonical import canonical, from_ms, to_ms
@@ -99,10 +99,13 @@ def entries(
     actor: str | None,
     action: str | None,
     subject: str | None,
+    among: Select[str] | None = None,
 ) -> tuple[AuditEntry, ...]:
-    """Newest first."""
+    """Newest first; among selects the subjects that are looked at."""
     table = tables.audit
     query = select(table).order_by(table.c.seq.desc()).limit(limit)
+    if among is not None:
+        query = query.where(table.c.subject.in_(among))
     if before is not None:
         query = query.where(table.c.seq < before)
     for column, value in ((table.c.actor, actor), (table.c.action, action)):

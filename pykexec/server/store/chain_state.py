@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from pykexec.server.store import tables
+from pykexec.server.store.account_tables import security_keys
 from pykexec.server.store.quarantine_tables import quarantine
 from pykexec.server.store.rollout_tables import rollouts
 from pykexec.server.store.view import View
@@ -47,6 +48,7 @@ class ChainState:
         self._tokens: set[str] = set()
         self._quarantine: set[str] = set()
         self._rollouts: dict[str, object] = {}
+        self._keys: set[tuple[str, str]] = set()
 
     def take(self, subject: str, action: str, detail: Mapping[str, Any]) -> None:
         """The next entry; IndexError, KeyError, TypeError or ValueError for a detail that the
@@ -67,6 +69,10 @@ class ChainState:
             self._tokens.add(subject.removeprefix(_TOKEN))
         elif action == "token.revoke":
             self._tokens.discard(subject.removeprefix(_TOKEN))
+        elif action == "operator.key-add":
+            self._keys.add((subject, str(detail["key"])))
+        elif action == "operator.key-remove":
+            self._keys.discard((subject, str(detail["key"])))
 
     def _take_machine(self, fingerprint: str, action: str, detail: Mapping[str, Any]) -> None:
         machine = self._machines.setdefault(fingerprint, _Machine())
@@ -95,6 +101,11 @@ class ChainState:
         for target in sorted(kept ^ self._quarantine):
             was = "was lifted or never made" if target in kept else "was not lifted"
             yield f"the quarantine of {target} {was}"
+        keys = security_keys.c
+        kept = {(a, k) for a, k in view.connection.execute(select(keys.actor, keys.reference))}
+        for actor, key in sorted(self._keys ^ kept):
+            what = "was removed or never made" if (actor, key) in kept else "is missing"
+            yield f"security key {key} of {actor} {what}"
 
     def _policy_faults(self, view: View) -> Iterator[str]:
         table = tables.policies.c

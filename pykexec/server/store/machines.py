@@ -17,6 +17,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -25,6 +26,7 @@ from pykexec.errors import UsageError
 from pykexec.server.canonical import canonical
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys.keys import Keys
+from pykexec.server.roles import Scope, pairs
 from pykexec.server.store import findings, tables
 from pykexec.server.store.database import Writing
 from pykexec.server.store.records import Counters, Machine, Page
@@ -75,9 +77,10 @@ def page(
     policy: str | None,
     offset: int,
     limit: int,
+    scope: Scope = (),
 ) -> Page[Machine]:
     """Newest first."""
-    query = _QUERY
+    query = _QUERY.where(in_scope(scope))
     if state is not None:
         query = query.where(_TABLE.c.state == state)
     if policy is not None:
@@ -105,9 +108,16 @@ def names(connection: Connection) -> list[tuple[str, str]]:
     return [(fingerprint, name) for fingerprint, name in connection.execute(query)]
 
 
-def counts(view: View) -> dict[str, int]:
+def in_scope(scope: Scope) -> ColumnElement[bool]:
+    """Which machines belong to it, for a query. Not by LIKE, to which case means nothing."""
+    found = [_pair(key, value) for key, value in pairs(scope)]
+    without = [func.replace(_TAGS_AS_TEXT, pair, "") for pair in found]
+    return or_(*(text != _TAGS_AS_TEXT for text in without)) if scope else true()
+
+
+def counts(view: View, scope: Scope = ()) -> dict[str, int]:
     """By state; a state that none is in is missing."""
-    query = select(_TABLE.c.state, func.count()).group_by(_TABLE.c.state)
+    query = select(_TABLE.c.state, func.count()).where(in_scope(scope)).group_by(_TABLE.c.state)
     return {state: count for state, count in view.connection.execute(query)}
 
 

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 from pykexec.attest.verdict import Finding
 from pykexec.policy.model import Limit
+from pykexec.server.roles import ROLES as ROLES
+from pykexec.server.roles import Scope
 from pykexec.server.store.rollout import DraftDecision
 from pykexec.verify.verify import Counters as Counters
 
@@ -18,9 +20,6 @@ MACHINE_STATES = ("pending", "enrolled", "refused", "retired")
 until an operator approves; retired: never again."""
 ENROLLED_BY = ("certificate", "hash", "first-use", "operator")
 """Why a machine is known at all."""
-ROLES = ("viewer", "operator", "admin")
-"""Of tokens, each allowing what those before it do."""
-
 EVIDENCE_KEPT = ("never", "refused", "always")
 
 T = TypeVar("T")
@@ -163,7 +162,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An operator's or a program's right to the admin API, without the token itself."""
+    """An operator's or a program's right to the admin API, without the token itself: a role, for
+    the machines of a scope.
+    """
 
     id: int
     name: str
@@ -173,6 +174,7 @@ class Token:
     expires: datetime | None
     revoked: datetime | None
     last_used: datetime | None
+    scope: Scope = ()
 
 
 APPROVAL_STATES = ("waiting", "refused", "locked", "released")

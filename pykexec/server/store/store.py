@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.keys import Keys
 from pykexec.server.keys.masterkey import MasterKey
+from pykexec.server.roles import Scope
 from pykexec.server.store import (
     attestations,
     audit,
@@ -286,10 +287,10 @@ class Store:
         return self._roots.put(None, self._read(enrolment.roots))
 
     def create_token(
-        self, name: str, role: str, actor: str, expires: datetime | None = None
+        self, name: str, role: str, actor: str, expires: datetime | None = None, scope: Scope = ()
     ) -> tuple[records.Token, str]:
         """A new token and its text, which is nowhere else; Conflict when the name is in use."""
-        return self._write(tokens.create, name, role, actor, expires)
+        return self._write(tokens.create, name, role, actor, expires, scope)
 
     def token(self, presented: str) -> records.Token | None:
         """Whose it is; None unless it is known, not expired and not revoked."""

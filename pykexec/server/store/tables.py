@@ -182,6 +182,7 @@ tokens = Table(
     Column("expires", Timestamp),
     Column("revoked", Timestamp),
     Column("last_used", Timestamp),
+    Column("scope", Json, nullable=False, server_default="[]"),
     Column("seal", LargeBinary, nullable=False),
     _one_of("role", ROLES, "tokens_role"),
     Index(

@@ -15,9 +15,10 @@ from pykexec.errors import UsageError
 from pykexec.server.canonical import from_ms, now, to_ms
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.keys.keys import Keys
+from pykexec.server.roles import Scope, check_role
 from pykexec.server.store import tables
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import ROLES, Token
+from pykexec.server.store.records import Token
 from pykexec.server.store.view import View
 
 PREFIX = "pykexec_"
@@ -31,11 +32,15 @@ _CURRENT = _TABLE.c.revoked.is_(None)
 
 
 def create(
-    tx: Writing, name: str, role: str, actor: str, expires: datetime | None
+    tx: Writing,
+    name: str,
+    role: str,
+    actor: str,
+    expires: datetime | None,
+    scope: Scope = (),
 ) -> tuple[Token, str]:
     """A new row and the token's text."""
-    if role not in ROLES:
-        raise UsageError(f"{role!r} is not one of {', '.join(ROLES)}")
+    check_role(role)
     if not name.isprintable() or not 0 < len(name) <= _NAME_MAX:
         raise UsageError(f"a token's name has 1 to {_NAME_MAX} printable characters")
     if expires is not None:
@@ -52,10 +57,12 @@ def create(
         "created": tx.now,
         "created_by": actor,
         "expires": expires,
-        "seal": _seal(tx.keys, name, digest, role, expires, None),
+        "scope": list(scope),
+        "seal": _seal(tx.keys, name, digest, role, expires, None, scope),
     }
     tx.connection.execute(insert(_TABLE), row)
-    detail = {"role": role, "expires_ms": expires and to_ms(expires)}
+    detail: dict[str, object] = {"role": role, "expires_ms": expires and to_ms(expires)}
+    detail |= {"scope": list(scope)} if scope else {}
     tx.chain.append(tx.now, actor, "token.create", f"token:{name}", detail)
     found = tx.connection.execute(select(_TABLE).where(_TABLE.c.digest == digest)).one()
     return _token(found, tx.keys), text
@@ -71,6 +78,12 @@ def find(view: View, presented: str) -> Token | None:
         return None
     token = _token(row, view.keys)
     return None if token.expires is not None and token.expires <= now() else token
+
+
+def name_of(view: View, presented: str) -> str | None:
+    """The name of one that counts, or has counted once."""
+    query = select(_TABLE.c.name).where(_TABLE.c.digest == _digest(view.keys, presented))
+    return view.connection.execute(query).scalar_one_or_none()
 
 
 def use_is_news(token: Token) -> bool:
@@ -95,11 +108,18 @@ def revoke(tx: Writing, name: str, actor: str) -> Token:
     if row is None:
         raise NotFound(f"there is no token {name!r}")
     token = _token(row, tx.keys)
-    seal = _seal(tx.keys, name, row.digest, row.role, row.expires, tx.now)
+    seal = _seal(tx.keys, name, row.digest, row.role, row.expires, tx.now, token.scope)
     values = {"revoked": tx.now, "seal": seal}
     tx.connection.execute(update(_TABLE).where(_TABLE.c.id == token.id).values(values))
     tx.chain.append(tx.now, actor, "token.revoke", f"token:{name}")
     return replace(token, revoked=tx.now)
+
+
+def revoke_made_by(tx: Writing, maker: str, actor: str) -> None:
+    """Those that somebody has made for himself, whose right has ended or is another by now."""
+    query = select(_TABLE.c.name).where(_TABLE.c.created_by == maker, _CURRENT)
+    for name in tx.connection.execute(query).scalars().all():
+        revoke(tx, name, actor)
 
 
 def _digest(keys: Keys, text: str) -> bytes:
@@ -113,15 +133,23 @@ def _seal(
     role: str,
     expires: datetime | None,
     revoked: datetime | None,
+    scope: Scope,
 ) -> bytes:
     times = [time and to_ms(time) for time in (expires, revoked)]
-    return keys.seal("tokens", name, digest.hex(), role, *times)
+    return keys.seal("tokens", name, digest.hex(), role, *times, *_scoped(scope))
+
+
+def _scoped(scope: Scope) -> list[list[str]]:
+    """What a seal has more where there is a scope: rows of before there were any stay good."""
+    return [list(scope)] if scope else []
 
 
 def _token(row: Row[Any], keys: Keys) -> Token:
     fields = (row.name, row.digest, row.role, row.expires, row.revoked)
     times = [time and to_ms(time) for time in fields[3:]]
-    keys.check(row.seal, "tokens", row.name, row.digest.hex(), row.role, *times)
+    scope = tuple(row.scope)
+    more = _scoped(scope)
+    keys.check(row.seal, "tokens", row.name, row.digest.hex(), row.role, *times, *more)
     return Token(
         row.id,
         row.name,
@@ -131,4 +159,5 @@ def _token(row: Row[Any], keys: Keys) -> Token:
         row.expires,
         row.revoked,
         row.last_used,
+        scope,
     )

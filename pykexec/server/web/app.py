@@ -18,13 +18,16 @@ from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 from pykexec.server.errors import StoreError
+from pykexec.server.roles import Reach
 from pykexec.server.web import agents, escrow, public
 from pykexec.server.web.admin import routes as admin
+from pykexec.server.web.headers import HEADERS
 from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import approve
 from pykexec.server.web.page import routes as pages
 from pykexec.server.web.peer import peer_of
 from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.reach import declare_all, declared
 from pykexec.server.web.web import Web
 
 access = logging.getLogger("pykexec.access")
@@ -32,19 +35,6 @@ log = logging.getLogger(__name__)
 
 _PURGE_S = 300.0
 _PUBLISH_S = 1.0
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"x-frame-options", b"DENY"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; "
-        b"form-action 'self'; frame-ancestors 'none'",
-    ),
-)
-"""Of every answer."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -56,21 +46,22 @@ _UNAVAILABLE = Problem(
 
 
 class Application:
-    """ASGI 3; agents' requests are dispatched before anything else is asked."""
+    """ASGI 3; agents' requests are dispatched before anything else is asked. All other routes have
+    declared how far they reach.
+    """
 
     def __init__(self, web: Web) -> None:
         self.web = web
-        self._router = Router(
+        self.routes = declared(
             [
                 *public.routes(web),
                 *admin.routes(web),
                 *escrow.routes(web),
-                *approve.routes(web),
+                *declare_all(approve.routes(web), Reach.PERSON),
                 *pages.routes(web),
-            ],
-            redirect_slashes=False,
-            lifespan=self._lifespan,
+            ]
         )
+        self._router = Router(self.routes, redirect_slashes=False, lifespan=self._lifespan)
         self._headers = (*HEADERS, _HSTS) if web.options.tls else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,7 +157,7 @@ class Application:
             try:
                 now = datetime.now(UTC)
                 await self.web.run(self.web.store.purge, now)
-                await self.web.run(self.web.accounts.purge, now)
+                await self.web.run(self.web.logins.purge, now)
             except Exception as error:
                 _log_fault(None, error)
 

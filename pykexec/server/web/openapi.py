@@ -7,6 +7,7 @@ from functools import cache
 
 from pykexec.about import version
 from pykexec.attest import protocol
+from pykexec.server.roles import Reach
 from pykexec.server.web import agent_shapes, escrow, problems
 from pykexec.server.web.admin.operations import Operation
 from pykexec.server.web.admin.routes import OPERATIONS
@@ -17,7 +18,7 @@ JSON = "application/json"
 _PROBLEMS = {
     400: "The request is not what the operation takes.",
     401: "There is no token, or it does not count.",
-    403: "The token's role does not allow it.",
+    403: "The token's role or scope does not allow it.",
     404: "There is no such thing.",
     405: "The path has no such method.",
     408: "The body did not come in time.",
@@ -30,6 +31,7 @@ _PROBLEMS = {
     500: "The server failed.",
     503: "The server is busy or cannot reach its database.",
 }
+_REACHES = {Reach.WHOLE: ", and the whole server"}
 _OF_ALL = (405, 408, 411, 413, 429, 500, 503)
 
 
@@ -90,7 +92,7 @@ def _operation(operation: Operation) -> JsonSchema:
     found: JsonSchema = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": f"Needs the role {operation.role}.",
+        "description": f"Needs the role {operation.role}{_REACHES.get(operation.reaches, '')}.",
         "security": [{"token": []}],
         "responses": {**_answer(operation), **_refusals(*refusals)},
     }
@@ -243,7 +245,7 @@ def _public() -> dict[str, dict[str, object]]:
             "get": {
                 "operationId": "metrics",
                 "summary": "Counters and latencies for Prometheus.",
-                "description": "Needs the role viewer.",
+                "description": "Needs the role viewer, and the whole server.",
                 "security": [{"token": []}],
                 "responses": figures,
             }

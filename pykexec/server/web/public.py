@@ -11,10 +11,12 @@ from starlette.routing import Route
 
 from pykexec.server import quotas
 from pykexec.server.expiry import Expiry, now
+from pykexec.server.roles import Reach
 from pykexec.server.store.records import MACHINE_STATES, Health
 from pykexec.server.web import metrics
 from pykexec.server.web.admin.auth import authenticate
 from pykexec.server.web.openapi import document
+from pykexec.server.web.reach import admitted, declare
 from pykexec.server.web.web import Web
 
 
@@ -36,7 +38,8 @@ def routes(web: Web) -> list[Route]:
 
     async def figures(request: Request) -> Response:
         request.scope["pykexec.route"] = "metrics"
-        await authenticate(web, request.scope, request.scope["pykexec.peer"], "viewer")
+        caller = await authenticate(web, request.scope, request.scope["pykexec.peer"])
+        await admitted(web, caller, "viewer", Reach.WHOLE, {})
         return PlainTextResponse(
             await web.run(_render, web, expiry), media_type=metrics.CONTENT_TYPE
         )
@@ -46,10 +49,10 @@ def routes(web: Web) -> list[Route]:
         return described
 
     return [
-        Route("/healthz", alive, methods=["GET"]),
-        Route("/readyz", ready, methods=["GET"]),
-        Route("/metrics", figures, methods=["GET"]),
-        Route("/openapi.json", openapi, methods=["GET"]),
+        Route("/healthz", declare(alive, Reach.PUBLIC), methods=["GET"]),
+        Route("/readyz", declare(ready, Reach.PUBLIC), methods=["GET"]),
+        Route("/metrics", declare(figures, Reach.WHOLE), methods=["GET"]),
+        Route("/openapi.json", declare(openapi, Reach.PUBLIC), methods=["GET"]),
     ]
 
 

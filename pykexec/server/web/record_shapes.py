@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pykexec.attest.protocol import SECRET_KINDS
 from pykexec.attest.verdict import Finding
+from pykexec.server.roles import SCOPE_MAX, SCOPE_TAG
 from pykexec.server.store.records import (
     ENROLLED_BY,
     MACHINE_STATES,
@@ -53,6 +54,7 @@ TAGS = MapOf(
 BASE64URL = "([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
 """Without padding and with no bits after the last byte."""
 SEQ = Integer(1, 2**62)
+SCOPE = ListOf(Text(321, pattern=SCOPE_TAG), SCOPE_MAX)
 
 FINDING = Record({"code": Text(64), "text": Text(4096), "refuses": Flag()})
 FINDINGS = ListOf(FINDING, 256)
@@ -137,6 +139,7 @@ TOKEN = Record(
     {
         "name": NAME,
         "role": Text(16, choices=ROLES),
+        "scope": SCOPE,
         "created": TIME,
         "created_by": Text(256),
         "expires": Nullable(TIME),
@@ -288,6 +291,7 @@ def token_json(token: Token) -> dict[str, object]:
     return {
         "name": token.name,
         "role": token.role,
+        "scope": list(token.scope),
         "created": time_text(token.created),
         "created_by": token.created_by,
         "expires": _time(token.expires),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pykexec.server import quotas
 from pykexec.server.store.audit_watch import AuditWatch
+from pykexec.server.store.logins import Logins
 from pykexec.server.web.bodies import Bodies
 from pykexec.server.web.limits import Limiter, Rate
 from pykexec.server.web.metrics import Metrics
@@ -59,7 +60,8 @@ class WebOptions:
 class Web:
     """One worker's parts; limiter and metrics may be shared with other workers.
 
-    provider is where persons log in who approve boots; None where that is not set up.
+    provider is where persons log in who approve boots, operator_provider the same for operators,
+    who come back to another address; None where that is not set up.
     """
 
     store: Store
@@ -70,6 +72,8 @@ class Web:
     metrics: Metrics = field(default_factory=Metrics)
     watch: AuditWatch = field(default_factory=AuditWatch)
     provider: Provider | None = None
+    operator_provider: Provider | None = None
+    logins: Logins = field(init=False)
     bodies: Bodies = field(init=False)
     _agents: ThreadPoolExecutor = field(init=False)
     _operators: ThreadPoolExecutor = field(init=False)
@@ -80,6 +84,7 @@ class Web:
         options = self.options
         bodies = Bodies(options.body_budget, options.body_patience_s)
         object.__setattr__(self, "bodies", bodies)
+        object.__setattr__(self, "logins", Logins(self.accounts))
         object.__setattr__(self, "_agents", ThreadPoolExecutor(options.threads, "agents"))
         object.__setattr__(self, "_operators", ThreadPoolExecutor(_OPERATORS, "operators"))
         object.__setattr__(self, "_persons", ThreadPoolExecutor(_PERSONS, "persons"))

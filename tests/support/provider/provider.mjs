@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An OpenID Connect provider on loopback for tests: node provider.mjs LIBRARY SETTINGS
 //
-// SETTINGS is JSON: client_id, client_secret, redirect_uri, offset_s (how wrong its clock is) and
+// SETTINGS is JSON: client_id, client_secret, redirect_uris, offset_s (how wrong its clock is) and
 // accounts, by login the groups or null. It says "port N" and ends with its standard input.
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -19,7 +19,7 @@ server.listen(0, '127.0.0.1', () => {
       {
         client_id: settings.client_id,
         client_secret: settings.client_secret,
-        redirect_uris: [settings.redirect_uri],
+        redirect_uris: settings.redirect_uris,
         require_auth_time: true,
       },
     ],

@@ -11,6 +11,8 @@ import pytest
 
 from pykexec.cli import main
 from pykexec.server.keys.masterkey import LocalMasterKey, create_master_key, open_master_key
+from pykexec.server.store.accounts import Accounts
+from pykexec.server.store.logins import Logins
 from pykexec.server.store.store import Store
 
 PASSWORD = "correct horse battery staple"
@@ -106,3 +108,22 @@ def key_of(place: Path) -> LocalMasterKey:
     key = open_master_key(f"file:{place}/key")
     assert isinstance(key, LocalMasterKey)
     return key
+
+
+def test_an_administrator_is_recovered_by_who_has_database_and_key(place: Path) -> None:
+    (place / "password").write_text("another fine password")
+    words = ("server", "local-admin", "admin", *store(place))
+    assert main([*words, "--password-file", f"{place}/password"]) == 0
+    with Store.open(f"sqlite:///{place}/s.db", open_master_key(f"file:{place}/key")) as opened:
+        logins = Logins(Accounts(opened.database, opened.keys))
+        assert logins.login("admin", PASSWORD, "192.0.2.1", None) is None
+        assert logins.login("admin", "another fine password", "192.0.2.1", None)
+        (entry,) = opened.audit_entries(action="operator.recover")
+        assert (entry.actor, entry.subject) == ("local", "operator:admin")
+
+
+def test_a_weak_password_recovers_nobody(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "password").write_text("short")
+    words = ("server", "local-admin", "admin", *store(place))
+    assert main([*words, "--password-file", f"{place}/password"]) != 0
+    assert "a password has from 12" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pykexec.about import version
 from pykexec.errors import UsageError
+from pykexec.server.roles import Reach
 from pykexec.server.store.records import MACHINE_STATES
 from pykexec.server.web.admin.operations import Call, Lines, Operation
 from pykexec.server.web.record_shapes import (
@@ -71,6 +72,7 @@ OPERATIONS = (
             "before": SEQ, "limit": Integer(1, 1000), "actor": _WORD, "action": _WORD,
             "subject": _WORD,
         },
+        reach=Reach.SCOPED,
     ),
     Operation(
         "verifyAudit", "GET", "/audit/verify", "viewer",
@@ -91,5 +93,6 @@ OPERATIONS = (
                 "machines": Record({state: Integer() for state in MACHINE_STATES}),
             }
         ),
+        reach=Reach.SCOPED,
     ),
 )  # fmt: skip

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls the admin API: bearer tokens (RFC 6750) and what their roles allow."""
+"""Who calls the admin API: bearer tokens (RFC 6750), and what they allow."""
 
 from __future__ import annotations
 
 from starlette.types import Scope
 
+from pykexec.server.roles import Grant
 from pykexec.server.store.records import Token
-from pykexec.server.web.admin.operations import allows
 from pykexec.server.web.limits import peer_key
 from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.reach import Caller
 from pykexec.server.web.web import Web
 
 TOKEN_MAX = 256  # characters
@@ -22,8 +23,8 @@ def actor_of(token: Token) -> str:
     return f"token:{token.name}"
 
 
-async def authenticate(web: Web, scope: Scope, peer: str, role: str) -> Token:
-    """The token of the request; 401, 403 and 429 as Problem.
+async def authenticate(web: Web, scope: Scope, peer: str) -> Caller:
+    """Whose token the request has; 401 and 429 as Problem.
 
     A peer that presents wrong tokens is slowed down before they are looked up.
     """
@@ -35,11 +36,18 @@ async def authenticate(web: Web, scope: Scope, peer: str, role: str) -> Token:
         if wait := web.limiter.take("failures", peer_key(peer), web.options.failures):
             web.metrics.count("pykexec_limited_total", limit="failures")
             raise too_many(wait)
+        # Not more often than other logins that fail: figures count on.
+        if not web.limiter.take("audited", "tokens", web.options.failures):
+            await web.run(web.accounts.note_token_failure, presented, peer)
         raise Problem(401, "the token is not known, has expired or was revoked", _WRONG)
-    if not allows(token.role, role):
-        detail = f"the token's role is {token.role}, this needs {role}"
-        raise Problem(403, detail, _FORBIDDEN)
-    return token
+    return Caller(actor_of(token), Grant(token.role, token.scope))
+
+
+def forbidden(problem: Problem) -> Problem:
+    """The same, as RFC 6750 (3.1) has it."""
+    if problem.status == 403:
+        problem.headers.update(_FORBIDDEN)
+    return problem
 
 
 def _bearer(scope: Scope) -> str | None:

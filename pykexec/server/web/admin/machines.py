@@ -8,6 +8,7 @@ import json
 from pykexec.attest.fields import ProtocolError, from_base64url
 from pykexec.attest.protocol import PUBLIC_MAX, SECRET_KINDS
 from pykexec.server.keys.envelope import wipe
+from pykexec.server.roles import Reach
 from pykexec.server.store.records import MACHINE_STATES, Machine
 from pykexec.server.store.secret_values import VALUE_MAX
 from pykexec.server.web.admin.operations import Call, Operation
@@ -208,6 +209,7 @@ OPERATIONS = (
             "tag": Text(321, pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}=[ -~]{0,256}"),
             "offset": _OFFSET, "limit": _LIMIT,
         },
+        reach=Reach.SCOPED,
     ),
     Operation(
         "addMachine", "POST", "/machines", "operator",
@@ -217,7 +219,7 @@ OPERATIONS = (
             {"ek_public": Text(-(-PUBLIC_MAX * 4 // 3), BASE64URL, size_min=64)},
             {"name": TITLE, "policy": Nullable(NAME), "tags": TAGS},
         ),
-        errors=(404, 409), status=201,
+        errors=(404, 409), status=201, reach=Reach.SCOPED,
     ),
     Operation(
         "showMachine", "GET", "/machines/{machine}", "viewer", "One machine, by fingerprint.",

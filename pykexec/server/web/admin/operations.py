@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pykexec.attest.fields import ProtocolError, parse_object
-from pykexec.server.store.records import ROLES
+from pykexec.server.roles import Reach, reach_of
 from pykexec.server.web.problems import Problem
 from pykexec.server.web.shapes import Shape, Text
 
@@ -81,7 +81,8 @@ Handler = Callable[[Call], object]
 class Operation:
     """A row; path may hold {names}, whose shapes are in path_shapes.
 
-    reply None answers 204; Lines stand for application/jsonl.
+    reply None answers 204; Lines stand for application/jsonl. reach None: as the path says, see
+    roles.reach_of().
     """
 
     name: str
@@ -98,16 +99,17 @@ class Operation:
     status: int = 200
     body_max: int = BODY_MAX
     lines: bool = False
+    reach: Reach | None = None
+
+    @property
+    def reaches(self) -> Reach:
+        """How far."""
+        return reach_of(self.path, self.reach)
 
     @property
     def route(self) -> str:
         """The whole path."""
         return PREFIX + self.path
-
-
-def allows(role: str, needed: str) -> bool:
-    """Whether a role may do what another may."""
-    return ROLES.index(role) >= ROLES.index(needed)
 
 
 def read_path(operation: Operation, values: Mapping[str, object]) -> dict[str, str]:

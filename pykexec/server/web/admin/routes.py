@@ -13,7 +13,9 @@ from starlette.routing import Route
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError, UsageError
 from pykexec.server.errors import Conflict, NotFound
+from pykexec.server.store.within import OutOfScope
 from pykexec.server.web.admin import (
+    access,
     audit,
     bulk,
     expiry,
@@ -25,7 +27,7 @@ from pykexec.server.web.admin import (
     rollouts,
     settings,
 )
-from pykexec.server.web.admin.auth import actor_of, authenticate
+from pykexec.server.web.admin.auth import authenticate, forbidden
 from pykexec.server.web.admin.operations import (
     Call,
     Operation,
@@ -35,6 +37,7 @@ from pykexec.server.web.admin.operations import (
     read_query,
 )
 from pykexec.server.web.problems import Problem
+from pykexec.server.web.reach import admitted, declare
 from pykexec.server.web.web import Web
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -46,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *rebinding.OPERATIONS,
     *settings.OPERATIONS,
     *operators.OPERATIONS,
+    *access.OPERATIONS,
     *audit.OPERATIONS,
     *bulk.OPERATIONS,
 )
@@ -61,18 +65,22 @@ def routes(web: Web) -> list[Route]:
 
 
 def _endpoint(web: Web, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    reach = operation.reaches
+
     async def endpoint(request: Request) -> Response:
         scope = request.scope
         scope["pykexec.route"] = operation.name
-        token = await authenticate(web, scope, scope["pykexec.peer"], operation.role)
+        caller = await authenticate(web, scope, scope["pykexec.peer"])
+        try:
+            seen = await admitted(web, caller, operation.role, reach, request.path_params)
+        except Problem as problem:
+            raise forbidden(problem) from None
         with web.bodies.charging(scope) as reader:
             body = await reader.read(scope, request.receive, operation.body_max)
             content_type = request.headers.get("content-type", "")
-            return await web.run(
-                _call, web, operation, actor_of(token), request, body, content_type
-            )
+            return await web.run(_call, seen, operation, caller.actor, request, body, content_type)
 
-    return endpoint
+    return declare(endpoint, reach)
 
 
 def _call(
@@ -97,5 +105,7 @@ def _call(
         raise Problem(404, str(error)) from None
     except Conflict as error:
         raise Problem(409, str(error)) from None
+    except OutOfScope as error:
+        raise forbidden(Problem(403, str(error))) from None
     except (FormatError, UsageError) as error:
         raise Problem(422, str(error)) from None

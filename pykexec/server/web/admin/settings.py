@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pykexec.attest.fields import ProtocolError
 from pykexec.errors import FormatError
-from pykexec.server.store.records import ROLES, EkHash
+from pykexec.server.roles import Reach
+from pykexec.server.store.records import EkHash
 from pykexec.server.web.admin.operations import Call, Operation
 from pykexec.server.web.record_shapes import (
     EK_HASH,
@@ -19,12 +19,10 @@ from pykexec.server.web.record_shapes import (
     REASON,
     SETTINGS,
     SHA256,
-    TOKEN,
     ek_hash_json,
     ek_root_json,
     policy_json,
     settings_json,
-    token_json,
 )
 from pykexec.server.web.shapes import Flag, Integer, ListOf, Record, Text
 
@@ -120,38 +118,22 @@ def _remove_root(call: Call) -> object:
     return None
 
 
-def _tokens(call: Call) -> object:
-    return {"tokens": [token_json(token) for token in call.web.store.tokens()]}
-
-
-def _create_token(call: Call) -> object:
-    days = call.optional("expires_days", int)
-    expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    token, text = call.web.store.create_token(
-        call.get("name", str, ""), call.get("role", str, ""), call.actor, expires
-    )
-    return {**token_json(token), "token": text}
-
-
-def _revoke_token(call: Call) -> object:
-    return token_json(call.web.store.revoke_token(call.path["token"], call.actor))
-
-
 OPERATIONS = (
     Operation(
         "listPolicies", "GET", "/policies", "viewer", "The newest version of each policy.",
-        _policies, Record({"policies": ListOf(POLICY, 100_000)}),
+        _policies, Record({"policies": ListOf(POLICY, 100_000)}), reach=Reach.SCOPED,
     ),
     Operation(
         "checkPolicy", "POST", "/policies/check", "viewer",
         "Check a policy without storing it; the answer says in words what it demands.",
         _check_policy, Record({"explanation": Text(1 << 20)}),
         Record({"text": Text(POLICY_SIZE_MAX)}), body_max=4 * POLICY_SIZE_MAX,
+        reach=Reach.SCOPED,
     ),
     Operation(
         "showPolicy", "GET", "/policies/{policy}", "viewer", "A version, or the newest.",
         _policy, POLICY, query={"version": Integer(1, 2**31 - 1)}, path_shapes=_POLICY_PATH,
-        errors=(404,),
+        errors=(404,), reach=Reach.SCOPED,
     ),
     Operation(
         "putPolicy", "PUT", "/policies/{policy}", "admin",
@@ -165,10 +147,11 @@ OPERATIONS = (
         "listPolicyVersions", "GET", "/policies/{policy}/versions", "viewer",
         "All versions, newest first.", _policy_versions,
         Record({"policies": ListOf(POLICY, 100_000)}), path_shapes=_POLICY_PATH, errors=(404,),
+        reach=Reach.SCOPED,
     ),
     Operation(
         "showEnrolment", "GET", "/enrolment", "viewer", "How machines become known.", _enrolment,
-        SETTINGS,
+        SETTINGS, reach=Reach.SCOPED,
     ),
     Operation(
         "setEnrolment", "PUT", "/enrolment", "admin", "Change some or all of it.",
@@ -193,7 +176,7 @@ OPERATIONS = (
     Operation(
         "listEkRoots", "GET", "/enrolment/roots", "viewer",
         "Certificate authorities whose EK certificates are trusted.", _roots,
-        Record({"roots": ListOf(EK_ROOT, 10_000)}),
+        Record({"roots": ListOf(EK_ROOT, 10_000)}), reach=Reach.SCOPED,
     ),
     Operation(
         "addEkRoot", "POST", "/enrolment/roots", "admin", "Trust one more (PEM).", _add_root,
@@ -203,22 +186,5 @@ OPERATIONS = (
         "removeEkRoot", "DELETE", "/enrolment/roots/{sha256}", "admin",
         "Trust it no more; machines that enrolled by it stay.", _remove_root,
         path_shapes=_HASH_PATH, errors=(404,),
-    ),
-    Operation(
-        "listTokens", "GET", "/tokens", "admin", "All tokens, without their text.", _tokens,
-        Record({"tokens": ListOf(TOKEN, 100_000)}),
-    ),
-    Operation(
-        "createToken", "POST", "/tokens", "admin",
-        "A new token; its text is in this answer and nowhere else.", _create_token,
-        Record({**TOKEN.fields, "token": Text(256)}),
-        Record(
-            {"name": NAME, "role": Text(16, choices=ROLES)}, {"expires_days": Integer(1, 3660)}
-        ),
-        errors=(409,), status=201,
-    ),
-    Operation(
-        "revokeToken", "DELETE", "/tokens/{token}", "admin", "It counts no more.", _revoke_token,
-        TOKEN, path_shapes={"token": NAME}, errors=(404,),
     ),
 )  # fmt: skip

@@ -103,16 +103,6 @@ def check_audit(page: Page) -> Response:
     return RedirectResponse("/audit", 303)
 
 
-def log_out(page: Page) -> Response:
-    """End the session."""
-    page.web.accounts.logout(page.secret)
-    response = RedirectResponse("/login", 303)
-    response.delete_cookie(
-        "__Host-pykexec", path="/", secure=True, httponly=True, samesite="strict"
-    )
-    return response
-
-
 ACTIONS = {
     "/machines/{machine}/{action}": ("GET", "operator", change),
     "/audit/check": ("POST", "viewer", check_audit),

@@ -13,14 +13,18 @@ import jinja2
 from starlette.responses import HTMLResponse, Response
 
 from pykexec.about import version
-from pykexec.server.store.accounts import Session
-from pykexec.server.web.admin.operations import allows
+from pykexec.server.roles import Scope, allows
+from pykexec.server.store.sessions import Session
 from pykexec.server.web.problems import Problem
 from pykexec.server.web.web import Web
 
 _DIGEST = re.compile("([0-9a-f]{8})[0-9a-f]{24,}")
 _BRIEF_MAX = 160
-_ASSETS = {"pykexec.css": "text/css; charset=utf-8", "pykexec.svg": "image/svg+xml"}
+_ASSETS = {
+    "keys.js": "text/javascript; charset=utf-8",
+    "pykexec.css": "text/css; charset=utf-8",
+    "pykexec.svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Page:
     path: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str]
+    peer: str = ""
 
     @property
     def actor(self) -> str:
@@ -43,6 +48,11 @@ class Page:
     def may(self, role: str) -> bool:
         """Whether they may do what needs that role."""
         return allows(self.session.operator.role, role)
+
+    @property
+    def scope(self) -> Scope:
+        """Whose machines they see; () those of the whole server."""
+        return self.session.operator.scope
 
     def number(self, name: str) -> int | None:
         """A number of the query; None where it is none."""

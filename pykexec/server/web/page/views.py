@@ -104,7 +104,8 @@ def audit(page: Page) -> Response:
         "audit.html",
         page,
         entries=entries,
-        checked=page.web.watch.check(page.web.store),
+        # The chain is of the whole server.
+        checked=None if page.scope else page.web.watch.check(page.web.store),
         older=entries[-1].seq if len(entries) == _ROWS else None,
         subject=page.query.get("subject", ""),
         action=page.query.get("action", ""),
@@ -121,3 +122,5 @@ VIEWS = {
     "/expiry": expiry,
 }
 """By path."""
+SCOPED = frozenset({"/machines", "/pending", "/policies", "/policies/{policy}", "/audit"})
+"""Those that show what is theirs to whoever has a scope, or what is everybody's."""
