@@ -30,6 +30,8 @@ APT_PACKAGES := \
 
 # What a kernel is built and looked through with: the targets about it alone install these.
 KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse
+# What the matrix looks at pages with: too much for every test.
+BROWSER_APT_PACKAGES := chromium
 # What other Debian releases are made with, to run ours in.
 HOSTS_APT_PACKAGES := debootstrap
 
@@ -47,7 +49,7 @@ SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 .PHONY: help demo test test-all clocks lint unit golden fuzz-short vm matrix fuzz bench image control
-.PHONY: payloads test-hosts docs clean apt apt-hosts
+.PHONY: payloads test-hosts docs clean apt apt-browser apt-hosts
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
@@ -98,7 +100,7 @@ vm: $(INSTALLED) ## what starts virtual machines, one case of each capability
 	$(call FETCH,tests)
 	$(PYTEST) -n $(VM_JOBS) --dist worksteal tests/vm
 
-matrix: $(INSTALLED) ## the matrix's other cases, and what is compared with
+matrix: $(INSTALLED) apt-browser ## the matrix's other cases, and what is compared with
 	$(call FETCH,matrix)
 	$(PYTEST) -n $(VM_JOBS) --dist worksteal -m 'matrix or control' tests/vm
 
@@ -183,6 +185,9 @@ apt: ## install the packages that the targets need
 
 apt-kernel: apt ## and those that the kernel targets need
 	$(call APT_INSTALL,$(KERNEL_APT_PACKAGES))
+
+apt-browser: apt ## and those that matrix needs
+	$(call APT_INSTALL,$(BROWSER_APT_PACKAGES))
 
 apt-hosts: apt ## and those that test-hosts needs
 	$(call APT_INSTALL,$(HOSTS_APT_PACKAGES))
