@@ -25,6 +25,7 @@ HOST_VERBS = (
     "pykexec.cli.policy_recovery",
     "pykexec.cli.serve",
     "pykexec.cli.server",
+    "pykexec.cli.server_access",
     "pykexec.cli.server_keys",
     "pykexec.cli.server_local",
     "pykexec.cli.server_machines",

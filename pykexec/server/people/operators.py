@@ -54,6 +54,10 @@ class OperatorSettings:
         named = set(groups)
         return strongest(entry.grant for entry in self.groups if entry.group in named)
 
+    def known(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """Those of them that say something here."""
+        return tuple(sorted({entry.group for entry in self.groups} & set(groups)))
+
     def wants_key(self, how: str) -> bool:
         """Whether who has logged in that way ("password", "provider") needs a security key, even
         one who has none yet.

@@ -108,7 +108,7 @@ class Logins:
         with self._database.writing(self._keys) as writing:
             self._end_other_rights(writing, actor, grant)
             if grant is not None:
-                who = Who(actor, person.name, grant, person.groups or ())
+                who = Who(actor, person.name, grant, self.settings.known(person.groups or ()))
                 return self._begin(writing, who, PROVIDER, peer, agent)
         if person.groups is None:
             raise NotAdmitted(

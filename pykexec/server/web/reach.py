@@ -59,15 +59,6 @@ def declared(routes: Iterable[R]) -> list[R]:
     return found
 
 
-async def admitted(
-    web: Web, caller: Caller, role: str, reach: Reach, path: Mapping[str, object]
-) -> Web:
-    """The same, in a thread where the database is asked."""
-    if not caller.grant.scope:
-        return admit(web, caller, role, reach, path)
-    return await web.run(admit, web, caller, role, reach, path)
-
-
 def reach_declared(route: Route) -> Reach:
     """What was declared of it."""
     return _declared[route.endpoint]
@@ -92,3 +83,12 @@ def admit(web: Web, caller: Caller, role: str, reach: Reach, path: Mapping[str, 
     narrowed = copy.copy(web)
     object.__setattr__(narrowed, "store", store)
     return narrowed
+
+
+async def admitted(
+    web: Web, caller: Caller, role: str, reach: Reach, path: Mapping[str, object]
+) -> Web:
+    """The same, in a thread where the database is asked."""
+    if not caller.grant.scope:
+        return admit(web, caller, role, reach, path)
+    return await web.run(admit, web, caller, role, reach, path)
