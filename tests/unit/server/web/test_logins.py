@@ -224,8 +224,10 @@ def test_a_session_ends_when_an_operators_role_is_another(tmp_path: Path) -> Non
         accounts = server.web.accounts
         _, token = server.store.create_token("own", "operator", "operator:operator")
         accounts.set_grant("operator", Grant("viewer", ("site=north",)), ACTOR)
-        assert server.client.get("/machines").status == 303
+        # Before anybody looks for the session.
         assert server.client.get("/admin/v1/status", token).status == 401
+        assert server.web.logins.sessions("operator:operator") == ()
+        assert server.client.get("/machines").status == 303
         server.client.log_in("operator", PASSWORD)
         session = server.web.logins.session(server.client.cookies[SESSION])
         assert session and session.operator.grant == Grant("viewer", ("site=north",))

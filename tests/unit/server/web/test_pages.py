@@ -26,7 +26,9 @@ SESSION = "__Host-pykexec"
 IDLE = timedelta(seconds=OperatorSettings().idle_s)
 LIFETIME = timedelta(seconds=OperatorSettings().lifetime_s)
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
-PAGES = ("/machines", "/pending", "/policies", "/policies/any", "/audit")
+PAGES = (
+    "/machines", "/pending", "/policies", "/policies/any", "/audit", "/account", "/operators",
+)  # fmt: skip
 
 
 @pytest.fixture(name="server")
@@ -307,6 +309,9 @@ def test_hostile_names_stay_text_and_nothing_comes_from_elsewhere(
     stranger = server.store.enrol(verified(attest_machine.Machine("stranger", profile=profile)))
     assert stranger.state == "pending" and HOSTILE in stranger.certificate_info.values()
     server.store.audit(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE})
+    server.store.create_token(HOSTILE, "viewer", HOSTILE)
+    server.web.accounts.create(HOSTILE, "viewer", PASSWORD, HOSTILE)
+    server.web.logins.login(HOSTILE, PASSWORD, HOSTILE, None, HOSTILE)
     server.sign_in("admin")
     one = f"/machines/{machine.fingerprint}"
     pages = (
