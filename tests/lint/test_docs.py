@@ -155,6 +155,16 @@ def test_an_example_of_a_policy_is_one(text: str) -> None:
     assert parse_policy(text.encode(), "page").name == tomllib.loads(text)["name"]
 
 
+def test_the_example_of_operators_toml_is_one(tmp_path: Path) -> None:
+    from pykexec.server.people.operators import read_operators
+    from pykexec.server.people.settings import PeopleSettings
+
+    (text,) = [text for text in examples("server.md") if "passwords" in text]
+    (tmp_path / "operators.toml").write_text(text)
+    people = PeopleSettings("https://keys.example:8443", "https://login.example", "pykexec")
+    assert len(read_operators(tmp_path / "operators.toml", people).groups) == 2
+
+
 @pytest.mark.parametrize("path", tracked(".md"), ids=relative)
 def test_files_that_are_named_are_there(path: Path) -> None:
     assert missing_files(path.read_text()) == []

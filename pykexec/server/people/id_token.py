@@ -96,7 +96,7 @@ def check_claims(claims: Mapping[str, object], wanted: Wanted, now: datetime) ->
     acr = _text(claims, "acr")
     if wanted.acr and acr not in wanted.acr:
         kind = acr[:_TEXT_MAX] or "an unknown kind"
-        raise LoginRefused(f"this login is of {kind}, which is not enough for this machine")
+        raise LoginRefused(f"this login is of {kind}, which is not enough here")
     issued = _number(claims, "iat")
     assert issued is not None
     return Person(

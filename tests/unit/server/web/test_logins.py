@@ -179,6 +179,14 @@ def test_a_provider_whose_clock_is_wrong_is_said_and_kept(tmp_path: Path) -> Non
         assert "clock" in reasons(server)[0][1]
 
 
+def test_a_login_of_a_lesser_kind_is_refused(tmp_path: Path, provider: RunningProvider) -> None:
+    wanted = replace(SETTINGS, acr=("phr",))
+    with world(tmp_path, people=provider.settings, operators=wanted) as server:
+        answer = log_in(server, "anna")
+        assert answer.status == 403 and "which is not enough" in answer.text
+        assert "which is not enough" in reasons(server)[0][1]
+
+
 def test_passwords_are_for_the_first_administrator_alone(server: World) -> None:
     answer = server.client.log_in("admin", PASSWORD)
     assert answer.status == 403 and "Passwords do not count here" in answer.text

@@ -14,7 +14,7 @@ from pykexec.attest.fields import base64url
 from pykexec.server.errors import NotFound
 from pykexec.server.roles import Grant, Reach, covers, includes, make_scope, strongest
 from pykexec.server.store import within as scoped
-from pykexec.server.store.records import Machine
+from pykexec.server.store.records import Machine, Settings
 from pykexec.server.store.store import Store
 from pykexec.server.store.within import OutOfScope, within
 from pykexec.server.web.admin.routes import OPERATIONS
@@ -56,6 +56,8 @@ def _machine(server: World, name: str, tags: dict[str, str]) -> Machine:
 @pytest.fixture(name="tenants", scope="module")
 def tenants_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
     with world(tmp_path_factory.mktemp("tenants")) as server:
+        kept = Settings(default_policy="any", first_use=True, keep_evidence="always")
+        server.store.set_settings(kept, ACTOR)
         north = _machine(server, "north-1", {"site": "north", "rack": "7"})
         south = _machine(server, "south-1", {"site": "south", "rack": "7", "was": "site=north"})
         # The same but for its case, and beside it what only looks like the tag.
