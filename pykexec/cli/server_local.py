@@ -100,7 +100,7 @@ def _admin(args: argparse.Namespace) -> int:
     from pykexec.server.store.accounts import Accounts
 
     password = read_password(args.password_file, args.name)
-    with _open(args, migrate=False) as store:
+    with open_store(args) as store:
         Accounts(store.database, store.keys).recover(args.name, password, "local")
     print(f"operator {args.name} can log in, as an administrator without security keys")
     return 0
