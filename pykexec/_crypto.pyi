@@ -28,6 +28,7 @@ class _Lib:
         data: _Pointer,
         size: int,
         tag: _Pointer,
+        tag_size: int,
         out: CData,
     ) -> int: ...
     def pk_aes_ccm_open(

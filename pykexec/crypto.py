@@ -24,6 +24,7 @@ Pbkdf2: TypeAlias = tuple[str, bytes, int]
 IV_SIZE = lib.PK_AES_BLOCK_SIZE
 GCM_IV_SIZE = lib.PK_GCM_IV_SIZE
 GCM_TAG_SIZE = lib.PK_GCM_TAG_SIZE
+GCM_SHORT_TAG_SIZE = lib.PK_GCM_SHORT_TAG_SIZE
 CCM_IV_SIZE = lib.PK_CCM_IV_SIZE
 CCM_TAG_SIZE = lib.PK_CCM_TAG_SIZE
 
@@ -82,14 +83,21 @@ def aes_cfb_into(key: Buffer, iv: Buffer, data: Buffer, encrypt: bool, out: memo
 
 
 def aes_gcm_open(
-    key: Buffer, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer, out: memoryview
+    key: Buffer,
+    iv: Buffer,
+    aad: Buffer,
+    ciphertext: Buffer,
+    tag: Buffer,
+    out: memoryview,
+    tag_size: int = GCM_TAG_SIZE,
 ) -> None:
     """Decrypt (SP 800-38D, 7.2) into a buffer as long as ciphertext.
 
+    tag_size is what the caller's format says, GCM_TAG_SIZE or GCM_SHORT_TAG_SIZE, never what came.
     FormatError for a wrong tag: out is zeros then.
     """
     _check_size(iv, GCM_IV_SIZE, "iv")
-    _check_size(tag, GCM_TAG_SIZE, "tag")
+    _check_size(tag, tag_size, "tag")
     _check_size(out, len(ciphertext), "out")
     code = lib.pk_aes_gcm_open(
         _readable(key),
@@ -100,6 +108,7 @@ def aes_gcm_open(
         _readable(ciphertext),
         len(ciphertext),
         _readable(tag),
+        len(tag),
         _writable(out),
     )
     _check(code, f"AES: no key has {len(key)} bytes")

@@ -36,20 +36,21 @@ int pk_aes_cfb(const u8 *key, u32 key_size, const u8 *iv, bool encrypt, const u8
 }
 
 int pk_aes_gcm_open(const u8 *key, u32 key_size, const u8 *iv, const u8 *aad, u32 aad_size, const u8 *data,
-		    u32 size, const u8 *tag, u8 *out)
+		    u32 size, const u8 *tag, u32 tag_size, u8 *out)
 {
 	const EVP_CIPHER *cipher = gcm(key_size);
 	EVP_CIPHER_CTX *context;
 	int done, code = 0;
 	u8 rest[PK_AES_BLOCK_SIZE];
 
-	if (!cipher || size > INT_MAX || aad_size > INT_MAX)
+	if (!cipher || size > INT_MAX || aad_size > INT_MAX ||
+	    (tag_size != PK_GCM_TAG_SIZE && tag_size != PK_GCM_SHORT_TAG_SIZE))
 		return -EINVAL;
 	context = EVP_CIPHER_CTX_new();
 	if (!context || EVP_DecryptInit_ex(context, cipher, NULL, key, iv) != 1 ||
 	    EVP_DecryptUpdate(context, NULL, &done, aad, aad_size) != 1 ||
 	    EVP_DecryptUpdate(context, out, &done, data, size) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, PK_GCM_TAG_SIZE, (void *)tag) != 1)
+	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, (int)tag_size, (void *)tag) != 1)
 		code = pk_fault(-EIO);
 	else if (EVP_DecryptFinal_ex(context, rest, &done) != 1)
 		code = pk_fault(-EBADMSG);

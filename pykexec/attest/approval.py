@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pykexec.attest.fields import base64url
 from pykexec.attest.protocol import VERSION, derive_key
 
+ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
+"""Of the code that persons type: no words, no digits to mistake (RFC 8628, 6.1)."""
+CODE_LENGTH = 8
+_GROUP = 4
 _POLL_INFO = b"pykexec poll 1"
 _NONCE_PREFIX = b"pykexec approval 1\0"
 
@@ -54,3 +58,12 @@ def login_nonce(statement: bytes, policy: bytes) -> str:
     """
     digests = hashlib.sha256(statement).digest() + hashlib.sha256(policy).digest()
     return base64url(hashlib.sha256(_NONCE_PREFIX + digests).digest())
+
+
+def consonants(digest: bytes) -> str:
+    """A code of 34 bits that follows from a digest: ABCD-FGHJ."""
+    number, letters = int.from_bytes(digest), ""
+    for _ in range(CODE_LENGTH):
+        number, index = divmod(number, len(ALPHABET))
+        letters += ALPHABET[index]
+    return f"{letters[:_GROUP]}-{letters[_GROUP:]}"

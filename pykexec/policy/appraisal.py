@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pykexec.attest.verdict import Finding
-from pykexec.policy import approval, firmware, image, outdated, outside, use
+from pykexec.policy import approval, break_glass, firmware, image, outdated, outside, use
 from pykexec.policy.model import Claims, Context, Policy
 
 CLAUSES = (
@@ -24,6 +24,7 @@ CLAUSES = (
     outside.RATES,
     outside.QUARANTINE,
     approval.APPROVAL,
+    break_glass.BREAK_GLASS,
     use.RULES,
 )
 

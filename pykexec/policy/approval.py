@@ -22,21 +22,26 @@ def parse_approval(root: Table) -> ApprovalDemand | None:
     """The table; None where there is none. PolicyError for what nobody could fulfil."""
     if (table := root.table("approval")) is None:
         return None
-    least = ApprovalDemand()
+    demand = parse_persons(table, ApprovalDemand(), 1)
+    table.end()
+    return demand
+
+
+def parse_persons(table: Table, least: ApprovalDemand, count_min: int) -> ApprovalDemand:
+    """The keys that say who has to approve; least is what counts where one is missing."""
     demand = ApprovalDemand(
         count=table.number("count") if table.has("count") else least.count,
-        groups=table.texts("groups"),
+        groups=table.texts("groups") or least.groups,
         distinct=table.flag("distinct"),
-        reason=table.flag("reason"),
+        reason=table.flag("reason") or least.reason,
         requester=table.flag("requester"),
         expires_s=table.number("expires_s") if table.has("expires_s") else least.expires_s,
         max_age_s=table.number("max_age_s"),
         acr=table.texts("acr"),
         outside_only=table.flag("outside_only"),
     )
-    table.end()
-    if not 1 <= demand.count <= COUNT_MAX:
-        raise table.fault("count", f"must be from 1 to {COUNT_MAX}")
+    if not count_min <= demand.count <= COUNT_MAX:
+        raise table.fault("count", f"must be from {count_min} to {COUNT_MAX}")
     if not _EXPIRES_MIN_S <= demand.expires_s <= WAIT_MAX_S:
         raise table.fault("expires_s", f"must be from {_EXPIRES_MIN_S} to {WAIT_MAX_S}")
     if demand.distinct and len(set(demand.groups)) < demand.count:
@@ -46,7 +51,8 @@ def parse_approval(root: Table) -> ApprovalDemand | None:
 
 def rules_for(policy: Policy, context: Context) -> tuple[Rule, ...]:
     """The rules that have a value: those about approval have none before somebody approves."""
-    if policy.approval is None or context.approval is not None:
+    asks_persons = policy.approval is not None or policy.break_glass is not None
+    if context.approval is not None or not asks_persons:
         return policy.rules
     return tuple(rule for rule in policy.rules if not _MENTIONED.search(rule.expression))
 
@@ -78,6 +84,11 @@ def _nr_distinct(choices: Sequence[set[str]]) -> int:
 def _demands(policy: Policy) -> Iterator[str]:
     if (demand := policy.approval) is None:
         return
+    yield from persons_in_words(demand)
+
+
+def persons_in_words(demand: ApprovalDemand) -> Iterator[str]:
+    """Who has to approve, and how."""
     persons = "a person approves" if demand.count == 1 else f"{demand.count} persons approve"
     only = ", but only where the surroundings ask for it" if demand.outside_only else ""
     yield f"{persons} within {demand.expires_s} s{only}"

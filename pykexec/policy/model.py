@@ -197,6 +197,16 @@ class Outdated:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakGlassDemand:
+    """[break_glass]: what a machine without a network may be given, and by whom: the secret of that
+    name alone.
+    """
+
+    secret: str
+    persons: ApprovalDemand
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One of [[rules]]: a CEL expression over evidence and context, and over approval where there
     is one, that has to be true.
@@ -243,6 +253,7 @@ class Policy:
     quarantine: QuarantineDemand = field(default_factory=QuarantineDemand)
     outdated: tuple[Outdated, ...] = ()
     asks: frozenset[str] = frozenset()
+    break_glass: BreakGlassDemand | None = None
     rules: tuple[Rule, ...] = ()
     updates: tuple[Update, ...] = ()
 

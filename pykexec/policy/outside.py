@@ -18,6 +18,8 @@ from pykexec.policy.windows import next_start, open_windows, shown_time, words
 
 SITE = "site"
 """The tag that says where a machine stands."""
+ORIGIN_CODE = "policy.origin"
+"""Of an outcome that speaks of the machine's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _look_at_windows(policy: Policy, context: Context) -> Iterator[Outcome]:
 
 def _look_at_origin(policy: Policy, context: Context) -> Iterator[Outcome]:
     origin, asks = policy.origin, "origin" in policy.asks
-    code, address = "policy.origin", shown(context.address) or "an unknown address"
+    code, address = ORIGIN_CODE, shown(context.address) or "an unknown address"
     among = networks_of(policy, context.address)
     if origin.networks and not set(among) & set(origin.networks):
         yield Outcome(code, f"{address} is not in {either(origin.networks)}", asks)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pykexec.image.measure import PCR as SECTIONS_PCR
 from pykexec.policy.approval import parse_approval
+from pykexec.policy.break_glass import parse_break_glass
 from pykexec.policy.model import (
     BANKS,
     EXPRESSION_MAX,
@@ -76,6 +77,7 @@ def parse_policy(data: bytes, source: str) -> Policy:
         quarantine=parse_quarantine(root),
         outdated=parse_outdated(root),
         asks=parse_asks(root),
+        break_glass=parse_break_glass(root),
         rules=_rules(root),
         updates=_updates(root),
     )

@@ -37,7 +37,7 @@ from pykexec.server.errors import (
     Replayed,
 )
 from pykexec.server.people.codes import Codes, Ticket, new_reference
-from pykexec.server.release import parsed, seal_secrets
+from pykexec.server.release import parsed, seal_secrets, state_to_keep
 from pykexec.server.steps import Steps, stranger
 from pykexec.server.store.approval_rows import claims_fit
 from pykexec.server.store.approvals import Approvals, Decided, Visitor
@@ -162,7 +162,7 @@ class Desk:
         policy: Policy,
         context: Context,
     ) -> Steps:
-        statement = parse_statement(found.statement)
+        statement, version = parse_statement(found.statement), self._store.policy(*found.policy)
         seals = (statement, ticket.credential, ticket.nonce, found.counters, context.time)
         released, release = seal_secrets(self._store, machine.id, *seals)
         persons = ", ".join(sorted(visitor.person.name for visitor in decided.approvers))
@@ -188,6 +188,7 @@ class Desk:
                 approval=found.reference,
                 rates=tuple(limit for limit in policy.rates if not limit.asks),
                 facts=facts(policy, context),
+                state=state_to_keep(version, reply.verdict, found.claims),
             )
         except Replayed:
             return self._repeated(request, ticket, found)
@@ -246,9 +247,12 @@ def current(
         policy = parsed(store.policy(*found.policy))
     except PolicyError as error:
         raise NotFound(f"the policy is none any more: {error}") from None
-    if policy.approval is None:
+    demand = policy.approval
+    if found.is_break_glass:
+        demand = policy.break_glass.persons if policy.break_glass else None
+    if demand is None:
         raise NotFound("the policy wants no person")
-    return policy, policy.approval
+    return policy, demand
 
 
 def rule_faults(

@@ -103,7 +103,7 @@ def decide(
     if refuses:
         desk.approvals.decide(visitor, "refused", reason, peer)
         return "refused"
-    if not desk.codes.is_code(code, case.found.reference):
+    if not desk.codes.is_code(code, case.found.code):
         left = desk.approvals.wrong_code(visitor, peer)
         raise NotCounted(_wrong(left))
     if not reason and (case.demand.reason or case.asking):

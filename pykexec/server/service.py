@@ -30,7 +30,7 @@ from pykexec.server.errors import (
     RateExceeded,
     Replayed,
 )
-from pykexec.server.release import seal_secrets
+from pykexec.server.release import seal_secrets, state_to_keep
 from pykexec.server.steps import Steps, complete, stranger
 from pykexec.server.store.records import (
     Approval,
@@ -365,6 +365,7 @@ class _Attestation:
             evidence=self._request.encode() if kept else None,
             facts=self._appraised.facts,
             draft=self._appraised.draft,
+            state=state_to_keep(self._appraised.version, verdict, verified.claims),
         )
 
 

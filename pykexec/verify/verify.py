@@ -110,7 +110,7 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
     if evidence.log_full:
         # Nobody vouches for that, and it excuses nothing: registers need their events all the same.
         report.note("log.full", "the firmware's log was full, says the machine: it lacks events")
-    counters = None if quote is None else _check_counters(quote, expected.last, report)
+    counters = None if quote is None else check_counters(quote, expected.last, report)
     report.extend(told.notes)
     claims: dict[str, object] = {
         "ek": ek_claims,
@@ -122,7 +122,7 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
     if ak is not None:
         claims["ak"] = {"name": ak.name.hex()}
     if quote is not None:
-        claims["tpm"] = _tpm_claims(quote)
+        claims["tpm"] = tpm_claims(quote)
     if statement is not None:
         claims["machine"], claims["payload"] = dict(statement.machine), dict(statement.payload)
     # Of a quote that this TPM did not sign for this nonce the counters are anybody's.
@@ -165,8 +165,10 @@ def _check_quote(
     return quote
 
 
-def _check_counters(quote: Quote, last: Counters | None, report: Report) -> Counters:
-    """Neither starts nor time are undone; TPM2_Clear does so, and an operator has to know of it."""
+def check_counters(quote: Quote, last: Counters | None, report: Report) -> Counters:
+    """Those of the quote; neither starts nor time are undone since last: TPM2_Clear does so, and an
+    operator has to know of it.
+    """
     now = Counters(quote.clock_ms, quote.reset_count, quote.restart_count)
     if last is not None:
         if now.reset_count < last.reset_count:
@@ -190,7 +192,8 @@ def _is_released(pcrs: dict[int, bytes], bank: str) -> bool:
     return pcrs.get(RELEASE_PCR) != bytes(hashlib.new(bank).digest_size)
 
 
-def _tpm_claims(quote: Quote) -> dict[str, object]:
+def tpm_claims(quote: Quote) -> dict[str, object]:
+    """What a quote says of its TPM."""
     return {
         "firmware_version": quote.firmware_version,
         "clock_ms": quote.clock_ms,

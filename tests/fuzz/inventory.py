@@ -41,6 +41,7 @@ _LOCAL = "what Linux says in a file or an answer of its own"
 _HEX = "an address that Linux has given as text"
 _MASTER = "who answers has the master key: he needs no trick to read all"
 OURS = {
+    "attest.groups.to_groups": "what is shown",
     "bridge.daemon._nr_installed": _LOCAL,
     "bridge.disk_device._tag": "a digest",
     "bridge.relation._partitions": "a node of a device path that was parsed, of the checked size",
@@ -72,7 +73,6 @@ OURS = {
     "server.backup.age.parse_identities": "the operator's key",
     "server.backup.restore._Loader.take": "a line of a backup whose MAC was checked",
     "server.backup.rows.load": "a line of a backup whose MAC was checked",
-    "server.people.codes.Codes.code": "a digest",
     "server.store.approvals.Approvals.decide": _DATABASE,
     "server.keys.masterkey._key_of": "the operator's key",
     "server.keys.vault.VaultMasterKey.unwrap": _MASTER,
@@ -86,6 +86,7 @@ OURS = {
     "server.web.limits.Limiter._hash": "a digest",
     "server.web.metrics.Metrics._read": "memory that the workers share",
     "tpm.templates": "a constant",
+    "verify.offer.judge_offer": _DATABASE,
     "windows.disks.open_disk": _LOCAL,
 }
 """What takes bytes apart that are not foreign, by name below pykexec, with whose they are."""

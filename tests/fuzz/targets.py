@@ -34,6 +34,7 @@ from pykexec.server.people.security_keys import KeyRefused
 from pykexec.tpm import nv, public, seal
 from pykexec.verify import quote
 from tests.fuzz import (
+    break_glass_side,
     certify_side,
     exercises,
     firmware_side,
@@ -75,6 +76,8 @@ TARGETS: dict[str, Target] = {
     ),
     "admin-request": Target(server_side.admin_request, server_side.admin_requests, ()),
     "agent-toml": Target(exercises.agent_toml, samples.agent_tomls),
+    "answer": Target(break_glass_side.answer, break_glass_side.answers),
+    "answer-typed": Target(break_glass_side.typed_answer, break_glass_side.typed_answers),
     "attestation": Target(decode.parse_attest_request, samples.attestations),
     "audit-entry": Target(server_side.audit_entry, server_side.audit_entries, ()),
     "authenticode": Target(exercises.authenticode, samples.signed_images),
@@ -116,6 +119,7 @@ TARGETS: dict[str, Target] = {
     "machine-report": Target(certify_side.report, certify_side.reports),
     "mbr": Target(windows_side.old_table, windows_side.old_tables),
     "nv-certificates": Target(nv.split_certificates, samples.ders, (TpmError,)),
+    "offer": Target(break_glass_side.offer, break_glass_side.offers, (FormatError, TpmError)),
     "partition": Target(firmware_side.partition, lambda: samples.disks()[:1]),
     "pe": Target(exercises.pe, samples.pe_files),
     "policy": Target(lambda data: parse_policy(data, "x"), samples.policies),

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from pykexec.crypto import (
+    GCM_SHORT_TAG_SIZE,
     aes_ccm_open,
     aes_cfb,
     aes_cfb_into,
@@ -110,6 +111,26 @@ def test_gcm_opens_what_the_cryptography_package_sealed(size: int) -> None:
     out = bytearray(size)
     aes_gcm_open(key, GCM_IV, b"aad", sealed[:-16], sealed[-16:], memoryview(out))
     assert out == data
+
+
+def test_gcm_with_a_short_tag_is_for_who_asks_for_it() -> None:
+    key, out = os.urandom(32), bytearray(4)
+    sealed = AESGCM(key).encrypt(GCM_IV, b"data", None)
+    tag = bytearray(sealed[4:12])
+    aes_gcm_open(key, GCM_IV, b"", sealed[:4], tag, memoryview(out), GCM_SHORT_TAG_SIZE)
+    assert out == b"data"
+    with pytest.raises(FormatError, match="tag: 8 bytes, not 16"):
+        aes_gcm_open(key, GCM_IV, b"", sealed[:4], tag, memoryview(out))
+    tag[7] ^= 1
+    with pytest.raises(FormatError, match="tag is wrong"):
+        aes_gcm_open(key, GCM_IV, b"", sealed[:4], tag, memoryview(out), GCM_SHORT_TAG_SIZE)
+    assert out == bytes(4)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 12, 15, 17])
+def test_gcm_takes_tags_of_two_sizes(size: int) -> None:
+    with pytest.raises(FormatError):
+        aes_gcm_open(bytes(32), GCM_IV, b"", b"", bytes(size), memoryview(bytearray()), size)
 
 
 @pytest.mark.parametrize("size", [1, 44, 4096])

@@ -12,12 +12,10 @@ import secrets
 from dataclasses import dataclass
 
 from pykexec.attest import protocol
+from pykexec.attest.approval import ALPHABET, consonants
 from pykexec.attest.fields import base64url
 from pykexec.server.sealed_json import SealedJson
 
-ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
-LENGTH = 8
-_GROUP = 4
 _PURPOSE = b"pykexec approval ticket 1"
 
 
@@ -40,15 +38,11 @@ class Codes:
     def code(self, reference: str) -> str:
         """As it is shown: ABCD-FGHJ."""
         digest = hmac.digest(self._derive(b"code"), reference.encode(), "sha256")
-        number, letters = int.from_bytes(digest), ""
-        for _ in range(LENGTH):
-            number, index = divmod(number, len(ALPHABET))
-            letters += ALPHABET[index]
-        return f"{letters[:_GROUP]}-{letters[_GROUP:]}"
+        return consonants(digest)
 
-    def is_code(self, typed: str, reference: str) -> bool:
-        """Whether this is the code, however it is spaced and in whatever case."""
-        return hmac.compare_digest(_letters(typed), _letters(self.code(reference)))
+    def is_code(self, typed: str, digest: bytes) -> bool:
+        """Whether this is the code of that digest(), however it is spaced and in whatever case."""
+        return hmac.compare_digest(self.digest(typed), digest)
 
     def digest(self, typed: str) -> bytes:
         """By which a request is found, without its code being written anywhere."""

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from pykexec.server import quotas
 from pykexec.server.canonical import canonical, to_ms
 from pykexec.server.keys.keys import Keys
-from pykexec.server.store import findings, machines
+from pykexec.server.store import findings, machines, rotations
 from pykexec.server.store.approval_tables import approvals as _TABLE
 from pykexec.server.store.approval_tables import persons as _PERSONS
 from pykexec.server.store.database import Writing
-from pykexec.server.store.records import Approval, Counters
+from pykexec.server.store.records import Approval, AttestationRecord, Counters
 from pykexec.server.store.view import View
 
 
@@ -37,6 +37,7 @@ def add(tx: Writing, fingerprint: str, asked: Approval) -> None:
         "statement_sha256": hashlib.sha256(asked.statement).hexdigest(),
         "expires_ms": to_ms(asked.expires),
         "peer": asked.peer,
+        **({"break_glass": True} if asked.is_break_glass else {}),
     }
     tx.chain.append(tx.now, "server", "approval.ask", machines.subject(fingerprint), detail)
 
@@ -63,11 +64,18 @@ def change(tx: Writing, found: Approval, **values: object) -> None:
     tx.connection.execute(update(_TABLE).where(where).values(**new, seal=seal))
 
 
-def release(tx: Writing, reference: str) -> None:
-    """Its machine is given what it waited for."""
-    found = find(tx, reference)
+def release(tx: Writing, item: AttestationRecord) -> None:
+    """A machine is given what it waited for; what persons have carried is to be replaced."""
+    assert item.approval is not None
+    found = find(tx, item.approval)
     assert found is not None
     change(tx, found, state="released")
+    if found.is_break_glass:
+        detail = {"approval": found.reference, "secrets": [secret.name for secret in item.released]}
+        subject = machines.subject(item.fingerprint)
+        tx.chain.append(tx.now, "server", "break-glass.released", subject, detail)
+        for secret in item.released:
+            rotations.rotation_due(tx, secret, "given by break-glass", "server")
 
 
 def forget(connection: Connection, before: datetime) -> int:

@@ -13,7 +13,14 @@ from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from pykexec.server import quotas
 from pykexec.server.errors import AlreadyReleased, NotFound, NotReleasable, Replayed, StoreError
-from pykexec.server.store import approval_rows, findings, machines, rollouts, tables
+from pykexec.server.store import (
+    approval_rows,
+    findings,
+    last_accepted,
+    machines,
+    rollouts,
+    tables,
+)
 from pykexec.server.store.database import Writing
 from pykexec.server.store.enrolment import get_settings
 from pykexec.server.store.records import Attestation, AttestationRecord, Counters
@@ -88,7 +95,8 @@ def record(tx: Writing, records: Sequence[AttestationRecord]) -> list[StoreError
         if item.asks is not None:
             approval_rows.add(tx, item.fingerprint, item.asks)
         if item.approval is not None:
-            approval_rows.release(tx, item.approval)
+            approval_rows.release(tx, item)
+    last_accepted.keep(tx, others)
     return errors
 
 

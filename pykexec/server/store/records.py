@@ -177,6 +177,8 @@ class Token:
     scope: Scope = ()
 
 
+BREAK_GLASS_CLAIM = "break_glass"
+"""Of a boot that waits: no evidence has such a claim, so rules can tell."""
 APPROVAL_STATES = ("waiting", "refused", "locked", "released")
 """refused: by a person; locked: the code was guessed at. One whose time is over stays waiting."""
 
@@ -203,6 +205,11 @@ class Approval:
     findings: tuple[Finding, ...]
     counters: Counters
 
+    @property
+    def is_break_glass(self) -> bool:
+        """Whether the machine has no network: persons carry the question and the answer."""
+        return BREAK_GLASS_CLAIM in self.claims
+
 
 @dataclass(frozen=True, slots=True)
 class AttestationRecord:
@@ -215,7 +222,8 @@ class AttestationRecord:
     hear it. evidence is the message as it came; Settings.keep_evidence says whether it stays.
     asks makes the boot wait for persons, approval is the reference of one that does no more. rates
     are what the release must not exceed, facts what was known of the boot's surroundings, and draft
-    is what a policy's draft would have decided.
+    is what a policy's draft would have decided. state are the claims of an accepted boot by which
+    the machine may be helped without a network later.
     """
 
     time: datetime
@@ -238,6 +246,7 @@ class AttestationRecord:
     rates: tuple[Limit, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     draft: DraftDecision | None = None
+    state: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pykexec.server.web import agents, escrow, public
 from pykexec.server.web.admin import routes as admin
 from pykexec.server.web.headers import HEADERS
 from pykexec.server.web.limits import peer_key
-from pykexec.server.web.page import approve
+from pykexec.server.web.page import approve, break_glass
 from pykexec.server.web.page import routes as pages
 from pykexec.server.web.peer import peer_of
 from pykexec.server.web.problems import Problem, too_many
@@ -58,6 +58,7 @@ class Application:
                 *admin.routes(web),
                 *escrow.routes(web),
                 *declare_all(approve.routes(web), Reach.PERSON),
+                *declare_all(break_glass.routes(web), Reach.PERSON),
                 *pages.routes(web),
             ]
         )

@@ -22,6 +22,7 @@ COUNTERS = {
     "pykexec_findings_total": "Findings that refused, by code.",
     "pykexec_releases_total": "Attestations that were given their secrets.",
     "pykexec_approvals_total": "What persons did about boots that wait for them, by result.",
+    "pykexec_break_glass_total": "Machines without a network that were helped or not, by result.",
     "pykexec_limited_total": "Requests refused for their rate, by limit.",
     "pykexec_logins_total": "Logins to the operator page, by result.",
     "pykexec_failures_total": "Requests that ended in a fault of the server.",

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ from pykexec.attest.approval import login_nonce
 from pykexec.errors import PykexecError
 from pykexec.server import persons, quotas
 from pykexec.server.approving import Desk
+from pykexec.server.break_glass import Glass
 from pykexec.server.errors import Conflict, NotFound
 from pykexec.server.people.id_token import LoginRefused
 from pykexec.server.people.provider import Login, Provider, ProviderDown
@@ -57,11 +58,12 @@ class _Begun:
     expires: int
 
 
-class _Pages:
-    """What all of them share."""
+class Pages:
+    """What all pages for persons share."""
 
     def __init__(self, web: Web, provider: Provider) -> None:
         self.web = web
+        self.glass = Glass(web.store, web.service.desk)
         self.provider = provider
         key = web.store.derived_key("begun login")
         self._box = SealedJson(key, b"pykexec begun login 1", _BEGUN_MAX)
@@ -125,24 +127,34 @@ class _Pages:
             await self.web.run(note, reference, visitor, text, peer)
 
 
-_Page = Callable[[_Pages, Request], Awaitable[Response]]
+Page = Callable[[Pages, Request], Awaitable[Response]]
 
 
-def routes(web: Web) -> list[Route]:
-    """All of them; without a provider none says more than that."""
-    pages = None if web.provider is None else _Pages(web, web.provider)
+def routes_of(web: Web, pages: Iterable[tuple[str, str, Page]]) -> list[Route]:
+    """By path, method and page; without a provider none says more than that."""
+    shared = None if web.provider is None else Pages(web, web.provider)
     return [
-        Route("/approve", _endpoint(web, pages, _ask_code), methods=["GET"]),
-        Route("/approve", _endpoint(web, pages, _find), methods=["POST"]),
-        Route("/approve/callback", _endpoint(web, pages, _come_back), methods=["GET"]),
-        Route("/approve/{reference}", _endpoint(web, pages, _show), methods=["GET"]),
-        Route("/approve/{reference}", _endpoint(web, pages, _decide), methods=["POST"]),
-        Route("/approve/{reference}/login", _endpoint(web, pages, _log_in), methods=["GET"]),
+        Route(path, _endpoint(web, shared, page), methods=[method]) for path, method, page in pages
     ]
 
 
+def routes(web: Web) -> list[Route]:
+    """All of them."""
+    return routes_of(
+        web,
+        (
+            ("/approve", "GET", _ask_code),
+            ("/approve", "POST", _find),
+            ("/approve/callback", "GET", _come_back),
+            ("/approve/{reference}", "GET", _show),
+            ("/approve/{reference}", "POST", _decide),
+            ("/approve/{reference}/login", "GET", _log_in),
+        ),
+    )
+
+
 def _endpoint(
-    web: Web, pages: _Pages | None, page: _Page
+    web: Web, pages: Pages | None, page: Page
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         request.scope["pykexec.route"] = f"page:approve{page.__name__}"
@@ -151,21 +163,21 @@ def _endpoint(
                 raise Problem(404, _NONE)
             return await page(pages, request)
         except Problem as problem:
-            return _say(problem.detail, problem.status, headers=problem.headers)
+            return say(problem.detail, problem.status, headers=problem.headers)
         except ProviderDown as error:
             log.warning("%s", error)
             web.metrics.count("pykexec_approvals_total", result="login service down")
             text = f"{error}. Nothing is lost: the machine waits, try again in a moment."
-            return _say(text, 503)
+            return say(text, 503)
 
     return endpoint
 
 
-async def _ask_code(pages: _Pages, request: Request) -> Response:
+async def _ask_code(pages: Pages, request: Request) -> Response:
     return render("approve_code.html", None, fault="")
 
 
-async def _find(pages: _Pages, request: Request) -> Response:
+async def _find(pages: Pages, request: Request) -> Response:
     forms.check_origin(request)
     form = await forms.read(pages.web, request)
     pages.limit(request.scope["pykexec.peer"])
@@ -177,7 +189,7 @@ async def _find(pages: _Pages, request: Request) -> Response:
     return RedirectResponse(f"/approve/{found}", 303)
 
 
-async def _log_in(pages: _Pages, request: Request) -> Response:
+async def _log_in(pages: Pages, request: Request) -> Response:
     case = await pages.case(request.path_params["reference"])
     login = Login.new()
     settings = pages.provider.settings
@@ -195,7 +207,7 @@ async def _log_in(pages: _Pages, request: Request) -> Response:
     return response
 
 
-async def _come_back(pages: _Pages, request: Request) -> Response:
+async def _come_back(pages: Pages, request: Request) -> Response:
     begun, peer = pages.begun(request), request.scope["pykexec.peer"]
     case = await pages.case(begun.reference)
     wanted = persons.wanted(case, await pages.nonce(case), pages.provider.settings)
@@ -207,7 +219,7 @@ async def _come_back(pages: _Pages, request: Request) -> Response:
     except LoginRefused as error:
         pages.web.metrics.count("pykexec_approvals_total", result="login refused")
         await pages.note(begun.reference, None, str(error), peer)
-        return _say(f"{error}.", 403, again=f"/approve/{begun.reference}")
+        return say(f"{error}.", 403, again=f"/approve/{begun.reference}")
     try:
         secret = await pages.web.run(
             pages.desk.approvals.open_session, begun.reference, person, peer
@@ -220,25 +232,23 @@ async def _come_back(pages: _Pages, request: Request) -> Response:
     return response
 
 
-async def _show(pages: _Pages, request: Request) -> Response:
+async def _show(pages: Pages, request: Request) -> Response:
     case = await pages.case(request.path_params["reference"])
-    secret, visitor = await _visitor(pages, request, case)
+    secret, visitor = await visitor_of(pages, request, case.found.reference)
     if visitor is None:
         return render("approve_login.html", None, reference=case.found.reference)
     return _form(case, visitor, secret)
 
 
-async def _decide(pages: _Pages, request: Request) -> Response:
+async def _decide(pages: Pages, request: Request) -> Response:
     forms.check_origin(request)
     form = await forms.read(pages.web, request)
     peer = request.scope["pykexec.peer"]
     case = await pages.case(request.path_params["reference"])
-    secret, visitor = await _visitor(pages, request, case)
+    secret, visitor = await visitor_of(pages, request, case.found.reference)
     if visitor is None:
         return render("approve_login.html", None, 403, reference=case.found.reference)
-    token = form_token(secret)
-    if not hmac.compare_digest(form.get("csrf", "").encode(), token.encode()):
-        raise Problem(403, "the form is not of this login; load the page again")
+    check_form(form, secret)
     pages.limit(peer)
     reason = form.get("reason", "").replace("\0", "").strip()[: persons.REASON_MAX]
     act = functools.partial(persons.decide, pages.desk, case, visitor)
@@ -256,31 +266,40 @@ async def _decide(pages: _Pages, request: Request) -> Response:
         await pages.note(case.found.reference, visitor, str(error), peer)
         return await _again(pages, case, visitor, secret, error)
     pages.web.metrics.count("pykexec_approvals_total", result=decision)
+    if case.found.is_break_glass and decision != "refused":
+        return RedirectResponse(f"/break-glass/{case.found.reference}", 303)
     if decision == "refused":
-        return _say("Refused. The machine is given nothing.", 200, good=True)
+        return say("Refused. The machine is given nothing.", 200, good=True)
     case = await pages.case(case.found.reference)
     if case.approved:
-        return _say("Approved. The machine goes on within seconds.", 200, good=True)
+        return say("Approved. The machine goes on within seconds.", 200, good=True)
     if decision == "requested":
-        return _say("Asked. Somebody else has to approve now.", 200, good=True)
-    return _say(f"Approved. It still takes: {case.left} more.", 200, good=True)
+        return say("Asked. Somebody else has to approve now.", 200, good=True)
+    return say(f"Approved. It still takes: {case.left} more.", 200, good=True)
 
 
 async def _again(
-    pages: _Pages, case: Case, visitor: Visitor, secret: str, error: PykexecError
+    pages: Pages, case: Case, visitor: Visitor, secret: str, error: PykexecError
 ) -> Response:
     """The form once more, if the boot still waits."""
     try:
         case = await pages.case(case.found.reference)
     except Problem:
-        return _say(f"{error}.", 403)
+        return say(f"{error}.", 403)
     return _form(case, visitor, secret, f"{error}.", 403)
 
 
-async def _visitor(pages: _Pages, request: Request, case: Case) -> tuple[str, Visitor | None]:
+async def visitor_of(pages: Pages, request: Request, reference: str) -> tuple[str, Visitor | None]:
+    """The session's secret, and who has it for this boot."""
     secret = forms.cookie(request, PERSON_COOKIE) or ""
     visitor = pages.desk.approvals.visitor
-    return secret, await pages.web.run(visitor, case.found.reference, secret) if secret else None
+    return secret, await pages.web.run(visitor, reference, secret) if secret else None
+
+
+def check_form(form: Mapping[str, str], secret: str) -> None:
+    """Problem unless it comes from a page of this login."""
+    if not hmac.compare_digest(form.get("csrf", "").encode(), form_token(secret).encode()):
+        raise Problem(403, "the form is not of this login; load the page again")
 
 
 def _form(
@@ -298,7 +317,7 @@ def _form(
     )
 
 
-def _say(
+def say(
     text: str,
     status: int,
     good: bool = False,

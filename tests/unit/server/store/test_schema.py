@@ -18,6 +18,7 @@ from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store import (
     account_tables,
     approval_tables,
+    break_glass_tables,
     key_tables,
     migrations,
     quarantine_tables,
@@ -32,6 +33,7 @@ from tests.support.store_samples import MASTER, OPERATOR, enrolled, tamper
 # Importing it adds its tables.
 assert account_tables.operators.metadata is tables.metadata
 assert approval_tables.approvals.metadata is tables.metadata
+assert break_glass_tables.last_accepted.metadata is tables.metadata
 assert key_tables.generations.metadata is tables.metadata
 assert quarantine_tables.quarantine.metadata is tables.metadata
 assert rollout_tables.rollouts.metadata is tables.metadata
