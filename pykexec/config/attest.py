@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pykexec.config import keys
 from pykexec.config.table import Table
 from pykexec.errors import UsageError
+
+_PAGES = re.compile(r"(?i:https)://[A-Za-z0-9.-]{1,120}(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class AttestConfig:
     accepted attestation the payload is not started. timeout_s is for all attempts together,
     approval_s for persons to approve. bank "" leaves the choice to the server. persist: released
     secrets outlive boot services, so that the payload's operating system finds them (NFIT); it has
-    to wipe them itself. key_disks says which disks BitLocker's startup keys are put on.
+    to wipe them itself. key_disks says which disks BitLocker's startup keys are put on. break_glass
+    is where phones reach the server when this machine does not, "" nowhere.
     """
 
     server: str
@@ -29,6 +33,7 @@ class AttestConfig:
     persist: bool = keys.PERSIST.default
     key_disks: str = keys.KEY_DISKS.default
     approval_s: int = keys.APPROVAL_S.default
+    break_glass: str = keys.BREAK_GLASS.default
 
 
 def parse_attest(table: Table) -> AttestConfig:
@@ -43,11 +48,16 @@ def parse_attest(table: Table) -> AttestConfig:
     timeout_s = table.take(keys.ATTEST_TIMEOUT_S)
     if not timeout_s:
         raise table.fault(keys.ATTEST_TIMEOUT_S.name, "must be 1 or more")
+    break_glass = table.take(keys.BREAK_GLASS)
+    if break_glass and not _PAGES.fullmatch(break_glass):
+        # Any other character has no place in the QR code.
+        raise table.fault(keys.BREAK_GLASS.name, "must be https://HOST or https://HOST:PORT")
     return AttestConfig(
         server=server,
         required=table.take(keys.REQUIRED),
         timeout_s=timeout_s,
         approval_s=table.take(keys.APPROVAL_S),
+        break_glass=break_glass,
         bank=table.take(keys.BANK),
         ek=table.take(keys.EK),
         persist=table.take(keys.PERSIST),

@@ -159,6 +159,14 @@ PERSIST = Key(
     "released secrets outlive boot services, for the payload's Linux, which has to wipe them; "
     "BitLocker's startup keys never do",
 )
+BREAK_GLASS = Key(
+    "break_glass",
+    TEXT,
+    "",
+    "the server's address as phones reach it, `https://keys.example:8443`: where the QR code leads "
+    "that is shown when no server answers, if the policy has `[break_glass]`",
+    unset="none is shown",
+)
 KEY_DISKS_CHOICES = ("both", "same", "ram-disk", "block")
 """Disks that BitLocker's startup keys may be put on."""
 KEY_DISKS = Key(
@@ -174,7 +182,7 @@ ATTEST = Section(
     "attest",
     "Who judges the machine before its payload is started. The embedded configuration's is neither "
     "replaced nor dropped by another one, and needs `network.ca`.",
-    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, APPROVAL_S, BANK, EK, PERSIST, KEY_DISKS),
+    (SERVER, REQUIRED, ATTEST_TIMEOUT_S, APPROVAL_S, BREAK_GLASS, BANK, EK, PERSIST, KEY_DISKS),
 )
 
 MISMATCHES = ("fail", "start")

@@ -8,18 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pykexec.config.agent import AgentConfig
 from pykexec.config.attest import AttestConfig
-from pykexec.errors import DeniedError, FirmwareError, PykexecError
+from pykexec.errors import DeniedError, FirmwareError, NetworkError, PykexecError
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.log import describe, print_marker
 from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
-    from pykexec.attest.client import Answer, Server
-    from pykexec.attest.opened import OpenedSecret
+    from pykexec.attest.client import Answer, Facts, Server
+    from pykexec.attest.opened import OpenedSecret, Release
     from pykexec.kexec.ramdisk import Ramdisk
     from pykexec.kexec.request import ExecRequest
     from pykexec.tpm.client import Tpm
@@ -90,6 +91,7 @@ class Attestation:
         self._start = time.monotonic()
         self._online = False
         self._online_s = 0.0
+        self._no_server: NetworkError | None = None
         self._disks: list[Ramdisk] = []
 
     def connect(self) -> None:
@@ -109,7 +111,11 @@ class Attestation:
             from pykexec.attest import client, deliver, jwe  # noqa: F401
 
             loaded = time.monotonic()
-            go_online(self._mailbox, self._config.network, min(_ONLINE_S, self._attest.timeout_s))
+            try:
+                seconds = min(_ONLINE_S, self._attest.timeout_s)
+                go_online(self._mailbox, self._config.network, seconds)
+            except NetworkError as error:
+                self._no_server = self._unless_helped(error)
             self._online = True
             self._online_s = time.monotonic() - loaded
 
@@ -138,11 +144,33 @@ class Attestation:
         return True
 
     def _release(self, request: ExecRequest) -> None:
-        from pykexec.attest.client import Facts, Server, attest
-        from pykexec.attest.deliver import deliver
+        from pykexec.attest.client import Facts
         from pykexec.attest.machine import machine_identity, payload_facts
 
         mailbox, payload = self._mailbox, request.payload
+        facts = Facts(
+            machine=machine_identity(),
+            payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
+            event_log=lambda: _event_log(mailbox),
+            tries=True,
+        )
+        with _tpm(mailbox, self._config) as tpm:
+            if self._no_server is None:
+                try:
+                    self._ask_server(tpm, facts)
+                except NetworkError as error:
+                    self._no_server = self._unless_helped(error)
+            if self._no_server is not None:
+                self._ask_persons(tpm, facts)
+        if self._disks:
+            places = ", ".join(f"{disk.shape} {disk.number}" for disk in self._disks)
+            print(f"released secrets: on {places}", flush=True)
+        print_marker("attest", "released")
+
+    def _ask_server(self, tpm: Tpm, facts: Facts) -> None:
+        from pykexec.attest.client import Server, attest
+
+        mailbox = self._mailbox
         server = Server(
             address=self._attest.server,
             authorities=self._config.network.authorities,
@@ -151,36 +179,54 @@ class Attestation:
             bank=self._attest.bank,
             ek=self._attest.ek,
         )
-        facts = Facts(
-            machine=machine_identity(),
-            payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
-            event_log=lambda: _event_log(mailbox),
-            tries=True,
-        )
         asked = time.monotonic()
-        with _tpm(mailbox, self._config) as tpm:
-            with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
-                self._wait(server, answer, facts.machine)
-                answer.check()
-                print_marker("attest", "accepted")
-                self._print(answer, tpm)
-                with answer.open_release(lambda: _spend(mailbox, tpm, answer)) as release:
-                    if self._look:
-                        self._look(release.secrets)
-                    left_s = server.timeout_s - (time.monotonic() - asked)
-                    attempt(
-                        "keys", lambda: _try_keys(mailbox, server, release.opened, left_s), None
-                    )
-                    self._disks += deliver(
-                        mailbox,
-                        release.secrets,
-                        persist=self._attest.persist,
-                        key_disks=self._attest.key_disks,
-                    )
-        if self._disks:
-            places = ", ".join(f"{disk.shape} {disk.number}" for disk in self._disks)
-            print(f"released secrets: on {places}", flush=True)
-        print_marker("attest", "released")
+        with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
+            self._wait(server, answer, facts.machine)
+            answer.check()
+            print_marker("attest", "accepted")
+            self._print(answer, tpm)
+            opens = answer.reply.release is not None
+            with answer.open_release(lambda: _spend(mailbox, tpm, opens)) as release:
+                left_s = server.timeout_s - (time.monotonic() - asked)
+                tried = partial(_try_keys, mailbox, server, release.opened, left_s)
+                self._deliver(release, tried)
+
+    def _ask_persons(self, tpm: Tpm, facts: Facts) -> None:
+        """No server answers: persons carry the question and the answer."""
+        from pykexec.guest.break_glass import break_glass
+
+        print_marker("attest", "break-glass")
+        with break_glass(
+            tpm,
+            facts,
+            self._attest.break_glass,
+            self._attest.bank,
+            self._mailbox,
+            lambda: _spend(self._mailbox, tpm, True),
+            self._attest.approval_s,
+        ) as release:
+            self._deliver(release, lambda: None)
+
+    def _unless_helped(self, error: NetworkError) -> NetworkError:
+        """The error, where persons may help; else it is raised."""
+        attest = self._attest
+        if not (attest.break_glass and attest.approval_s and os.isatty(0)):
+            raise error
+        print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
+        return error
+
+    def _deliver(self, release: Release, tried: Callable[[], None]) -> None:
+        from pykexec.attest.deliver import deliver
+
+        if self._look:
+            self._look(release.secrets)
+        attempt("keys", tried, None)
+        self._disks += deliver(
+            self._mailbox,
+            release.secrets,
+            persist=self._attest.persist,
+            key_disks=self._attest.key_disks,
+        )
 
     def _wait(self, server: Server, answer: Answer, stated: Mapping[str, str]) -> None:
         """For persons to approve, where the policy wants that."""
@@ -236,11 +282,11 @@ def _event_log(mailbox: Mailbox) -> FirmwareLog:
     return found
 
 
-def _spend(mailbox: Mailbox, tpm: Tpm, answer: Answer) -> None:
+def _spend(mailbox: Mailbox, tpm: Tpm, opens: bool) -> None:
     from pykexec.attest.protocol import RELEASE_EVENT
     from pykexec.attest.spend import spend
 
-    if answer.reply.release is not None:
+    if opens:
         from pykexec.efi.memory_overwrite import request_memory_overwrite
         from pykexec.firmware.secrets import announce
 

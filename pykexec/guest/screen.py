@@ -20,6 +20,8 @@ from pykexec.firmware.mailbox import Mailbox
 _QUIET = 4
 """Light dots around a pattern (ISO/IEC 18004, 6.3.8)."""
 _MIN_SCALE = 2
+_COLUMNS, _ROWS = 80, 24
+_LINE_MAX = 4096
 _WHITE = 0xFFFFFF
 _HALF_BLOCKS = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584"}
 _FULL_BLOCK = "\u2588"
@@ -41,16 +43,29 @@ def choose(choices: Sequence[str]) -> int | None:
     return int(answer) if answer in map(str, range(1, len(choices) + 1)) else None
 
 
-def show_matrix(rows: Matrix, mailbox: Mailbox | None) -> bool:
+def ask(prompt: str, patience_s: float) -> str:
+    """A line that somebody types; EOFError, OSError where nobody does any more, or not in time."""
+    import select
+
+    print(prompt, end="", flush=True)
+    if not select.select([0], [], [], patience_s)[0]:
+        raise EOFError("nobody has typed anything")
+    if not (line := os.read(0, _LINE_MAX)):
+        raise EOFError("the console is gone")
+    return line.decode("ascii", "replace").strip()
+
+
+def show_matrix(rows: Matrix, mailbox: Mailbox | None, scrolls: bool = False) -> bool:
     """Show a pattern of dots, true is dark, wherever somebody may look: on this console, and on the
-    firmware's screen if there is one. False where there is no room for it.
+    firmware's screen if there is one. False where there is no room for it; scrolls: it may be
+    higher than a terminal that does not say how high it is.
     """
     from pykexec.guest.console import sits_at_firmware
 
     dots = _with_margin(rows)
     is_drawn = mailbox is not None and _draw(dots, mailbox, _WHITE)
     if not sits_at_firmware():
-        return _print(_half_blocks(dots), _BLACK_ON_WHITE) or is_drawn
+        return _print(_half_blocks(dots), _BLACK_ON_WHITE, scrolls) or is_drawn
     return is_drawn or _print(_full_blocks(dots))
 
 
@@ -91,18 +106,20 @@ def _full_blocks(dots: Matrix) -> list[str]:
     return ["".join("  " if dot else 2 * _FULL_BLOCK for dot in row) for row in dots]
 
 
-def _print(lines: list[str], colour: str = "") -> bool:
+def _print(lines: list[str], colour: str = "", scrolls: bool = False) -> bool:
     columns, nr_rows = _room()
-    if len(lines[0]) > columns or len(lines) >= nr_rows:
+    if len(lines[0]) > (columns or _COLUMNS):
+        return False
+    if len(lines) >= (nr_rows or _ROWS) and (nr_rows or not scrolls):
         return False
     say(*(f"{colour}{line}{colour and _USUAL}" for line in lines))
     return True
 
 
 def _room() -> tuple[int, int]:
-    """A serial line does not say what stands at its other end."""
+    """Zeros for a serial line, which does not say what stands at its other end."""
     try:
         columns, rows = os.get_terminal_size(sys.stdout.fileno())
     except OSError:
         columns, rows = 0, 0
-    return columns or 80, rows or 24
+    return columns, rows

@@ -46,6 +46,9 @@ def test_without_the_table_nothing_is_attested() -> None:
         ("{S}required = 1", "attest.required: must be true or false"),
         ("{S}persist = 'yes'", "attest.persist: must be true or false"),
         ("{S}timeout_s = 0", "attest.timeout_s: must be 1 or more"),
+        ("{S}break_glass = 'http://s'", "attest.break_glass: must be https://HOST"),
+        ("{S}break_glass = 'https://s/p'", "attest.break_glass: must be https://HOST"),
+        ("{S}break_glass = 'https://[fd00::1]'", "attest.break_glass: must be https://HOST"),
         ("{S}timeout_s = -1", "attest.timeout_s: must be a number"),
         ("{S}bank = 'sha1'", "attest.bank: 'sha1' is not one of sha256, sha384"),
         ("{S}ek = 'rsa'", "attest.ek: 'rsa' is not one of auto, rsa2048"),
@@ -75,3 +78,8 @@ def test_an_override_does_not_replace_it() -> None:
         resolve_config(EMBEDDED, OTHER)
     with pytest.raises(ConfigError, match=fault):
         resolve_network_config(parse_config(EMBEDDED, "embedded"), OTHER, "s")
+
+
+def test_a_page_for_phones_may_be_another_host() -> None:
+    config = parse_config(EMBEDDED + b"break_glass = 'https://Keys-2.example:8443'\n", "a").attest
+    assert config and config.break_glass == "https://Keys-2.example:8443"
