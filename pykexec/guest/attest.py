@@ -188,8 +188,8 @@ class Attestation:
             opens = answer.reply.release is not None
             with answer.open_release(lambda: _spend(mailbox, tpm, opens)) as release:
                 left_s = server.timeout_s - (time.monotonic() - asked)
-                tried = partial(_try_keys, mailbox, server, release.opened, left_s)
-                self._deliver(release, tried)
+                attempt("keys", partial(_try_keys, mailbox, server, release.opened, left_s), None)
+                self._deliver(release)
 
     def _ask_persons(self, tpm: Tpm, facts: Facts) -> None:
         """No server answers: persons carry the question and the answer."""
@@ -205,7 +205,7 @@ class Attestation:
             lambda: _spend(self._mailbox, tpm, True),
             self._attest.approval_s,
         ) as release:
-            self._deliver(release, lambda: None)
+            self._deliver(release)
 
     def _unless_helped(self, error: NetworkError) -> NetworkError:
         """The error, where persons may help; else it is raised."""
@@ -215,12 +215,11 @@ class Attestation:
         print(f"pykexec: not attested: {describe(error)}", file=sys.stderr, flush=True)
         return error
 
-    def _deliver(self, release: Release, tried: Callable[[], None]) -> None:
+    def _deliver(self, release: Release) -> None:
         from pykexec.attest.deliver import deliver
 
         if self._look:
             self._look(release.secrets)
-        attempt("keys", tried, None)
         self._disks += deliver(
             self._mailbox,
             release.secrets,

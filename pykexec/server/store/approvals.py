@@ -81,6 +81,14 @@ class Approvals:
         query = query.order_by(approvals.c.asked.desc()).limit(1)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 
+    def unanswered(self, now: datetime, limit: int) -> list[str]:
+        """References of those that wait, the one that ends first first."""
+        query = select(approvals.c.reference).where(
+            approvals.c.state == "waiting", approvals.c.expires > now
+        )
+        query = query.order_by(approvals.c.expires).limit(limit)
+        return self._database.read(lambda connection: list(connection.execute(query).scalars()))
+
     def decided(self, reference: str) -> Decided:
         """Who has asked, who approves."""
         return self._database.read(

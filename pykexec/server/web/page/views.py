@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.responses import Response
 
 from pykexec.server.store.records import MACHINE_STATES, Machine
+from pykexec.server.waiting_boots import waiting_boots
 from pykexec.server.web.page import rollout
 from pykexec.server.web.page.expiry import expiry
 from pykexec.server.web.page.page import Page, render
@@ -50,6 +53,13 @@ def pending(page: Page) -> Response:
     """Those that wait for an operator."""
     found = page.web.store.machines(state="pending", limit=_ROWS)
     return render("pending.html", page, found=found, settings=page.web.store.settings())
+
+
+def waiting(page: Page) -> Response:
+    """Boots that wait for persons."""
+    now = datetime.now(UTC)
+    boots = waiting_boots(page.web.store, page.web.service.desk, now, _ROWS)
+    return render("waiting.html", page, boots=boots, persons=page.web.provider is not None)
 
 
 def machine(page: Page) -> Response:
@@ -116,6 +126,7 @@ VIEWS = {
     "/machines": machines,
     "/machines/{machine}": machine,
     "/pending": pending,
+    "/waiting": waiting,
     "/policies": policies,
     "/policies/{policy}": policy,
     "/audit": audit,
