@@ -8,6 +8,7 @@ import argparse
 from pykexec.cli import (
     server_access,
     server_backup,
+    server_break_glass,
     server_bulk,
     server_expiry,
     server_keys,
@@ -55,6 +56,7 @@ pykexec server quarantine list
 pykexec server quarantine put web-1 --reason "seen to talk to strangers"
 pykexec server quarantine put --tag rack=7 --reason "the cage was open"
 pykexec server quarantine lift web-1 --reason "set up anew"
+pykexec server break-glass rehearse web-1
 pykexec server secret list web-1
 pykexec server secret put web-1 disk --kind luks-key --file key.bin
 pykexec server secret revoke web-1 disk
@@ -127,6 +129,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_rollout.configure(actions)
     server_keys.configure(actions)
     server_keys.configure_local(actions)
+    server_break_glass.configure(actions)
     server_settings.configure(actions)
     server_access.configure(actions)
 

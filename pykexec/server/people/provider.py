@@ -119,6 +119,13 @@ class Provider:
             # It may have a new key since.
             return check_token(token, self._key_set(metadata, _AGAIN_S), wanted, now)
 
+    def reach(self) -> None:
+        """Whether somebody could log in now, as far as nobody does; ProviderDown."""
+        metadata = self._metadata()
+        _endpoint(metadata, "authorization_endpoint")
+        if not self._key_set(metadata, _AGAIN_S).get("keys"):
+            raise ProviderDown("the login service announces no keys")
+
     def _token(self, code: str, login: Login, metadata: Mapping[str, object]) -> str:
         request = {
             "grant_type": "authorization_code",

@@ -115,7 +115,8 @@ class Approvals:
             tx.connection.execute(delete(persons).where(persons.c.session.in_(gone)))
             visitor = Visitor(self._digest(secret), reference, person, "")
             tx.connection.execute(insert(persons), self._values(visitor, tx.now))
-            detail = {"approval": reference, "peer": peer}
+            groups = None if person.groups is None else list(person.groups)
+            detail = {"approval": reference, "peer": peer, "groups": groups}
             self._note(tx, found, person, "approval.login", detail)
         return secret
 

@@ -17,6 +17,7 @@ from pykexec.server.store.within import OutOfScope
 from pykexec.server.web.admin import (
     access,
     audit,
+    break_glass,
     bulk,
     expiry,
     keys,
@@ -47,6 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *quarantine.OPERATIONS,
     *rollouts.OPERATIONS,
     *rebinding.OPERATIONS,
+    *break_glass.OPERATIONS,
     *settings.OPERATIONS,
     *operators.OPERATIONS,
     *access.OPERATIONS,

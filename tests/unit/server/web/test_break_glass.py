@@ -152,3 +152,18 @@ def test_a_machine_that_nobody_knows_is_refused_and_counted(server: World) -> No
 
 def test_there_is_a_page_for_who_has_no_camera(server: World) -> None:
     assert "<textarea" in server.client.get("/break-glass").text
+
+
+def test_an_operator_rehearses_it_and_a_viewer_does_not(server: World) -> None:
+    shown = Shown(server)
+    path = f"/admin/v1/machines/{shown.machine.fingerprint}/break-glass/rehearse"
+    answers = {}
+    for role in ("viewer", "operator"):
+        head = {"authorization": f"Bearer {server.tokens[role]}"}
+        answers[role] = server.client.request("POST", path, b"", head)
+    assert answers["viewer"].status == 403
+    found = answers["operator"].json
+    assert found["ok"] is False
+    assert [check["ok"] for check in found["checks"]] == [True, True, True, True, False]  # type: ignore[attr-defined]
+    (entry,) = server.store.audit_entries(action="break-glass.rehearse")
+    assert entry.detail["missing"] == ["persons"]

@@ -11,8 +11,8 @@ import pytest
 from pykexec.attest.protocol import Pending
 from pykexec.server import persons
 from pykexec.server.break_glass import Glass
+from pykexec.server.canonical import now
 from pykexec.server.people.settings import PeopleSettings
-from pykexec.server.store import database
 from tests.support.approvals import person
 from tests.support.attest_machine import Machine
 from tests.support.break_glass import TABLE
@@ -61,9 +61,9 @@ def test_who_has_approved_by_now_is_named(server: World) -> None:
     secret = desk.approvals.open_session(reference, person("anna"), "192.0.2.9")
     visitor = desk.approvals.visitor(reference, secret)
     assert visitor
-    now = database.now()
-    case = persons.look_up(server.store, desk, reference, now)
-    persons.decide(desk, case, visitor, False, pending.code, "", "192.0.2.9", now)
+    time = now()
+    case = persons.look_up(server.store, desk, reference, time)
+    persons.decide(desk, case, visitor, False, pending.code, "", "192.0.2.9", time)
     server.sign_in("viewer")
     assert "anna@example.org" in server.client.get("/waiting").text
 
@@ -83,7 +83,7 @@ def test_a_machine_without_a_network_is_marked(server: World) -> None:
     server.attest(machine)
     machine.reboot()
     glass = Glass(server.store, server.web.service.desk)
-    glass.take(offer(machine), "192.0.2.9", database.now())
+    glass.take(offer(machine), "192.0.2.9", now())
     server.sign_in("viewer")
     assert "no network" in server.client.get("/waiting").text
 
