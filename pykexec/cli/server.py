@@ -7,6 +7,7 @@ import argparse
 
 from pykexec.cli import (
     server_access,
+    server_approval,
     server_backup,
     server_break_glass,
     server_bulk,
@@ -23,9 +24,9 @@ from pykexec.cli._server import add_connection, connect
 HELP = "set up and administer an attestation server"
 EPILOG = """\
 init, local-token, local-admin, migrate, rewrap, check-audit, backup and restore work on the
-database itself, check-certificate on a file; all others ask a running server, by --url and with the
-token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is
-named by its fingerprint, its first digits, or its name.
+database itself, check-certificate and approval verify on files alone; all others ask a running
+server, by --url and with the token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE
+or $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or its name.
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
@@ -111,6 +112,7 @@ pykexec server security-key reset person:anna
 pykexec server audit list --subject web-1
 pykexec server audit verify
 pykexec server audit export
+pykexec server approval verify trail.jsonl --policy servers-3.toml --issuer https://login.example
 """
 
 
@@ -130,6 +132,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_keys.configure(actions)
     server_keys.configure_local(actions)
     server_break_glass.configure(actions)
+    server_approval.configure(actions)
     server_settings.configure(actions)
     server_access.configure(actions)
 

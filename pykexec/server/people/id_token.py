@@ -73,7 +73,7 @@ class Person:
 
 def check_token(token: str, key_set: Mapping[str, object], wanted: Wanted, now: datetime) -> Person:
     """Whom the token is about; LoginRefused, or UnknownKey."""
-    person = check_claims(_signed_claims(token, key_set), wanted, now)
+    person = check_claims(signed_claims(token, key_set), wanted, now)
     kept = json.dumps(key_set, sort_keys=True, separators=(",", ":"))
     return replace(person, token=token, key_set=kept)
 
@@ -111,7 +111,8 @@ def check_claims(claims: Mapping[str, object], wanted: Wanted, now: datetime) ->
     )
 
 
-def _signed_claims(token: str, key_set: Mapping[str, object]) -> Mapping[str, object]:
+def signed_claims(token: str, key_set: Mapping[str, object]) -> Mapping[str, object]:
+    """The claims of a token that is signed by a key of the set, whatever they are; UnknownKey."""
     if len(token) > TOKEN_MAX:
         raise LoginRefused(f"the login service's token has more than {TOKEN_MAX} characters")
     keys = _keys(key_set)
