@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pykexec.attest.answer import Typed
 from pykexec.attest.break_glass import PATH, Offer
+from pykexec.server.web.limits import Rate
 from tests.support import oidc_provider
 from tests.support.attest_machine import Machine
 from tests.support.break_glass import TABLE
 from tests.support.offers import offer, real_ak
 from tests.support.oidc_provider import RunningProvider
-from tests.support.server_world import ACTOR, ANY_IMAGE, KEY, World, world
+from tests.support.server_world import ACTOR, ANY_IMAGE, KEY, UNLIMITED, World, world
 from tests.support.web_client import Answer
 
 
@@ -148,6 +150,13 @@ def test_a_machine_that_nobody_knows_is_refused_and_counted(server: World) -> No
     answer = server.client.send_form("/break-glass", offer=stranger.encode())
     assert answer.status == 403 and "Nobody is asked" in answer.text
     assert 'pykexec_break_glass_total{result="refused"} 1' in figures(server)
+
+
+def test_who_brings_many_has_to_wait(tmp_path: Path, provider: RunningProvider) -> None:
+    options = replace(UNLIMITED, failures=Rate(0.001, 2))
+    with world(tmp_path, options, people=provider.settings) as server:
+        found = [server.client.send_form("/break-glass", offer="AAAA").status for _ in range(4)]
+    assert found == [400, 400, 429, 429]
 
 
 def test_there_is_a_page_for_who_has_no_camera(server: World) -> None:
