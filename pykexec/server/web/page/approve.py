@@ -163,12 +163,12 @@ def _endpoint(
                 raise Problem(404, _NONE)
             return await page(pages, request)
         except Problem as problem:
-            return say(problem.detail, problem.status, headers=problem.headers)
+            return _say(problem.detail, problem.status, headers=problem.headers)
         except ProviderDown as error:
             log.warning("%s", error)
             web.metrics.count("pykexec_approvals_total", result="login service down")
             text = f"{error}. Nothing is lost: the machine waits, try again in a moment."
-            return say(text, 503)
+            return _say(text, 503)
 
     return endpoint
 
@@ -219,7 +219,7 @@ async def _come_back(pages: Pages, request: Request) -> Response:
     except LoginRefused as error:
         pages.web.metrics.count("pykexec_approvals_total", result="login refused")
         await pages.note(begun.reference, None, str(error), peer)
-        return say(f"{error}.", 403, again=f"/approve/{begun.reference}")
+        return _say(f"{error}.", 403, again=f"/approve/{begun.reference}")
     try:
         secret = await pages.web.run(
             pages.desk.approvals.open_session, begun.reference, person, peer
@@ -269,13 +269,13 @@ async def _decide(pages: Pages, request: Request) -> Response:
     if case.found.is_break_glass and decision != "refused":
         return RedirectResponse(f"/break-glass/{case.found.reference}", 303)
     if decision == "refused":
-        return say("Refused. The machine is given nothing.", 200, good=True)
+        return _say("Refused. The machine is given nothing.", 200, good=True)
     case = await pages.case(case.found.reference)
     if case.approved:
-        return say("Approved. The machine goes on within seconds.", 200, good=True)
+        return _say("Approved. The machine goes on within seconds.", 200, good=True)
     if decision == "requested":
-        return say("Asked. Somebody else has to approve now.", 200, good=True)
-    return say(f"Approved. It still takes: {case.left} more.", 200, good=True)
+        return _say("Asked. Somebody else has to approve now.", 200, good=True)
+    return _say(f"Approved. It still takes: {case.left} more.", 200, good=True)
 
 
 async def _again(
@@ -285,7 +285,7 @@ async def _again(
     try:
         case = await pages.case(case.found.reference)
     except Problem:
-        return say(f"{error}.", 403)
+        return _say(f"{error}.", 403)
     return _form(case, visitor, secret, f"{error}.", 403)
 
 
@@ -317,7 +317,7 @@ def _form(
     )
 
 
-def say(
+def _say(
     text: str,
     status: int,
     good: bool = False,
