@@ -103,8 +103,8 @@ def statement_for(key: Point, machine: Mapping[str, str], payload: Mapping[str, 
     keys are in order, since a server makes it from what it knows.
     """
     nonce = hashlib.sha256(_NONCE_PREFIX + b"".join(key)).digest()
-    said = (dict(sorted(facts.items())) for facts in (machine, payload))
-    return Statement(nonce, key, *said).encode()
+    said, starts = (dict(sorted(facts.items())) for facts in (machine, payload))
+    return Statement(nonce, key, said, starts).encode()
 
 
 def split_signature(data: bytes) -> Point:

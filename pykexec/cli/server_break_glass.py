@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from pykexec.cli._server import Actions, add_action, add_group, cell, rows_of
+from pykexec.cli._server import Actions, add_action, add_group, cell, find_machine, rows_of
 from pykexec.cli.output import print_json
-from pykexec.cli.server_machines import find_machine
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient

@@ -178,8 +178,8 @@ class Glass:
     def _faults(
         self, policy: Policy, machine: Machine, judged: JudgedOffer, context: Context
     ) -> Iterator[Finding]:
-        """All that the policy as it is now, and the books, have against it. It has no address: where
-        it stands those know who stand before it.
+        """All that the policy as it is now, and the books, have against it. It has no address:
+        where it stands those know who stand before it.
         """
         found = appraise(judged.claims, policy, context)
         yield from (each for each in found if each.refuses and each.code != ORIGIN_CODE)

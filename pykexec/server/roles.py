@@ -27,13 +27,14 @@ Scope = tuple[str, ...]
 class Reach(StrEnum):
     """How far a request reaches.
 
-    PUBLIC asks nobody who he is: health, the login, files of pages. PERSON: those who approve, by a
-    login of their own for one boot. OWN: one's own account, whatever scope. SCOPED: machines and
-    what is theirs, by the caller's scope, and what is everybody's. WHOLE: all else, for those alone
-    who have the whole server.
+    PUBLIC asks nobody who he is: health, the login, files of pages. MACHINE: a machine's system, by
+    what it was given in this boot. PERSON: those who approve, by a login of their own for one boot.
+    OWN: one's own account, whatever scope. SCOPED: machines and what is theirs, by the caller's
+    scope, and what is everybody's. WHOLE: all else, for those alone who have the whole server.
     """
 
     PUBLIC = "public"
+    MACHINE = "machine"
     PERSON = "person"
     OWN = "own"
     SCOPED = "scoped"

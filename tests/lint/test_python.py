@@ -26,6 +26,8 @@ HOST_VERBS = (
     "pykexec.cli.serve",
     "pykexec.cli.server",
     "pykexec.cli.server_access",
+    "pykexec.cli.server_break_glass",
+    "pykexec.cli.server_bulk",
     "pykexec.cli.server_keys",
     "pykexec.cli.server_local",
     "pykexec.cli.server_machines",

@@ -18,6 +18,7 @@ from pykexec.server.keys.envelope import Keyring
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.database import Database
+from pykexec.server.store.logins import Logins
 from pykexec.server.store.machine_keys import MachineKeys
 from pykexec.server.store.quarantine import Quarantine
 from pykexec.server.store.records import EkHash, KeyPlan, Settings
@@ -47,7 +48,7 @@ def populate(store: Store) -> None:
     """An operator who is logged in, machines, secrets of all ages, boots, tokens, policies."""
     accounts = Accounts(store.database, store.keys)
     accounts.create("anna", "admin", PASSWORD, "init")
-    assert accounts.login("anna", PASSWORD, "192.0.2.9", None)
+    assert Logins(accounts).login("anna", PASSWORD, "192.0.2.9", None)
     store.put_policy("servers", POLICY, OPERATOR, "first\u2028\r\n")
     store.set_settings(Settings(default_policy="servers"), OPERATOR)
     store.add_ek_root(ROOT, OPERATOR)

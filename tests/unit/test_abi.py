@@ -51,7 +51,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "pk_pte_bits": abi.PteBit,
 }
 # Node types stay in efi/device_path.py, which knows their bodies too.
-NOT_IN_ABI = {"efi_device_path_type", "efi_device_path_subtype"}
+NOT_IN_ABI = {"efi_device_path_type", "efi_device_path_subtype", "pk_acpi_space"}
 
 
 def test_every_enum_of_the_headers_has_a_class() -> None:

@@ -20,7 +20,6 @@ from tests.vm.ways import NEWEST
 
 CR4_LA57, CR4_SMEP, CR4_SMAP = 1 << 12, 1 << 20, 1 << 21
 BREAKPOINT = 0xDEADBEE0
-# With 52 bits of addresses OVMF 2026.08 has five levels by itself.
 FIVE_LEVELS_CPU = f"{DEFAULT_CPU},+la57,phys-bits=46"
 
 
@@ -102,17 +101,6 @@ def test_linux_has_five_levels_of_page_tables_where_the_firmware_has(
     guest = Guest(vm).ready()
     items = state_items(guest)
     assert items["cr4"]["before"] & CR4_LA57
-    goes_there_and_back(guest)
-
-
-@pytest.mark.matrix
-def test_five_levels_that_the_firmware_has_by_itself(boot: Boot, tmp_path: Path) -> None:
-    level = ("-fw_cfg", "name=opt/org.tianocore/PagingLevel,string=5")
-    image = images.image(NEWEST.kernel)
-    cpu = f"{DEFAULT_CPU},+la57,phys-bits=52"
-    vm = booted(boot, tmp_path, "", image, release=NEWEST.firmware, cpu=cpu, extra=level)
-    guest = Guest(vm).ready()
-    assert state_items(guest)["cr4"]["before"] & CR4_LA57
     goes_there_and_back(guest)
 
 

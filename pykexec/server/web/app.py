@@ -56,7 +56,7 @@ class Application:
             [
                 *public.routes(web),
                 *admin.routes(web),
-                *escrow.routes(web),
+                *declare_all(escrow.routes(web), Reach.MACHINE),
                 *declare_all(approve.routes(web), Reach.PERSON),
                 *declare_all(break_glass.routes(web), Reach.PERSON),
                 *pages.routes(web),

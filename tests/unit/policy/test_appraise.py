@@ -373,7 +373,8 @@ def test_an_explanation_says_what_is_left_open() -> None:
     text = explain(policy(MINIMAL))
     assert text.splitlines()[-1] == (
         "demands nothing of: image, started by the firmware, Secure Boot, firmware version, "
-        "registers, outdated, payload, windows, origin, rates, quarantine, approval, rules"
+        "registers, outdated, payload, windows, origin, rates, quarantine, approval, "
+        "break-glass, rules"
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from pykexec.server.rehearsal import rehearse
+from pykexec.server.roles import Reach
 from pykexec.server.web.admin.machines import find
 from pykexec.server.web.admin.operations import Call, Operation
 from pykexec.server.web.record_shapes import SHA256
@@ -31,6 +32,6 @@ OPERATIONS = (
     Operation(
         "rehearseBreakGlass", "POST", "/machines/{machine}/break-glass/rehearse", "operator",
         "Find out whether break-glass would work for it today; nothing is released.", _rehearse,
-        _REHEARSAL, path_shapes={"machine": SHA256}, errors=(404,),
+        _REHEARSAL, reach=Reach.WHOLE, path_shapes={"machine": SHA256}, errors=(404,),
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pykexec.attest.protocol import SECRET_KINDS
 from pykexec.server.keys.envelope import wipe
 from pykexec.server.keys.escrow_values import ESCROWED_KINDS, KEY_FILE_MAX
+from pykexec.server.roles import Reach
 from pykexec.server.store.key_plans import NAME_MAX, ROTATE_DAYS_MAX
 from pykexec.server.store.machine_keys import KeyState, MachineKeys, Seen
 from pykexec.server.store.records import KeyPlan
@@ -175,17 +176,17 @@ OPERATIONS = (
         "listKeys", "GET", "/machines/{machine}/keys", "viewer",
         "Its keys with their generations, without values, and who has seen which.", _list,
         Record({"keys": ListOf(KEY, 128), "seen": ListOf(_SEEN, 100)}),
-        path_shapes={"machine": SHA256}, errors=(404,),
+        reach=Reach.WHOLE, path_shapes={"machine": SHA256}, errors=(404,),
     ),
     Operation(
         "planKey", "PUT", "/machines/{machine}/keys/{key}", "operator",
         "Let its system hand in a key of this kind, and replace it after rotate_days.", _plan,
-        KEY, _PLAN, path_shapes=_PATH, errors=(404, 409),
+        KEY, _PLAN, reach=Reach.WHOLE, path_shapes=_PATH, errors=(404, 409),
     ),
     Operation(
         "unplanKey", "DELETE", "/machines/{machine}/keys/{key}", "operator",
-        "Take nothing more of that name; what is kept stays.", _remove_plan, path_shapes=_PATH,
-        errors=(404,),
+        "Take nothing more of that name; what is kept stays.", _remove_plan,
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404,),
     ),
     Operation(
         "revealKey", "POST", "/machines/{machine}/keys/{key}/reveal", "operator",
@@ -195,11 +196,11 @@ OPERATIONS = (
             {"person": Text(128, TITLE.pattern, size_min=1), "reason": Text(512, size_min=1)},
             {"version": Integer(1, 2**31 - 1)},
         ),
-        path_shapes=_PATH, errors=(404, 409),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404, 409),
     ),
     Operation(
         "rotateKey", "POST", "/machines/{machine}/keys/{key}/rotate", "operator",
         "Have its system make another.", _rotate, KEY, Record({"reason": Text(512, size_min=1)}),
-        path_shapes=_PATH, errors=(404, 409),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404, 409),
     ),
 )  # fmt: skip

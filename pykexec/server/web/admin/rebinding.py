@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pykexec.server.errors import NotFound
 from pykexec.server.keys import destruction
+from pykexec.server.roles import Reach
 from pykexec.server.store import rebinding
 from pykexec.server.store.machine_keys import MachineKeys
 from pykexec.server.store.records import Machine
@@ -59,20 +60,20 @@ OPERATIONS = (
     Operation(
         "showRebind", "GET", "/machines/{machine}/rebind", "viewer",
         "What one person has asked for, and nobody has agreed to yet.", _show, _REBIND,
-        path_shapes=_PATH, errors=(404,),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404,),
     ),
     Operation(
         "askRebind", "POST", "/machines/{machine}/rebind", "operator",
         "Ask for its keys to go to another EK, as its mainboard was swapped: another person has "
         "to agree within a day.", _ask, _REBIND,
-        Record({"to": SHA256, "reason": Text(1024, size_min=1)}), path_shapes=_PATH,
-        errors=(404, 409),
+        Record({"to": SHA256, "reason": Text(1024, size_min=1)}),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404, 409),
     ),
     Operation(
         "agreeRebind", "POST", "/machines/{machine}/rebind/agree", "operator",
         "Agree, as another person than who has asked: it is retired, the other one is given its "
         "keys, name, tags and policy.", _agree, MACHINE, Record({"to": SHA256}),
-        path_shapes=_PATH, errors=(404, 409),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404, 409),
     ),
     Operation(
         "listDestroyed", "GET", "/machines/{machine}/destroyed", "viewer",
@@ -84,6 +85,6 @@ OPERATIONS = (
                 "certificates": ListOf(Text(destruction.SIZE_MAX), 10_000),
             }
         ),
-        path_shapes=_PATH, errors=(404,),
+        reach=Reach.WHOLE, path_shapes=_PATH, errors=(404,),
     ),
 )  # fmt: skip

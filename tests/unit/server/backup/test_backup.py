@@ -113,7 +113,7 @@ def test_what_was_given_out_before_does_not_count_after_a_restore(
     assert (entry.action, entry.subject) == ("store.restore", "restore")
     assert (entry.detail["seq"], entry.detail["forgotten"]) == (entry.seq - 1, None)
     assert [name for name, what in AFTER_RESTORE.items() if what == ENDED] == [
-        "approval_persons", "approvals", "sessions",
+        "approval_persons", "approvals", "key_rebinds", "sessions",
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from pykexec.server.keys.keys import Keys
 from pykexec.server.keys.masterkey import LocalMasterKey
 from pykexec.server.store.accounts import Accounts
 from pykexec.server.store.database import Database
+from pykexec.server.store.logins import Logins
 from pykexec.server.store.records import Settings
 from pykexec.server.store.rewrapping import CONTEXT, store_key
 from pykexec.server.store.store import Store
@@ -80,7 +81,7 @@ def test_what_the_oldest_version_has_written_is_all_there(old_url: str) -> None:
         assert store.evidence(3) == b'{"x":1}'
         accounts = Accounts(store.database, store.keys)
         assert [operator.name for operator in accounts.operators()] == ["anna"]
-        assert accounts.login("anna", "correct horse battery staple", "192.0.2.1", None)
+        assert Logins(accounts).login("anna", "correct horse battery staple", "192.0.2.1", None)
 
 
 def test_nothing_is_lost_of_what_old_servers_write_meanwhile(old_url: str) -> None:

@@ -91,8 +91,8 @@ def host_fixture(server: World) -> Host:
     machine.tries = True
     server.attest(machine)
     host = Host(server, machine)
-    server.store.put_secret(host.id, "root", "luks-key", {"file": "k"}, KEY, ACTOR)
-    plan(server, machine, "root", "luks-key", file="k")
+    server.store.put_secret(host.id, "disk", "luks-key", {"file": "k"}, KEY, ACTOR)
+    plan(server, machine, "disk", "luks-key", file="k")
     plan(server, machine, "recovery", "bitlocker-recovery-password")
     return host
 
@@ -113,57 +113,57 @@ def plan(server: World, machine: Machine, name: str, kind: str, **parameters: st
 
 def test_a_key_is_handed_in_proven_used_and_its_predecessor_removed(host: Host) -> None:
     boot = host.boot()
-    assert set(boot) == {("root", ""), (escrow.FILE, ""), ("report", "report")}
+    assert set(boot) == {("disk", ""), (escrow.FILE, ""), ("report", "report")}
     _, _, wanted = key_report.parse_rights(boot["report", "report"].value)
-    assert wanted == (("root", ""),)
+    assert wanted == (("disk", ""),)
     told = host.keys(boot)
-    assert (told["root"]["create"], told["recovery"]["create"]) == (False, True)
+    assert (told["disk"]["create"], told["recovery"]["create"]) == (False, True)
     answer = host.ask(boot, "PUT", "/recovery", {"text": PASSWORD})
     assert answer.json == {"version": 1, "stage": "next"}
     assert host.ask(boot, "PUT", "/recovery", {"text": PASSWORD}).json["version"] == 1
     assert (
-        admin(host.server, "POST", host.machine, "/root/rotate", {"reason": "lent out"}).status
+        admin(host.server, "POST", host.machine, "/disk/rotate", {"reason": "lent out"}).status
         == 200
     )
     told = host.keys(boot)
-    assert (told["root"]["create"], told["root"]["reason"]) == (True, "lent out")
-    assert host.ask(boot, "PUT", "/root", {"value": "bmV3IGtleQ"}).json["version"] == 2
+    assert (told["disk"]["create"], told["disk"]["reason"]) == (True, "lent out")
+    assert host.ask(boot, "PUT", "/disk", {"value": "bmV3IGtleQ"}).json["version"] == 2
 
     boot = host.boot()
-    assert boot["root", ""].value == KEY and boot["root", "try"].value == b"new key"
+    assert boot["disk", ""].value == KEY and boot["disk", "try"].value == b"new key"
     assert boot["recovery", "try"].value.decode() == PASSWORD
     report = host.report(
         boot,
-        KeyVerdict("root", "", True, "key slot 0"),
-        KeyVerdict("root", "try", True, "key slot 1"),
+        KeyVerdict("disk", "", True, "key slot 0"),
+        KeyVerdict("disk", "try", True, "key slot 1"),
         KeyVerdict("recovery", "try", None, "no such volume"),
     )
     assert (report.status, report.json) == (200, {"version": 1})
-    assert host.keys(boot)["root"]["remove"] is None, "this boot was given the old one"
-    assert host.ask(boot, "POST", "/root/removed", {"version": 1}).status == 409
+    assert host.keys(boot)["disk"]["remove"] is None, "this boot was given the old one"
+    assert host.ask(boot, "POST", "/disk/removed", {"version": 1}).status == 409
 
     boot = host.boot()
-    assert boot["root", ""].value == b"new key" and ("root", "try") not in boot
+    assert boot["disk", ""].value == b"new key" and ("disk", "try") not in boot
     _, _, wanted = key_report.parse_rights(boot["report", "report"].value)
     assert wanted == (("recovery", "try"),), "what was proven lately is not tried again"
-    assert host.keys(boot)["root"]["remove"] == 1
-    assert host.ask(boot, "POST", "/root/removed", {"version": 1}).status == 200
-    assert host.keys(boot)["root"]["remove"] is None
+    assert host.keys(boot)["disk"]["remove"] == 1
+    assert host.ask(boot, "POST", "/disk/removed", {"version": 1}).status == 200
+    assert host.keys(boot)["disk"]["remove"] is None
     assert host.server.store.verify_audit().faults == ()
 
 
 def test_an_attester_of_before_is_given_nothing_that_it_does_not_know(host: Host) -> None:
     host.ask(host.boot(), "PUT", "/recovery", {"text": PASSWORD})
     host.machine.tries = False
-    assert set(host.boot()) == {("root", ""), (escrow.FILE, "")}
+    assert set(host.boot()) == {("disk", ""), (escrow.FILE, "")}
 
 
 def test_who_has_no_plan_or_no_key_is_given_no_token(host: Host) -> None:
-    for name in ("root", "recovery"):
+    for name in ("disk", "recovery"):
         assert admin(host.server, "DELETE", host.machine, f"/{name}").status == 204
-    assert set(host.boot()) == {("root", "")}
-    plan(host.server, host.machine, "root", "luks-key")
-    host.server.store.revoke_secret(host.id, "root", ACTOR)
+    assert set(host.boot()) == {("disk", "")}
+    plan(host.server, host.machine, "disk", "luks-key")
+    host.server.store.revoke_secret(host.id, "disk", ACTOR)
     assert host.boot() == {}
 
 
@@ -223,7 +223,7 @@ def test_a_machine_that_is_refused_hands_nothing_in(host: Host) -> None:
 @pytest.mark.parametrize("token", ["", "x", "pykexec_escrow_", "pykexec_escrow_AAAA"])
 def test_what_is_no_token_of_ours_is_refused_and_leaves_nothing(host: Host, token: str) -> None:
     before = host.server.store.audit_entries(limit=1)
-    for method, path in (("GET", ""), ("PUT", "/root"), ("POST", "/root/removed")):
+    for method, path in (("GET", ""), ("PUT", "/disk"), ("POST", "/disk/removed")):
         assert send(host.server, token, method, path, {}).status == 401
     assert host.server.store.audit_entries(limit=1) == before
     assert send(host.server, host.server.tokens["admin"], "GET").status == 401
@@ -257,7 +257,7 @@ def test_a_report_that_comes_late_does_not_count(
     report = host.boot()
     later = datetime.now(UTC) + timedelta(hours=1)
     monkeypatch.setattr("pykexec.server.web.escrow.datetime", _At(later))
-    assert host.report(report, KeyVerdict("root", "", False, "")).status == 403
+    assert host.report(report, KeyVerdict("disk", "", False, "")).status == 403
 
 
 class _At:
@@ -274,16 +274,16 @@ class _At:
 def test_a_help_desk_sees_a_key_with_a_reason_and_it_is_replaced(host: Host) -> None:
     boot = host.boot()
     body = {"person": "Ada", "reason": "call 17"}
-    answer = admin(host.server, "POST", host.machine, "/root/reveal", body)
+    answer = admin(host.server, "POST", host.machine, "/disk/reveal", body)
     assert answer.json == {
-        "name": "root",
+        "name": "disk",
         "version": 1,
         "kind": "luks-key",
         "text": KEY.decode(),
         "encoding": "utf-8",
     }
     assert answer.header("cache-control") == "no-store"
-    told = host.keys(boot)["root"]
+    told = host.keys(boot)["disk"]
     assert (told["create"], told["reason"]) == (True, "revealed to token:operator")
     listed = admin(host.server, "GET", host.machine, "")
     assert KEY.decode() not in listed.text
@@ -296,9 +296,9 @@ def test_a_help_desk_sees_a_key_with_a_reason_and_it_is_replaced(host: Host) -> 
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/root/reveal", {"person": "Ada", "reason": ""}, 400),
-        ("/root/reveal", {"reason": "because"}, 400),
-        ("/root/reveal", {"person": "Ada", "reason": " "}, 422),
+        ("/disk/reveal", {"person": "Ada", "reason": ""}, 400),
+        ("/disk/reveal", {"reason": "because"}, 400),
+        ("/disk/reveal", {"person": "Ada", "reason": " "}, 422),
         ("/other/reveal", {"person": "Ada", "reason": "because"}, 409),
         ("/recovery/reveal", {"person": "Ada", "reason": "because"}, 404),
     ],
@@ -312,7 +312,7 @@ def test_a_reveal_that_does_not_count_shows_nothing(
 
 
 def test_a_viewer_sees_no_value(host: Host) -> None:
-    target = f"/admin/v1/machines/{host.machine.fingerprint}/keys/root/reveal"
+    target = f"/admin/v1/machines/{host.machine.fingerprint}/keys/disk/reveal"
     body = {"person": "Ada", "reason": "because"}
     answer = host.server.client.send_json("POST", target, body, host.server.tokens["viewer"])
     assert answer.status == 403
@@ -324,6 +324,6 @@ def test_nobody_sees_a_fleets_keys_in_an_afternoon(
     monkeypatch.setattr(admin_keys, "REVEALS", Rate(0.001, 1))
     body = {"person": "Ada", "reason": "because"}
     statuses = [
-        admin(host.server, "POST", host.machine, "/root/reveal", body).status for _ in range(2)
+        admin(host.server, "POST", host.machine, "/disk/reveal", body).status for _ in range(2)
     ]
     assert statuses == [200, 429]

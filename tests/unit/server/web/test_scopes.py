@@ -117,7 +117,11 @@ def test_every_route_has_said_how_far_it_reaches(tenants: Tenants) -> None:
         "/login", "/login/key", "/login/provider", "/login/callback",
     }  # fmt: skip
     persons = {path for path, reach in found if reach is Reach.PERSON}
-    assert persons and all(path.startswith("/approve") for path in persons)
+    assert persons and all(
+        path.lower().startswith(("/approve", "/break-glass")) for path in persons
+    )
+    machines = {path for path, reach in found if reach is Reach.MACHINE}
+    assert machines and all(path.startswith("/escrow/v1/") for path in machines)
     own = {path for path, reach in found if reach is Reach.OWN}
     assert all(path.startswith(("/account", "/logout")) for path in own)
 

@@ -9,7 +9,7 @@ from alembic import op
 from pykexec.server.store.migrations.guards import append_only
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
