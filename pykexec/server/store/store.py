@@ -207,8 +207,8 @@ class Store:
         value: bytes | bytearray | memoryview,
         actor: str,
     ) -> records.StoredSecret:
-        """Store a secret (kinds: protocol.SECRET_KINDS), in place of the one of that name; the caller
-        wipes value. UsageError for an unknown kind or parameter.
+        """Store a secret (kinds: protocol.SECRET_KINDS), in place of the one of that name; the
+        caller wipes value. UsageError for an unknown kind or parameter.
         """
         secret_values.check(name, kind, parameters, value)
         fingerprint = self.machine_by_id(machine_id).fingerprint

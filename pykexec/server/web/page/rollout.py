@@ -15,7 +15,9 @@ _SHOWN = 50
 
 
 def states(page: Page, policies: Iterable[PolicyVersion]) -> dict[str, Rollout]:
-    """By name."""
+    """By name; none for who sees some machines alone."""
+    if page.scope:
+        return {}
     rollouts = _of(page)
     return {policy.name: rollouts.find(policy.name) for policy in policies}
 
@@ -32,8 +34,10 @@ class Tried:
     more: int
 
 
-def tried(page: Page, name: str) -> Tried:
-    """What rollout.html shows of one."""
+def tried(page: Page, name: str) -> Tried | None:
+    """What rollout.html shows of one; nothing to who sees some machines alone."""
+    if page.scope:
+        return None
     rollouts = _of(page)
     found = rollouts.find(name)
     decided = rollouts.decided(name, found.draft) if found.draft else ()

@@ -39,17 +39,17 @@ def routes(web: Web) -> list[Route]:
         Route("/static/{name}", declare(style, Reach.PUBLIC), methods=["GET"]),
         *login.routes(web),
     ]
-
+    # Before what has a name where these have a word.
+    for path, view in keys.VIEWS.items():
+        found.append(Route(path, _page(web, view, "viewer", Reach.WHOLE), methods=["GET"]))
+    for path, (method, role, action) in keys.ACTIONS.items():
+        endpoint = _page(web, action, role, Reach.WHOLE)
+        found.append(Route(path, endpoint, methods=[method, "POST"]))
     for path, view in views.VIEWS.items():
         said = Reach.SCOPED if path in views.SCOPED else None
         found.append(Route(path, _page(web, view, "viewer", reach_of(path, said)), methods=["GET"]))
     for path, (method, role, action) in actions.ACTIONS.items():
         endpoint = _page(web, action, role, reach_of(path))
-        found.append(Route(path, endpoint, methods=[method, "POST"]))
-    for path, view in keys.VIEWS.items():
-        found.append(Route(path, _page(web, view, "viewer", Reach.WHOLE), methods=["GET"]))
-    for path, (method, role, action) in keys.ACTIONS.items():
-        endpoint = _page(web, action, role, Reach.WHOLE)
         found.append(Route(path, endpoint, methods=[method, "POST"]))
     for path, (method, view) in account.PAGES.items():
         found.append(Route(path, _page(web, view, "viewer", Reach.OWN), methods=[method]))
