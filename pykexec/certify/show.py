@@ -16,7 +16,11 @@ _TEXT_MAX = 160
 
 
 def report_lines(report: Report, *, facts: bool = True) -> Iterator[str]:
-    """All of `certify show`."""
+    """All of `certify show`: nothing that a report says reaches a terminal as it is."""
+    yield from map(printable, _report_lines(report, facts))
+
+
+def _report_lines(report: Report, facts: bool) -> Iterator[str]:
     yield machine_line(report)
     for key, value in report.about.items():
         yield f"{key}: {_text(value)}"
@@ -39,7 +43,9 @@ def verdict(report: Report) -> str:
     """The last line: one sentence."""
     if report.faults:
         named = ", ".join(each.name for each in report.faults)
-        return f"{len(report.faults)} of {len(report.entries)} steps have a fault: {named}"
+        return printable(
+            f"{len(report.faults)} of {len(report.entries)} steps have a fault: {named}"
+        )
     return f"no step of {len(report.entries)} has a fault"
 
 

@@ -17,7 +17,7 @@ from pykexec.certify.plan import PLAN, TRIPS, AbsentError, Bench, Facts, StepErr
 from pykexec.certify.report import encode_report, from_journal, read_report
 from pykexec.certify.runs import RUNS
 from pykexec.certify.settings import slot_paths
-from pykexec.certify.show import report_lines
+from pykexec.certify.show import report_lines, verdict
 from pykexec.cli import main
 from pykexec.errors import FormatError
 from pykexec.image.imports import closure
@@ -163,3 +163,13 @@ def test_the_verb_says_by_its_exit_code_whether_there_is_a_fault(
     capsys.readouterr()
     assert main(["certify", "show", str(empty)]) == 3
     assert capsys.readouterr().err == f"pykexec: {empty}: is empty: no step has been begun\n"
+
+
+def test_nothing_that_a_report_says_reaches_a_terminal_as_it_is() -> None:
+    bad = "\x1b[2J\x7f"
+    facts = {f"disks{bad}": [{f"name{bad}": bad}], bad: {bad: [bad]}}
+    step = {"name": f"event-log{bad}", "outcome": "failed", "reason": bad, "facts": facts}
+    whole = {"format": "pykexec-machine", "version": 1, f"by{bad}": bad, "steps": [step]}
+    found = read_report(json.dumps(whole).encode(), "x")
+    lines = [*report_lines(found), verdict(found)]
+    assert len(lines) > 6 and all(line.isprintable() for line in lines)
