@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 import pykexec
+from pykexec.verify import told
 from tests.fuzz.targets import Target
 
 _ROOT = Path(pykexec.__file__).resolve().parent
@@ -157,3 +158,4 @@ def _forget() -> None:
     for found in gc.get_objects():
         if isinstance(found, _lru_cache_wrapper) and found.__module__.startswith("pykexec."):
             found.cache_clear()
+    told.forget_all()

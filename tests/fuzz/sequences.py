@@ -48,6 +48,10 @@ SEQUENCES = {
     "a driver does not let go of a disk that the stub serves": bytes(
         [*_OWN, _PLAN, 0, _STICK, 7, _VARIABLE, _NEXT_LINUX]
     ),
+    # As it was found.
+    "a disk that the stub serves, and nobody may write to, is written to": bytes.fromhex(
+        "0105 0b01 1401 0c01 0201 0a00 0200 0201 0103 0000 0100 2b6e"
+    ),
     "dots are drawn across the edge of the screen": bytes(
         [_MESSAGE, 0, _DRAW, 60, 0, 0, 0, 0, 8, 8, 1, 0]
     ),

@@ -22,6 +22,7 @@ CONTROLS = {
     "PK_TEST_UNCLAIMED_WINDOW": "LLVMFuzzerTestOneInput: broken",
     "PK_TEST_PCI_POLLS": "world_called: broken",
     "PK_TEST_FREED_DISK": "stub_end: broken",
+    "PK_TEST_NO_READ_ONLY": "reinstall: broken",
     "PK_TEST_NO_SCREEN_EDGE": "blt: broken",
     "PK_TEST_NO_RAMDISK_WIPE": "stub_end: broken",
 }

@@ -82,6 +82,11 @@ def _registers(events: tuple[Measured, ...], bank: str) -> dict[int, bytes]:
     return values
 
 
+def other_end(data: bytes) -> bytes:
+    """The same but for its last byte."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
 def _identity(attest: Attest) -> Attest:
     return attest
 

@@ -233,6 +233,13 @@ static inline void pk_test_hook(struct efi_boot_services *bs)
 #define PK_TEST_EFI_WORDS ""
 #endif
 
+/* Likewise: a disk that nobody may write to has changed once Linux has tried to. */
+#ifdef PK_TEST_NO_READ_ONLY
+#define pk_test_read_only(read_only) ((void)(read_only), false)
+#else
+#define pk_test_read_only(read_only) (read_only)
+#endif
+
 /* Likewise: what Linux draws may go beyond the screen, which is memory to whoever draws. */
 #ifdef PK_TEST_NO_SCREEN_EDGE
 #define pk_test_screen(inside) ((void)(inside), true)

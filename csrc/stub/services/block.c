@@ -2,6 +2,7 @@
 /* Block I/O for Linux: what a disk is, reads, writes, flushes; and the firmware told of what was written. */
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
+#include <stub/lib/test.h>
 #include <stub/services/block.h>
 #include <stub/services/identity.h>
 #include <stub/services/timers.h>
@@ -100,8 +101,11 @@ static efi_status_t transfer(struct efi_block_io *block, const struct pk_descrip
 		return EFI_BAD_BUFFER_SIZE;
 	if (d->lba > block->media->last_block || nr_blocks - 1 > block->media->last_block - d->lba)
 		return EFI_INVALID_PARAMETER;
-	if (d->op == PK_OP_BLOCK_WRITE)
+	if (d->op == PK_OP_BLOCK_WRITE) {
+		if (pk_test_read_only(block->media->read_only))
+			return EFI_WRITE_PROTECTED;
 		pk_handle_notes(d->handle)->written = true;
+	}
 	if (block->media->io_align > 1 && (u64)data % block->media->io_align)
 		return move_by_bounce(block, d, data, ret_done);
 	status = move(block, d, d->lba, d->size, data);

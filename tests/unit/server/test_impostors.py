@@ -12,7 +12,7 @@ import pytest
 from pykexec.attest.protocol import AttestReply, Evidence
 from pykexec.server.store.records import EkHash, Settings
 from tests.support import attest_tpm
-from tests.support.attest_machine import Machine
+from tests.support.attest_machine import Machine, other_end
 from tests.support.attest_tpm import Attest
 from tests.support.service_world import ANY_IMAGE, NOW, OPERATOR, PEER, World, codes
 
@@ -71,7 +71,7 @@ def future(attest: Attest) -> Attest:
 
 
 SPOILT_QUOTES: dict[str, Callable[[Evidence], Evidence]] = {
-    "signature": lambda evidence: replace(evidence, signature=evidence.signature[:-1] + b"\0"),
+    "signature": lambda evidence: replace(evidence, signature=other_end(evidence.signature)),
     "statement": lambda evidence: replace(evidence, statement=evidence.statement + b" "),
 }
 

@@ -13,6 +13,7 @@ from pykexec.server.errors import Conflict, NotFound, Tampered
 from pykexec.server.store.quarantine import Quarantine
 from pykexec.server.store.rollout import Rollout, bucket
 from pykexec.server.store.rollouts import Rollouts
+from tests.support.attest_machine import other_end
 from tests.support.service_world import ANY_IMAGE, NOW, OPERATOR, PEER, World, codes
 from tests.support.store_samples import tamper
 
@@ -101,7 +102,7 @@ def test_of_evidence_that_nobody_believes_a_draft_says_nothing(world: World) -> 
     found = draft(world)
     request = world.machine.attest_request(
         world.challenge(),
-        spoil=lambda evidence: replace(evidence, signature=evidence.signature[:-1] + b"\0"),
+        spoil=lambda evidence: replace(evidence, signature=other_end(evidence.signature)),
     )
     assert world.service.attest(request, PEER, NOW).release is None
     assert found.decided("any", 2) == ()

@@ -19,7 +19,7 @@ from pykexec.server.service import Refused, Service
 from pykexec.server.steps import Steps, advance
 from pykexec.server.store import tables
 from pykexec.server.store.records import AttestationRecord, Settings
-from tests.support.attest_machine import Machine
+from tests.support.attest_machine import Machine, other_end
 from tests.support.service_world import ANY_IMAGE, KEY, NOW, OPERATOR, PEER, World, codes
 from tests.support.store_samples import tamper
 
@@ -290,7 +290,7 @@ def test_a_quote_that_is_no_good_is_refused_with_its_reason(world: World) -> Non
     challenge = world.challenge()
     request = world.machine.attest_request(
         challenge,
-        spoil=lambda evidence: replace(evidence, signature=evidence.signature[:-1] + b"\0"),
+        spoil=lambda evidence: replace(evidence, signature=other_end(evidence.signature)),
     )
     reply = world.service.attest(request, PEER, NOW)
     assert "quote.signature" in codes(reply) and reply.release is None

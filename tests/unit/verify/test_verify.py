@@ -18,7 +18,7 @@ from pykexec.verify.verify import Counters, verify
 from tests.support import attest_tpm
 from tests.support.attest_expected import EXPECTED, NONCE, claims_of, codes
 from tests.support.attest_log import FIRMWARE_BLOB, boot_events, encode_log
-from tests.support.attest_machine import PAYLOAD, Boot, Machine
+from tests.support.attest_machine import PAYLOAD, Boot, Machine, other_end
 from tests.support.attest_tpm import Attest
 
 OTHER_BOOT = Boot(sections=((".linux", b"another kernel"), (".cmdline", b"init=/bin/sh")))
@@ -83,7 +83,7 @@ BAD_QUOTES: dict[str, tuple[Callable[[Attest], Attest], list[str]]] = {
     "by a host, not by a TPM": (lambda a: replace(a, magic=0), ["quote.magic"]),
     "an attestation of something else": (lambda a: replace(a, type=0x8017), ["quote.type"]),
     "by a key of another hierarchy": (
-        lambda a: replace(a, qualified_signer=a.qualified_signer[:-1] + b"x"),
+        lambda a: replace(a, qualified_signer=other_end(a.qualified_signer)),
         ["quote.signer"],
     ),
     "for other data": (lambda a: replace(a, extra_data=bytes(32)), ["quote.statement"]),
