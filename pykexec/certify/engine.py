@@ -92,8 +92,9 @@ class Engine:
             self._end(name, result)
 
     def _step(self, step: Step) -> None:
-        self.bench.say(marker(COMPONENT, step.name, "begin"))
         self.keeper.append(history.begin_record(step.name, self.life))
+        # Whoever reads this may pull the plug.
+        self.bench.say(marker(COMPONENT, step.name, "begin"))
         begun = time.monotonic()
         result = _result(self.runs[step.name], self.bench)
         self._end(step.name, replace(result, seconds=time.monotonic() - begun))
@@ -106,8 +107,8 @@ class Engine:
             result = Result(OK) if wanted else Result(ABSENT, "none was asked for")
             self._end(step.name, replace(result, facts=self._trip_facts()))
             return
-        self.bench.say(marker(COMPONENT, step.name, number))
         self.keeper.append(history.begin_record(step.name, self.life, number))
+        self.bench.say(marker(COMPONENT, step.name, number))
         if not self.keeper.is_kept:  # The next Linux would begin anew, and so on for ever.
             facts = self._trip_facts()
             self._end(step.name, Result(ABSENT, "there is no stick to come back to", facts=facts))
