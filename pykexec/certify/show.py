@@ -30,7 +30,7 @@ def _report_lines(report: Report, facts: bool) -> Iterator[str]:
         yield ""
         yield f"{entry.title}: {OUTCOMES[entry.result.outcome]}"
         if entry.result.reason:
-            yield f"  {printable(entry.result.reason)}"
+            yield f"  {entry.result.reason}"
         if entry.result.outcome not in (OK, ABSENT) and entry.name in meanings:
             yield f"  that means: {meanings[entry.name]}"
         if facts:

@@ -67,6 +67,11 @@ def concerns(limit: Limit, labels: Mapping[str, str]) -> bool:
     return not equals or labels.get(key) == value
 
 
+def refusing_rates(policy: Policy) -> tuple[Limit, ...]:
+    """Those that hold for what persons have approved, too."""
+    return tuple(limit for limit in policy.rates if not limit.asks)
+
+
 def over_text(limit: Limit, count: int) -> str:
     """That so many were released already."""
     of = f" of tag {shown(limit.tag)}" if limit.tag else ""

@@ -26,7 +26,7 @@ from pykexec.policy import Context, Policy, PolicyError
 from pykexec.policy.approval import enough
 from pykexec.policy.model import Approval as ApprovalContext
 from pykexec.policy.model import ApprovalDemand
-from pykexec.policy.outside import facts, outcomes
+from pykexec.policy.outside import facts, outcomes, refusing_rates
 from pykexec.policy.use import RULES
 from pykexec.server import quotas
 from pykexec.server.errors import (
@@ -186,7 +186,7 @@ class Desk:
                 request=request.digest if released else None,
                 reply=reply.encode() if released else None,
                 approval=found.reference,
-                rates=tuple(limit for limit in policy.rates if not limit.asks),
+                rates=refusing_rates(policy),
                 facts=facts(policy, context),
                 state=state_to_keep(version, reply.verdict, found.claims),
             )

@@ -20,7 +20,7 @@ from pykexec.attest.groups import to_groups
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import FormatError
 from pykexec.policy import Context, Policy, PolicyError, appraise
-from pykexec.policy.outside import ORIGIN_CODE, facts
+from pykexec.policy.outside import ORIGIN_CODE, facts, refusing_rates
 from pykexec.server import quotas
 from pykexec.server.approving import PENDING, Desk, rule_faults
 from pykexec.server.canonical import to_ms
@@ -134,7 +134,7 @@ class Glass:
             request=hashlib.sha256(found.statement).digest(),
             reply=data,
             approval=found.reference,
-            rates=tuple(limit for limit in policy.rates if not limit.asks),
+            rates=refusing_rates(policy),
             facts=facts(policy, context),
         )
         try:

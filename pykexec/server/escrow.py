@@ -69,8 +69,8 @@ class Escrow:
         """What goes into a release of these secrets, for a machine that has plans; the caller wipes
         the values.
         """
-        plans = {plan.name for plan in self.keys.plans(machine_id)}
-        if not given or not plans:
+        plans = {plan.name for plan in self.keys.plans(machine_id)} if given else set()
+        if not plans:
             return []
         found = []
         planned = [secret for secret in given if secret.name in plans]

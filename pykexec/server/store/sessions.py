@@ -126,17 +126,14 @@ def check(keys: Keys, row: Row[Any]) -> None:
     keys.check(row.seal, "sessions", *_sealed(row._mapping))
 
 
-def touch(connection: Connection, row: Row[Any], now: datetime) -> bool:
-    """It is being used; whether that was worth writing."""
-    if now - row.used <= _TOUCH:
-        return False
-    connection.execute(update(_TABLE).where(_TABLE.c.digest == row.digest).values(used=now))
-    return True
-
-
 def is_news(row: Row[Any], now: datetime) -> bool:
-    """Whether touch() writes."""
+    """Whether touch() is worth a transaction."""
     return bool(now - row.used > _TOUCH)
+
+
+def touch(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """It is being used."""
+    connection.execute(update(_TABLE).where(_TABLE.c.digest == row.digest).values(used=now))
 
 
 def set_challenge(tx: Writing, row: Row[Any], challenge: bytes | None) -> None:

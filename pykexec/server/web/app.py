@@ -26,7 +26,7 @@ from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import approve, break_glass
 from pykexec.server.web.page import routes as pages
 from pykexec.server.web.peer import peer_of
-from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.problems import Problem
 from pykexec.server.web.reach import declare_all, declared
 from pykexec.server.web.web import Web
 
@@ -115,9 +115,7 @@ class Application:
         web, path = self.web, scope["path"]
         agent = agents.PATHS.get(path)
         limit, rate = ("agents", web.options.agents) if agent else ("api", web.options.api)
-        if wait := web.limiter.take(limit, peer_key(scope["pykexec.peer"]), rate):
-            web.metrics.count("pykexec_limited_total", limit=limit)
-            raise too_many(wait)
+        web.hold_to(limit, peer_key(scope["pykexec.peer"]), rate)
         if agent is None:
             await self._router(scope, receive, send)
             return

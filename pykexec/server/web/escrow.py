@@ -26,8 +26,7 @@ from pykexec.server.keys.escrow_values import KEY_FILE_MAX
 from pykexec.server.keys.generations import STAGES
 from pykexec.server.store import machines
 from pykexec.server.store.machine_keys import SYSTEM, KeyState
-from pykexec.server.web.limits import peer_key
-from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.problems import Problem
 from pykexec.server.web.record_shapes import BASE64URL, NAME, time_text
 from pykexec.server.web.shapes import Flag, Integer, ListOf, MapOf, Nullable, Record, Text
 from pykexec.server.web.web import Web
@@ -140,9 +139,7 @@ def _grant(web: Web, token: str, request: Request) -> tuple[Grant, Escrow]:
         if not fault:
             escrow.keys.came_up(grant.machine_id, grant.given)
             return grant, escrow
-    if wait := web.limiter.take("failures", peer_key(peer), web.options.failures):
-        web.metrics.count("pykexec_limited_total", limit="failures")
-        raise too_many(wait)
+    web.hold_guesses(peer)
     if grant is not None:
         subject = machines.subject(web.store.machine_by_id(grant.machine_id).fingerprint)
         web.store.audit(SYSTEM, "escrow.refused", subject, {"reason": fault, "peer": peer})

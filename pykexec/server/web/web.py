@@ -14,10 +14,10 @@ from pykexec.server import quotas
 from pykexec.server.store.audit_watch import AuditWatch
 from pykexec.server.store.logins import Logins
 from pykexec.server.web.bodies import Bodies
-from pykexec.server.web.limits import Limiter, Rate
+from pykexec.server.web.limits import Limiter, Rate, peer_key
 from pykexec.server.web.metrics import Metrics
 from pykexec.server.web.peer import Network
-from pykexec.server.web.problems import Problem
+from pykexec.server.web.problems import Problem, too_many
 
 if TYPE_CHECKING:
     from pykexec.server.people.provider import Provider
@@ -90,6 +90,16 @@ class Web:
         object.__setattr__(self, "_persons", ThreadPoolExecutor(_PERSONS, "persons"))
         waiting = asyncio.Semaphore(quotas.PROVIDER_WAITERS)
         object.__setattr__(self, "_waiting", waiting)
+
+    def hold_to(self, limit: str, key: str, rate: Rate) -> None:
+        """Problem, and counted, where key asks faster than that."""
+        if wait := self.limiter.take(limit, key, rate):
+            self.metrics.count("pykexec_limited_total", limit=limit)
+            raise too_many(wait)
+
+    def hold_guesses(self, peer: str) -> None:
+        """The same for a peer that has, or may have, guessed."""
+        self.hold_to("failures", peer_key(peer), self.options.failures)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread: it computes, or waits for the store."""

@@ -7,8 +7,7 @@ from starlette.types import Scope
 
 from pykexec.server.roles import Grant
 from pykexec.server.store.records import Token
-from pykexec.server.web.limits import peer_key
-from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.problems import Problem
 from pykexec.server.web.reach import Caller
 from pykexec.server.web.web import Web
 
@@ -33,9 +32,7 @@ async def authenticate(web: Web, scope: Scope, peer: str) -> Caller:
         raise Problem(401, "a bearer token is needed", _CHALLENGE)
     token = await web.run(web.store.token, presented) if presented else None
     if token is None:
-        if wait := web.limiter.take("failures", peer_key(peer), web.options.failures):
-            web.metrics.count("pykexec_limited_total", limit="failures")
-            raise too_many(wait)
+        web.hold_guesses(peer)
         # Not more often than other logins that fail: figures count on.
         if not web.limiter.take("audited", "tokens", web.options.failures):
             await web.run(web.accounts.note_token_failure, presented, peer)

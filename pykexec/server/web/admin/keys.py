@@ -14,7 +14,6 @@ from pykexec.server.web.admin.machines import find
 from pykexec.server.web.admin.operations import Call, Operation
 from pykexec.server.web.escrow import GENERATION, generations_json
 from pykexec.server.web.limits import Rate
-from pykexec.server.web.problems import too_many
 from pykexec.server.web.record_shapes import NAME, PARAMETER, REASON, SHA256, TIME, TITLE, time_text
 from pykexec.server.web.shapes import Integer, ListOf, MapOf, Nullable, Record, Tagged, Text
 
@@ -101,9 +100,7 @@ def _remove_plan(call: Call) -> object:
 
 def _reveal(call: Call) -> object:
     person, reason = call.get("person", str, ""), call.get("reason", str, "")
-    if wait := call.web.limiter.take("reveals", call.actor, REVEALS):
-        call.web.metrics.count("pykexec_limited_total", limit="reveals")
-        raise too_many(wait)
+    call.web.hold_to("reveals", call.actor, REVEALS)
     secret, value = _keys(call).reveal(
         find(call).id,
         call.path["key"],

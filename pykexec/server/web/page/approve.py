@@ -35,10 +35,9 @@ from pykexec.server.people.provider import Login, Provider, ProviderDown
 from pykexec.server.persons import Case, NotCounted
 from pykexec.server.sealed_json import SealedJson
 from pykexec.server.store.approvals import Visitor, form_token
-from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import forms
 from pykexec.server.web.page.page import render
-from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.problems import Problem
 from pykexec.server.web.web import Web
 
 log = logging.getLogger(__name__)
@@ -114,12 +113,6 @@ class Pages:
         version = await self.web.run(self.web.store.policy, *case.found.policy)
         return login_nonce(case.found.statement, version.text.encode())
 
-    def limit(self, peer: str) -> None:
-        """Whoever guesses has to wait."""
-        if wait := self.web.limiter.take("failures", peer_key(peer), self.web.options.failures):
-            self.web.metrics.count("pykexec_limited_total", limit="failures")
-            raise too_many(wait)
-
     async def note(self, reference: str, visitor: Visitor | None, text: str, peer: str) -> None:
         """Into the audit trail, as long as it is not filled with that."""
         if not self.web.limiter.take("audited", "approvals", self.web.options.failures):
@@ -180,7 +173,7 @@ async def _ask_code(pages: Pages, request: Request) -> Response:
 async def _find(pages: Pages, request: Request) -> Response:
     forms.check_origin(request)
     form = await forms.read(pages.web, request)
-    pages.limit(request.scope["pykexec.peer"])
+    pages.web.hold_guesses(request.scope["pykexec.peer"])
     digest = pages.desk.codes.digest(form.get("code", "")[:64])
     found = await pages.web.run(pages.desk.approvals.by_code, digest, datetime.now(UTC))
     if found is None:
@@ -249,7 +242,7 @@ async def _decide(pages: Pages, request: Request) -> Response:
     if visitor is None:
         return render("approve_login.html", None, 403, reference=case.found.reference)
     check_form(form, secret)
-    pages.limit(peer)
+    pages.web.hold_guesses(peer)
     reason = form.get("reason", "").replace("\0", "").strip()[: persons.REASON_MAX]
     act = functools.partial(persons.decide, pages.desk, case, visitor)
     try:

@@ -57,7 +57,7 @@ async def _take(pages: Pages, request: Request) -> Response:
     forms.check_origin(request)
     form = await forms.read(pages.web, request)
     peer = request.scope["pykexec.peer"]
-    pages.limit(peer)
+    pages.web.hold_guesses(peer)
     try:
         offer = parse_offer(form.get("offer", ""))
         reference = await pages.web.run(pages.glass.take, offer, peer, datetime.now(UTC))

@@ -10,7 +10,7 @@ from pykexec.server.store.machine_keys import MachineKeys
 from pykexec.server.web.admin.keys import REVEALS, in_words
 from pykexec.server.web.page.page import Page, render
 from pykexec.server.web.page.views import find
-from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.web.problems import Problem
 
 SHOWN_S = 300
 """So long a value stays on the screen."""
@@ -39,9 +39,7 @@ def reveal(page: Page) -> Response:
         raise Problem(404, "there is no such key that the machine's system could replace")
     if page.method != "POST":
         return render("key_reveal.html", page, machine=machine, key=state, secret=None)
-    if wait := page.web.limiter.take("reveals", page.actor, REVEALS):
-        page.web.metrics.count("pykexec_limited_total", limit="reveals")
-        raise too_many(wait)
+    page.web.hold_to("reveals", page.actor, REVEALS)
     reason, person = (
         page.form.get(field, "").replace("\0", "")[:size]
         for field, size in (("reason", _REASON_MAX), ("person", _PERSON_MAX))

@@ -133,7 +133,7 @@ async def _to_provider(web: Web, request: Request) -> Response:
 
 async def _come_back(web: Web, request: Request) -> Response:
     provider, peer = _provider(web), request.scope["pykexec.peer"]
-    _limit(web, peer)
+    web.hold_guesses(peer)
     cookie = forms.cookie(request, BEGUN_COOKIE, _BEGUN_MAX)
     fields = _box(web).open(cookie) if cookie else None
     if fields is None:
@@ -173,7 +173,7 @@ async def _take_key(web: Web, request: Request) -> Response:
         return RedirectResponse("/login", 303)
     check_token(form, session.csrf)
     peer = request.scope["pykexec.peer"]
-    _limit(web, peer)
+    web.hold_guesses(peer)
     known = await web.run(web.logins.keys, session.operator.actor)
     answer = form.get("answer", "")
     try:
@@ -238,12 +238,6 @@ async def _limit_password(web: Web, request: Request, name: str) -> None:
                 continue
             web.metrics.count("pykexec_limited_total", limit=limit)
             raise too_many(wait)
-
-
-def _limit(web: Web, peer: str) -> None:
-    if wait := web.limiter.take("failures", peer_key(peer), web.options.failures):
-        web.metrics.count("pykexec_limited_total", limit="failures")
-        raise too_many(wait)
 
 
 async def _refuse(
