@@ -44,13 +44,18 @@ def test_arena_above_4_gib_is_left_and_entered_again(
 
 
 @pytest.mark.parametrize(
-    "kernel", ["6.1-cloud", pytest.param("6.1-generic", marks=pytest.mark.matrix)]
+    ("kernel", "mib"),
+    [
+        ("6.1-cloud", SMALLEST_MIB),
+        # Its static data alone are 12 MiB more: where the other starts payloads it cannot.
+        pytest.param("6.1-generic", SMALLEST_MIB + 16, marks=pytest.mark.matrix),
+    ],
 )
 def test_smallest_arena_starts_what_fits_and_names_what_does_not(
-    kernel: str, boot: Boot, tmp_path: Path
+    kernel: str, mib: int, boot: Boot, tmp_path: Path
 ) -> None:
     files = {"EFI/big.efi": hello().read_bytes() + bytes(12 * MIB)}
-    small = image(kernel, arena_mib=SMALLEST_MIB)
+    small = image(kernel, arena_mib=mib)
     guest = Guest(
         boot(machine_with(tmp_path, ovmf.firmware("2025.02"), small, files=files))
     ).ready()
