@@ -3,6 +3,7 @@
 #include <common/arena.h>
 #include <stub/gate/gate.h>
 #include <stub/lib/console.h>
+#include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/services/memory_map.h>
 #include <stub/start/attributes.h>
@@ -200,6 +201,25 @@ static efi_status_t EFIAPI free_pool(void *buffer)
 	if (!pk_arena_contains(&pk_linux_arena, (u64)buffer))
 		return pk_bs->free_pool(buffer);
 	return pk_arena_free(&pk_linux_arena, address, *(u64 *)address);
+}
+
+/* Each has pages of its own. */
+void *pk_arena_find_pool(const void *start, u64 size)
+{
+	for (u32 i = 0; i < pk_linux_arena.nr_regions; i++) {
+		const struct pk_region *region = &pk_linux_arena.regions[i];
+		u64 end = region->start + region->nr_pages * PK_PAGE_SIZE;
+
+		if (region->type != EFI_LOADER_DATA)
+			continue;
+		for (u64 page = region->start; end - page >= POOL_HEADER + size; page += PK_PAGE_SIZE) {
+			void *buffer = (void *)(page + POOL_HEADER);
+
+			if (!memcmp(buffer, start, size))
+				return buffer;
+		}
+	}
+	return NULL;
 }
 
 void pk_arena_hook(struct efi_boot_services *services)

@@ -16,6 +16,7 @@
 #include <stub/lib/string.h>
 #include <stub/lib/stub.h>
 #include <stub/start/acpi.h>
+#include <stub/start/command_line.h>
 #include <stub/start/memory.h>
 #include <stub/start/sections.h>
 #include <stub/start/tables.h>
@@ -131,6 +132,11 @@ static efi_status_t EFIAPI exit_boot_services(efi_handle_t image, u64 key)
 	};
 	efi_status_t status = pk_exit_boot_services_decide(&request);
 
+	if (!EFI_ERROR(status)) {
+		status = pk_command_line_finish();
+		if (EFI_ERROR(status))
+			pk_print("pykexec: this kernel has no copy of its command line\n");
+	}
 	if (EFI_ERROR(status)) {
 		pk_stage(PK_STAGE_EXIT_BS, status);
 		return status;
