@@ -7,8 +7,8 @@
     tag (8)    it is typed a few times, by who gains nothing by another secret
 
 A key is used once, so the IV is zero. The plaintext is the secret's kind, which parameters there
-are, these, and the secret. It is the secret itself and no key to something kept on the machine,
-which would be as old as the machine's last network, and gone with its disk.
+are, these (a GUID in its 16 bytes), and the secret. It is the secret itself and no key to something
+kept on the machine, which would be as old as the machine's last network, and gone with its disk.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ PLAIN_MAX = GROUPS_MAX * (GROUP - 1) * 5 // 8 - _HEAD - TAG_SIZE
 """Bytes of kind, parameters and secret."""
 _KINDS = tuple(SECRET_KINDS)
 _KIND_BITS = 3
+_VOLUME_IS_GUID = 0x80
 _PARTY = b"pykexec break-glass 1"
 _STARTUP_KEY, _PASSWORD = "bitlocker-external-key", "bitlocker-recovery-password"
 _GUIDS = (_STARTUP_KEY, _PASSWORD)
@@ -59,9 +60,12 @@ def encode_plain(kind: str, parameters: Mapping[str, str], value: memoryview) ->
         found = {"identifier": str(whole.identifier)}
         value = value[whole.key_offset : whole.key_offset + bek.KEY_SIZE]
     names = SECRET_KINDS[kind]
-    flags = sum(1 << index for index, name in enumerate(names) if name in found)
-    head = bytes([_KINDS.index(kind) | flags << _KIND_BITS])
-    head += b"".join(_encode_parameter(kind, found[name]) for name in names if name in found)
+    flags = sum(1 << index for index, name in enumerate(names) if name in found) << _KIND_BITS
+    guids = names if kind in _GUIDS else ()
+    if kind not in _GUIDS and _is_guid(found.get("volume", "")):
+        flags, guids = flags | _VOLUME_IS_GUID, ("volume",)
+    head = bytes([_KINDS.index(kind) | flags])
+    head += b"".join(_encode_parameter(found[n], n in guids) for n in names if n in found)
     short = bek.recovery_key(value, "secret") if kind == _PASSWORD else None
     body = value if short is None else short.view
     try:
@@ -141,8 +145,16 @@ class Typed:
         return ""
 
 
-def _encode_parameter(kind: str, text: str) -> bytes:
-    if kind in _GUIDS:
+def _is_guid(text: str) -> bool:
+    """As it comes back: in small letters."""
+    try:
+        return str(Guid.parse(text)) == text
+    except FormatError:
+        return False
+
+
+def _encode_parameter(text: str, is_guid: bool) -> bytes:
+    if is_guid:
         return Guid.parse(text).data
     data = text.encode()
     return bytes([min(len(data), 0xFF)]) + data
@@ -151,12 +163,17 @@ def _encode_parameter(kind: str, text: str) -> bytes:
 def _decode_plain(plain: memoryview) -> OpenedSecret:
     try:
         kind = _KINDS[plain[0] & (1 << _KIND_BITS) - 1]
-        flags, offset = plain[0] >> _KIND_BITS, 1
+        flags, offset = (plain[0] & ~_VOLUME_IS_GUID) >> _KIND_BITS, 1
+        guids = SECRET_KINDS[kind] if kind in _GUIDS else ()
+        if plain[0] & _VOLUME_IS_GUID:
+            if guids or not flags & 1 << SECRET_KINDS[kind].index("volume"):
+                raise _unknown()
+            guids = ("volume",)
         parameters = {}
         for index, name in enumerate(SECRET_KINDS[kind]):
             if flags >> index & 1:
-                parameters[name], offset = _decode_parameter(kind, plain, offset)
-    except (IndexError, UnicodeDecodeError, FormatError):
+                parameters[name], offset = _decode_parameter(plain, offset, name in guids)
+    except (IndexError, ValueError, FormatError):
         raise _unknown() from None
     if flags >> len(SECRET_KINDS[kind]) or offset >= len(plain):
         raise _unknown()
@@ -172,8 +189,8 @@ def _unknown() -> ProtocolError:
     return ProtocolError("answer: of a kind that is not known here")
 
 
-def _decode_parameter(kind: str, plain: memoryview, offset: int) -> tuple[str, int]:
-    if kind in _GUIDS:
+def _decode_parameter(plain: memoryview, offset: int, is_guid: bool) -> tuple[str, int]:
+    if is_guid:
         end = offset + GUID_SIZE
         return str(Guid(bytes(plain[offset:end]))), end
     end = offset + 1 + plain[offset]

@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,15 @@ def choose_port(network: Network) -> int:
 
 
 @contextmanager
-def server(network: Network, port: int, directory: Path, tls: Tls, tpm: Path) -> Iterator[Server]:
-    """Set a server up in directory and run it while the `with` block lasts.
+def server(
+    network: Network,
+    port: int,
+    directory: Path,
+    tls: Tls,
+    tpm: Path,
+    options: Sequence[str | Path] = (),
+) -> Iterator[Server]:
+    """Set a server up in directory and run it, with options, while the `with` block lasts.
 
     It trusts the authority that has certified the EKs of the TPM whose directory is tpm.
     """
@@ -94,7 +101,7 @@ def server(network: Network, port: int, directory: Path, tls: Tls, tpm: Path) ->
     run([*_PYKEXEC, *setup], stdin=secrets.token_hex(16).encode(), timeout_s=_TIMEOUT_S)
     words = [*network.within, *_PYKEXEC, "serve", *store, "--listen", f"{network.listen}:{port}"]
     words += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)]
-    words += ["--ek-roots", str(roots)]
+    words += ["--ek-roots", str(roots), *map(str, options)]
     log = directory / "server.log"
     process = child.start(words, log)
     try:

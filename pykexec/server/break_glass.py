@@ -83,6 +83,7 @@ class Glass:
         if policy is not None:
             context = self._desk.surroundings.context(policy, machine, "", now)
             faults += self._faults(policy, machine, judged, context)
+            faults += self._secret_faults(policy, machine, offer)
         if faults:
             self._record(machine, judged, tuple(faults), peer, now, None)
             raise NotCounted("; ".join(dict.fromkeys(fault.text for fault in faults)))
@@ -186,6 +187,14 @@ class Glass:
         counters = judged.counters
         if counters and self._store.released(machine.id, counters):
             yield Finding("release.again", "this boot was given its secrets already")
+
+    def _secret_faults(self, policy: Policy, machine: Machine, offer: Offer) -> Iterator[Finding]:
+        """What no answer can be made of nobody is to come out for."""
+        assert policy.break_glass is not None
+        try:
+            seal_one(self._store, machine.id, policy.break_glass.secret, offer.key, b"")
+        except (NotFound, FormatError) as error:
+            yield Finding("break-glass.secret", str(error))
 
     def _asks(self, offer: Offer, machine: Machine, judged: JudgedOffer, now: datetime) -> Approval:
         assert machine.policy is not None and judged.counters is not None

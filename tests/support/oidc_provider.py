@@ -74,12 +74,12 @@ class RunningProvider:
 
 
 @contextmanager
-def running(offset_s: int = 0) -> Generator[RunningProvider, None, None]:
-    """Start it, with a clock that is wrong by so much."""
+def running(offset_s: int = 0, address: str = ADDRESS) -> Generator[RunningProvider, None, None]:
+    """Start it, for our server at address, with a clock that is wrong by so much."""
     settings = {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "redirect_uris": [f"{ADDRESS}/approve/callback", f"{ADDRESS}/login/callback"],
+        "redirect_uris": [f"{address}/approve/callback", f"{address}/login/callback"],
         "offset_s": offset_s,
         "accounts": ACCOUNTS,
     }
@@ -95,7 +95,7 @@ def running(offset_s: int = 0) -> Generator[RunningProvider, None, None]:
                     break
             assert found, "the provider has ended"
             people = PeopleSettings(
-                address=ADDRESS,
+                address=address,
                 issuer=f"http://127.0.0.1:{found[1]}",
                 client_id=CLIENT_ID,
                 client_secret=CLIENT_SECRET,

@@ -35,6 +35,8 @@ IDENTIFIER = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 PASSWORD = b"000011-000022-000033-720885-000055-000066-000077-000088"
 SECRETS: dict[str, tuple[str, dict[str, str], bytes]] = {
     "luks key": ("luks-key", {"file": "root.key"}, os.urandom(32)),
+    "luks key of a volume": ("luks-key", {"volume": IDENTIFIER.lower()}, os.urandom(32)),
+    "no canonical GUID": ("luks-key", {"volume": IDENTIFIER.upper()}, b"short"),
     "passphrase": ("luks-passphrase", {"volume": "root"}, "großes Geheimnis".encode()),
     "startup key": ("bitlocker-external-key", {"identifier": IDENTIFIER}, os.urandom(32)),
     "password": ("bitlocker-recovery-password", {"volume": IDENTIFIER}, PASSWORD),
@@ -210,7 +212,9 @@ def test_a_secret_that_does_not_fit_is_refused_in_words() -> None:
     assert len(encode_plain("luks-key", {}, memoryview(bytes(PLAIN_MAX - 1)))) == PLAIN_MAX
 
 
-@pytest.mark.parametrize("head", [b"\x07", b"\x0c\xff", b"\x0c\x01\xff", b"\xfa"])
+@pytest.mark.parametrize(
+    "head", [b"\x07", b"\x0c\xff", b"\x0c\x01\xff", b"\x7a", b"\x82", b"\x84", b"\x88"]
+)
 def test_a_kind_that_is_not_known_is_refused(head: bytes) -> None:
     with pytest.raises((ProtocolError, FormatError)):
         answers._decode_plain(memoryview(head.ljust(20, b"\x01")))

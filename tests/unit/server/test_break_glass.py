@@ -323,13 +323,21 @@ def test_a_person_may_refuse(world: World) -> None:
         offline.answer()
 
 
-def test_a_secret_that_is_not_there_or_does_not_fit_is_told(world: World) -> None:
+def test_nobody_is_asked_for_a_secret_that_is_not_there_or_does_not_fit(world: World) -> None:
     offline = Offline(world, TABLE.replace('"root"', '"other"'))
+    with pytest.raises(NotCounted, match="has no secret 'other'"):
+        offline.take()
+    world.store.put_secret(offline.number, "other", "luks-key", {}, bytes(64), OPERATOR)
+    with pytest.raises(NotCounted, match="has room for"):
+        offline.take()
+    assert "approval.ask" not in actions(world)
+
+
+def test_a_secret_that_does_not_fit_any_more_is_told(world: World) -> None:
+    offline = Offline(world)
     offline.take()
     offline.approve("anna", "bob")
-    with pytest.raises(NotCounted, match="has no secret 'other'"):
-        offline.answer()
-    world.store.put_secret(offline.number, "other", "luks-key", {}, bytes(64), OPERATOR)
+    world.store.put_secret(offline.number, "root", "luks-key", {}, bytes(64), OPERATOR)
     with pytest.raises(NotCounted, match="has room for"):
         offline.answer()
     assert "break-glass.released" not in actions(world)

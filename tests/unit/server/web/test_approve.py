@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,9 +42,15 @@ class Boot:
     """A machine that waits, and persons with browsers of their own."""
 
     def __init__(
-        self, server: World, approval: str = 'groups = ["key-holders"]', name: str = "machine"
+        self,
+        server: World,
+        approval: str = 'groups = ["key-holders"]',
+        name: str = "machine",
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         self.server, self.machine = server, Machine(name)
+        if facts is not None:
+            self.machine.facts = dict(facts)
         server.attest(self.machine)
         known = server.known(self.machine)
         server.store.put_secret(known.id, "root", "luks-key", {"file": "k"}, KEY, ACTOR)
@@ -105,6 +111,18 @@ def test_a_person_sees_the_machine_and_approves_it(server: World) -> None:
     assert "The machine goes on" in boot.decide(shown).text
     opened = boot.machine.open_release(boot.challenge, boot.poll())
     assert [secret.value for secret in opened] == [KEY]
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"), [({}, "not stated"), ({"product": "Board"}, "Board"), ({"serial": "7"}, "7")]
+)
+def test_a_machine_may_say_nothing_of_itself(
+    server: World, facts: Mapping[str, str], text: str
+) -> None:
+    boot = Boot(server, facts=facts)
+    shown = boot.log_in()
+    assert shown.status == 200 and text in shown.text
+    assert "The machine goes on" in boot.decide(shown).text
 
 
 def test_the_trail_proves_the_approval_to_who_has_nothing_else(server: World) -> None:
