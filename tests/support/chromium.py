@@ -87,13 +87,13 @@ class Browser:
 
 
 @contextmanager
-def browsing(profile: Path) -> Generator[Browser, None, None]:
-    """Start it with nothing but a directory of its own."""
+def browsing(profile: Path, *options: str) -> Generator[Browser, None, None]:
+    """Start it with nothing but a directory of its own, and options."""
     (to_read, write), (read, to_write) = os.pipe(), os.pipe()
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD, _HIGH) for fd in (to_read, to_write)]
     # A shell gives the child its descriptors, as Python has no way that is safe beside threads.
     shell = f'exec "$0" "$@" 3<&{high[0]} 4>&{high[1]}'
-    command = ["bash", "-c", shell, "chromium", *_OPTIONS, f"--user-data-dir={profile}"]
+    command = ["bash", "-c", shell, "chromium", *_OPTIONS, *options, f"--user-data-dir={profile}"]
     with subprocess.Popen(
         command, pass_fds=high, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
