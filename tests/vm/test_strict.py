@@ -40,7 +40,7 @@ def booted(
     disk = disk_with(directory, image, {"EFI/strict.efi": images.strict()})
     entries = [boot_entry(disk, r"\EFI\strict.efi", habits), boot_entry(disk, HELLO_PATH, "else")]
     vm = boot(with_entries(Machine(firmware(release), **settings), directory, disk, entries))
-    vm.expect("PK:payload:strict:0x0", within=60)
+    vm.expect("PK:payload:strict:0x0", within=120)
     return vm
 
 
