@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from pykexec.attest.file_names import file_name
 from pykexec.attest.opened import OpenedSecret
 from pykexec.disk import bek
 from pykexec.disk.key_disk import BITLOCKER, PLAIN, Form, make_key_disk
@@ -22,7 +23,6 @@ from pykexec.secret import Secret
 
 _PIECE = 64 << 10
 _STARTUP_KEY = "bitlocker-external-key"
-_FILES = {"luks-key": ".key", "luks-passphrase": ".pass"}
 
 
 def deliver(
@@ -126,17 +126,13 @@ def _pieces(view: memoryview) -> Iterator[memoryview]:
 
 def _file(stack: ExitStack, secret: OpenedSecret) -> tuple[str, memoryview]:
     """Path and contents of the file that a secret becomes."""
-    view, parameters, what = secret.value.view, secret.parameters, f"secret {secret.name}"
+    view, what = secret.value.view, f"secret {secret.name}"
     if secret.kind == _STARTUP_KEY:
         return startup_key_file(stack, secret)
     if secret.kind == "bitlocker-recovery-password":
         bek.check_recovery_password(view, what)
-        suffix = f" {parameters['volume'].upper()}" if "volume" in parameters else ""
-        return f"BitLocker Recovery Key{suffix}.txt", view
-    if "file" in parameters:
-        return parameters["file"], view
-    if secret.kind in _FILES:
-        return f"{parameters.get('volume', 'luks')}{_FILES[secret.kind]}", view
+    if name := file_name(secret.kind, secret.parameters):
+        return name, view
     raise FormatError(f"{what}: a file needs a name")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, insert, select
 
 from pykexec.attest import protocol
+from pykexec.attest.file_names import file_name
 from pykexec.errors import UsageError
 from pykexec.server.canonical import canonical
 from pykexec.server.errors import Conflict, NotFound
@@ -95,6 +96,7 @@ def put(
     others = select(func.count()).where(rows, _CURRENT, _TABLE.c.name != name)
     if tx.connection.execute(others).scalar_one() >= SECRETS_MAX:
         raise Conflict(f"a machine has at most {SECRETS_MAX} secrets")
+    _check_file(tx, machine.id, name, file_name(kind, parameters))
     version = next_version(tx, machine.id, name)
     retention.withdraw(tx, rows, _TABLE.c.name == name)
     rotations.forget(tx, machine.id, name)
@@ -103,6 +105,15 @@ def put(
     detail = {"name": name, "kind": kind, "parameters": dict(parameters), "version": version}
     tx.chain.append(tx.now, actor, "secret.put", machines.subject(machine.fingerprint), detail)
     return current(tx, machine.id, name)
+
+
+def _check_file(view: View, machine_id: int, name: str, file: str) -> None:
+    """Conflict where two would be one file, for which the agent refuses both."""
+    others = (_TABLE.c.machine_id == machine_id, _TABLE.c.name != name, _CURRENT, _IN_USE)
+    for row in view.connection.execute(select(_TABLE).where(*others)):
+        # FAT knows no difference.
+        if file and file_name(row.kind, row.parameters).lower() == file.lower():
+            raise Conflict(f"the machine has the file {file} already, of its secret {row.name}")
 
 
 def next_version(view: View, machine_id: int, name: str) -> int:

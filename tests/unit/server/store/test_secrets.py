@@ -308,3 +308,19 @@ def test_wiping_leaves_zeros() -> None:
     buffer = bytearray(b"secret")
     envelope.wipe(buffer)
     assert buffer == bytes(6)
+
+
+def test_two_secrets_are_never_one_file_on_the_machine(store: Store) -> None:
+    machine, value = enrolled(store), b"key"
+    store.put_secret(machine.id, "root", "luks-key", {"volume": "abc"}, value, OPERATOR)
+    for kind, parameters in (
+        ("luks-key", {"volume": "abc"}),
+        ("luks-passphrase", {"file": "abc.key"}),
+        ("file", {"file": "ABC.KEY"}),
+    ):
+        with pytest.raises(Conflict, match=r"has the file .* already, of its secret root"):
+            store.put_secret(machine.id, "other", kind, parameters, value, OPERATOR)
+    store.put_secret(machine.id, "root", "luks-key", {"volume": "abc"}, b"another", OPERATOR)
+    store.put_secret(machine.id, "other", "luks-key", {"volume": "abcd"}, value, OPERATOR)
+    store.revoke_secret(machine.id, "root", OPERATOR)
+    store.put_secret(machine.id, "third", "luks-key", {"volume": "abc"}, value, OPERATOR)
