@@ -13,6 +13,7 @@ from pykexec.about import NUMBER, version
 from pykexec.config.agent import parse_config
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, UsageError
+from pykexec.firmware import description
 from pykexec.image import assemble, bzimage, files, initrd, kernel_config, measure, modules, sign
 from pykexec.image.recipe import Recipe
 
@@ -88,7 +89,7 @@ def build(recipe: Recipe) -> Built:
         section_sizes={name: len(content) for name, content in sections.items()},
         initrd_unpacked_size=composed.unpacked_size,
         modules=tuple(found),
-        pcr11=measure.expected(measure.measured_sections(data, image)),
+        pcr11=measure.expected(description.measured_sections(data, image)),
         authenticode=pe.authenticode_digest(data, image),
         signed=recipe.signing is not None,
         sbom=sbom.encode(
@@ -106,8 +107,8 @@ def described(stub: bytes, source: str, sections: Mapping[str, bytes]) -> dict[s
     """The sections to be appended to a stub (source names it in errors), and before them what the
     image then says of all that it has.
     """
-    own = measure.measured_sections(stub, pe.parse(stub, source))
-    return {measure.DESCRIPTION: measure.describe({**own, **sections}), **sections}
+    own = description.measured_sections(stub, pe.parse(stub, source))
+    return {description.DESCRIPTION: description.describe({**own, **sections}), **sections}
 
 
 def _cmdline(recipe: Recipe, kernel: bzimage.Kernel) -> bytes:

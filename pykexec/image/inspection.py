@@ -14,6 +14,7 @@ from pykexec import abi
 from pykexec._native import ffi
 from pykexec.efi import pe
 from pykexec.errors import FormatError
+from pykexec.firmware import description
 from pykexec.firmware.handoff import TraceEntry, handoff_fault, parse_handoff
 from pykexec.image import assemble, bzimage, files, measure
 from pykexec.image.recipe import DATA
@@ -200,9 +201,9 @@ def _signatures(data: bytes, image: pe.Image) -> tuple[Signature, ...]:
 
 
 def _uki(data: bytes, image: pe.Image) -> UkiReport:
-    sections = measure.measured_sections(data, image)
+    sections = description.measured_sections(data, image)
     pcr11, before = measure.expected(sections), {}
-    if not pcr11 and image.section(measure.DESCRIPTION) is None:
+    if not pcr11 and image.section(description.DESCRIPTION) is None:
         before = measure.predict_all(sections)
     return UkiReport(
         texts={

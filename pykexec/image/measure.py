@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an image says of its sections, and the value of PCR 11 where the stub measures them.
-
-A section named DESCRIPTION has the SHA-256 of the others, as one event for PCR 5: the stub logs it
-as it stands. It tells people where two images differ and proves nothing, for an image can say of
-itself what it likes.
+"""The value of PCR 11 where the stub measures an image's sections.
 
 By `build --measure systemd` the stub extends PCR 11, too, as systemd-stub does: for every section
 that is present, in the order of SECTION_ORDER, first with the hash of the section's name and its
@@ -15,16 +11,9 @@ them. Sections that are not named here are not measured.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 
-from pykexec.abi_devices import TpmEventConstant
-from pykexec.efi import pe
-from pykexec.errors import FormatError
-from pykexec.firmware.measure import parse_tagged_event, tagged_event
-
-DESCRIPTION = ".digests"
-"""The section that is logged."""
+from pykexec.firmware.description import SECTION_ORDER
 
 PARAMETER, SYSTEMD = "pykexec.measure", "systemd"
 """On the command line: what the stub measures besides."""
@@ -32,56 +21,10 @@ PARAMETER, SYSTEMD = "pykexec.measure", "systemd"
 PCR = 11
 """The register (TPM2_PCR_KERNEL_BOOT of systemd)."""
 
-SECTION_ORDER = (
-    ".linux",
-    ".osrel",
-    ".cmdline",
-    ".initrd",
-    ".splash",
-    ".dtb",
-    ".uname",
-    ".sbat",
-    ".pcrpkey",
-)
-"""The order in which sections are measured, whatever their order in the file."""
-
 BANKS = ("sha1", "sha256", "sha384", "sha512")
 """TPM banks that are predicted."""
 
 _SBAT = b"\npykexec,"
-_SHA256 = re.compile("[0-9a-f]{64}")
-
-
-def describe(sections: Mapping[str, bytes]) -> bytes:
-    """What DESCRIPTION holds beside sections (name to contents): TCG_PCClientTaggedEvent with words
-    such as ".linux=" and a SHA-256, in SECTION_ORDER.
-    """
-    return describe_digests(
-        {
-            name: hashlib.sha256(sections[name]).hexdigest()
-            for name in SECTION_ORDER
-            if name in sections
-        }
-    )
-
-
-def describe_digests(digests: Mapping[str, str]) -> bytes:
-    """describe() of digests in hex."""
-    words = " ".join(f"{name}={digests[name]}" for name in SECTION_ORDER if name in digests)
-    return tagged_event(TpmEventConstant.TAG_SECTIONS, words.encode())
-
-
-def parse_description(data: bytes) -> dict[str, str]:
-    """The digests of describe(), by section; FormatError if that is no such event."""
-    tag, words = parse_tagged_event(data)
-    if tag != TpmEventConstant.TAG_SECTIONS:
-        raise FormatError(f"an event with the tag {tag:#x}")
-    found = {}
-    for word in words.decode("ascii", "replace").split():
-        name, _, digest = word.partition("=")
-        if name in SECTION_ORDER and _SHA256.fullmatch(digest):
-            found[name] = digest
-    return found
 
 
 def extend(bank: str, value: bytes, data: bytes) -> bytes:
@@ -116,15 +59,3 @@ def predict_all(sections: Mapping[str, bytes]) -> dict[str, bytes]:
 def expected(sections: Mapping[str, bytes]) -> dict[str, bytes]:
     """predict_all() of an image that extends PCR 11 by these sections, {} of one that does not."""
     return predict_all(sections) if _extends(sections) else {}
-
-
-def measured_sections(data: bytes, image: pe.Image) -> dict[str, bytes]:
-    """The contents of those sections of a PE image that are measured; a second one of a name is
-    ignored.
-    """
-    found = {name: image.section(name) for name in SECTION_ORDER}
-    return {
-        name: pe.section_data(data, section)
-        for name, section in found.items()
-        if section is not None
-    }

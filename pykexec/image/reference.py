@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pykexec.efi import pe
 from pykexec.errors import FormatError
+from pykexec.firmware import description
 from pykexec.image import measure
 
 VERSION = 1
@@ -22,19 +23,19 @@ def reference_values(data: bytes, source: str) -> dict[str, object]:
     image gives the same values.
     """
     image = pe.check_application(data, source)
-    sections = measure.measured_sections(data, image)
+    sections = description.measured_sections(data, image)
     if ".linux" not in sections:
         raise FormatError(f"{source}: no section .linux: not a unified kernel image")
-    release = _os_release(sections.get(".osrel", b""))
-    own = image.section(measure.DESCRIPTION)
-    described = own is not None and pe.section_data(data, own) == measure.describe(sections)
+    release = description.os_release(sections.get(".osrel", b""))
+    own = image.section(description.DESCRIPTION)
+    described = own is not None and pe.section_data(data, own) == description.describe(sections)
     pcr11 = measure.expected(sections)
     return {
         "version": VERSION,
         "name": release.get("PRETTY_NAME", "image"),
         "pykexec": release.get("VERSION_ID", "") if release.get("ID") == "pykexec" else "",
-        "kernel": _text(sections.get(".uname", b"")),
-        "cmdline": _text(sections.get(".cmdline", b"")),
+        "kernel": description.section_text(sections.get(".uname", b"")),
+        "cmdline": description.section_text(sections.get(".cmdline", b"")),
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "authenticode": {
@@ -44,7 +45,7 @@ def reference_values(data: bytes, source: str) -> dict[str, object]:
         "described": described,
         "sections": {
             name: {bank: hashlib.new(bank, sections[name]).hexdigest() for bank in measure.BANKS}
-            for name in measure.SECTION_ORDER
+            for name in description.SECTION_ORDER
             if name in sections
         },
     }
@@ -53,13 +54,3 @@ def reference_values(data: bytes, source: str) -> dict[str, object]:
 def encode_reference(values: Mapping[str, object]) -> bytes:
     """The file of reference values: JSON, the same bytes for the same values."""
     return json.dumps(values, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def _os_release(content: bytes) -> dict[str, str]:
-    """os-release(5), as far as systemd's and our own sections go."""
-    pairs = (line.partition("=") for line in _text(content).splitlines())
-    return {key: value.strip("\"'") for key, equals, value in pairs if equals}
-
-
-def _text(content: bytes) -> str:
-    return content.rstrip(b"\0").decode("utf-8", "replace").strip()

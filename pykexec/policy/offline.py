@@ -17,8 +17,8 @@ from pykexec.attest.decode import parse_attest_request
 from pykexec.attest.protocol import Evidence
 from pykexec.attest.verdict import Finding, Verdict
 from pykexec.errors import DeniedError, FormatError, UsageError
+from pykexec.firmware.description import describe_digests
 from pykexec.image.measure import PCR as SECTIONS_PCR
-from pykexec.image.measure import describe_digests
 from pykexec.image.reference import VERSION, reference_values
 from pykexec.policy.appraisal import appraise
 from pykexec.policy.clause import text_at

@@ -17,7 +17,7 @@ from pykexec.attest.protocol import CONFIG_PCR
 from pykexec.efi.guid import GUID_SIZE
 from pykexec.efi.signature_list import appended
 from pykexec.errors import FormatError, UsageError
-from pykexec.image.measure import parse_description
+from pykexec.firmware.description import parse_description
 from pykexec.policy.firmware import DRIVERS_PCR
 from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name

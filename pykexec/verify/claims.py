@@ -20,8 +20,8 @@ from pykexec.efi.guid import GUID_SIZE, Guid
 from pykexec.efi.ucs2 import decode_ucs2
 from pykexec.efi.variables import parse_load_option
 from pykexec.errors import FormatError
+from pykexec.firmware.description import parse_description
 from pykexec.firmware.measure import CONFIG, CONFIG_SHA256, parse_tagged_event
-from pykexec.image.measure import parse_description
 from pykexec.tpm.event_data import UefiVariable, parse_variable
 from pykexec.tpm.event_text import type_name
 from pykexec.verify.events import is_separator

@@ -22,7 +22,8 @@ from pykexec.disk import gpt
 from pykexec.efi.device_path import DevicePath
 from pykexec.efi.guid import Guid
 from pykexec.efi.variables import LoadOption
-from pykexec.image import measure, reference
+from pykexec.firmware import description
+from pykexec.image import reference
 from pykexec.image.reference import encode_reference
 from pykexec.net import dhcp6_message, dhcp_packet
 from pykexec.tpm.seal import Sealed, condition, template
@@ -246,7 +247,7 @@ def unified_image() -> bytes:
         ".linux": bzimages()[0],
         ".initrd": b"initrd",
     }
-    contents[measure.DESCRIPTION] = measure.describe(contents)
+    contents[description.DESCRIPTION] = description.describe(contents)
     sections = (
         SectionInput(name, 0x3000 + 0x1000 * number, data)
         for number, (name, data) in enumerate(contents.items())

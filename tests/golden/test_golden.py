@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.firmware import description
 from pykexec.image import cpio, measure
 from tests.unit.image.inputs import TREE
 
 HERE = Path(__file__).parent
 # Made by systemd-measure 254, which knows .uname and .sbat.
 PCR11 = json.loads((HERE / "pcr11.json").read_text())
-SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in measure.SECTION_ORDER}
+SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in description.SECTION_ORDER}
 
 
 def test_an_archive_is_the_golden_one() -> None:

@@ -18,8 +18,8 @@ from pykexec.efi.device_path_node import Node, file_node, hard_drive_node
 from pykexec.efi.guid import Guid, named_guids
 from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LoadOption
+from pykexec.firmware.description import SECTION_ORDER, describe
 from pykexec.firmware.measure import CONFIG, tagged_event
-from pykexec.image.measure import SECTION_ORDER, describe
 from tests.support import attest_ca
 from tests.support.samples_event_log import NAMES, spec_id
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pykexec.efi import pe
+from pykexec.firmware import description
 from pykexec.firmware.measure import config_event
 from pykexec.image import measure
 from pykexec.run import run
@@ -89,7 +90,7 @@ def _authenticode(path: Path) -> str:
 
 def _sections(path: Path) -> dict[str, bytes]:
     data = path.read_bytes()
-    return measure.measured_sections(data, pe.parse(data, str(path)))
+    return description.measured_sections(data, pe.parse(data, str(path)))
 
 
 def _predicted(path: Path) -> str:
@@ -143,7 +144,7 @@ def test_a_unified_kernel_image_finds_registers_as_if_nothing_was_before_it(
     assert [event.sha256 for event in applications][:2] == [digest[1], _authenticode(uki)]
     # What the image says of itself, and the agent.toml that told it what to start.
     override = agent_toml(payload.path, payload.options)
-    logged = [measure.describe(_sections(image)), config_event(override)]
+    logged = [description.describe(_sections(image)), config_event(override)]
     events = parse_event_log((tmp_path / "log").read_bytes()).events
     found = [event for event in events if (event.pcr, event.type) == (5, EV_EVENT_TAG)]
     assert [event.data for event in found] == logged

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pykexec.firmware import description
 from pykexec.image import measure
 from pykexec.run import run
 
-SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in measure.SECTION_ORDER}
+SECTIONS = {name: f"pykexec test section {name[1:]}".encode() for name in description.SECTION_ORDER}
 # What Debian 12's systemd-measure (252) has options for.
 OLD = (".linux", ".osrel", ".cmdline", ".initrd", ".splash", ".dtb", ".pcrpkey")
 SYSTEMD_MEASURE = "/lib/systemd/systemd-measure"

@@ -12,6 +12,7 @@ import pytest
 from pykexec.cli import main
 from pykexec.efi import pe
 from pykexec.errors import FormatError, UsageError
+from pykexec.firmware import description
 from pykexec.image import assemble, initrd, measure
 from pykexec.image.builder import described
 from pykexec.image.reference import encode_reference, reference_values
@@ -71,12 +72,12 @@ def test_an_image_says_of_its_sections_what_they_are() -> None:
     image = pe.parse(IMAGE, "image")
     own = image.section(".digests")
     assert own is not None
-    said = measure.parse_description(pe.section_data(IMAGE, own))
+    said = description.parse_description(pe.section_data(IMAGE, own))
     sections: dict[str, dict[str, str]] = reference_values(IMAGE, "i")["sections"]  # type: ignore[assignment]
     assert said == {name: digests["sha256"] for name, digests in sections.items()}
     assert ".sbat" in said
     lying = assemble.append_sections(
-        STUB, "stub", {".digests": measure.describe({".linux": b"another"}), **SECTIONS}
+        STUB, "stub", {".digests": description.describe({".linux": b"another"}), **SECTIONS}
     )
     assert reference_values(lying, "lying")["described"] is False
 

@@ -9,7 +9,7 @@ import pytest
 
 from pykexec._native import ffi, lib
 from pykexec.abi import InfoFlag
-from pykexec.image.measure import describe
+from pykexec.firmware.description import describe
 from pykexec.run import run
 from tests.unit.image.inputs import TEXT, SectionInput, pe_bytes
 
