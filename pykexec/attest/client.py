@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -76,13 +76,14 @@ class Server:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is said beside the quote: SMBIOS' identity, the payload, the firmware's event log, which
-    is read when the quote is made, and whether keys will be tried.
+    is read when the quote is made, whether keys will be tried, and what is installed of us.
     """
 
     machine: Mapping[str, str]
     payload: Mapping[str, str]
     event_log: Callable[[], FirmwareLog]
     tries: bool = False
+    installed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Answer:
@@ -291,7 +292,9 @@ class _Attester:
     def _request(self, challenge: Challenge, key: EcdhKey, credential: Secret) -> AttestRequest:
         facts = self._facts
         point, nonce = (key.x, key.y), challenge.nonce
-        statement = Statement(nonce, point, facts.machine, facts.payload, facts.tries)
+        statement = Statement(
+            nonce, point, facts.machine, facts.payload, facts.tries, facts.installed
+        )
         said = statement.encode()
         quote, signature = self._tpm.quote(
             self._ak, protocol.qualifying_data(said), challenge.bank, challenge.pcrs

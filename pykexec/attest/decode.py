@@ -13,6 +13,7 @@ from pykexec.attest.protocol import (
     CODE_MAX,
     EVENT_LOG_MAX,
     FINDINGS_MAX,
+    INSTALLED,
     MESSAGE_MAX,
     NAME_MAX,
     NONCE_SIZE,
@@ -134,6 +135,7 @@ def parse_statement(data: bytes) -> Statement:
         machine=_texts(fields, "machine", ("vendor", "product", "serial", "uuid")),
         payload=_texts(fields, "payload", _PAYLOAD),
         tries=fields.has("tries") and fields.flag("tries"),
+        installed=_texts(fields, "installed", INSTALLED) if fields.has("installed") else {},
     )
     key.end()
     fields.end()

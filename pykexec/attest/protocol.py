@@ -23,7 +23,7 @@ import hmac
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pykexec.attest.fields import base64url
 from pykexec.attest.verdict import Verdict
@@ -71,6 +71,10 @@ SHELL_EVENT = b"pykexec-shell"
 
 UKI_SECTIONS = (".linux", ".initrd", ".cmdline")
 """What a payload that reads nothing else has in itself (UAPI.5, Unified Kernel Image)."""
+
+INSTALLED = ("slot", "trial", "failed", "failed_sha256", "reason")
+"""What a statement may say of `pykexec install`: the slot that was booted, "yes" while it is on
+trial; version and file of an update that was given up, and why."""
 
 _PROOF_INFO = b"pykexec proof 1"
 _RELEASE_INFO = b"pykexec release 1"
@@ -285,7 +289,8 @@ class Statement:
     vendor, product, serial, uuid. payload is what it will start: any of path, sha256 (of the file)
     and authenticode_sha256, in hex, and sections, which of UKI_SECTIONS it has, with a space
     between them. Both may be empty; their values are text. tries: it tells of each key whether it
-    opens its volume (attest.key_report), and so may be given some to try.
+    opens its volume (attest.key_report), and so may be given some to try. installed, any of
+    INSTALLED, is of where the image came from and of the last update that was given up.
     """
 
     nonce: bytes
@@ -293,6 +298,7 @@ class Statement:
     machine: Mapping[str, str]
     payload: Mapping[str, str]
     tries: bool = False
+    installed: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The bytes that count from now on."""
@@ -305,6 +311,7 @@ class Statement:
                 "machine": dict(self.machine),
                 "payload": dict(self.payload),
                 **({"tries": True} if self.tries else {}),
+                **({"installed": dict(self.installed)} if self.installed else {}),
             }
         )
 

@@ -26,6 +26,7 @@ from pykexec.attest.protocol import (
     qualifying_data,
 )
 from pykexec.attest.verdict import Verdict
+from pykexec.log import printable
 from pykexec.tpm.wire import WireError
 from pykexec.verify.chain import ek_roots
 from pykexec.verify.ek import VerifiedEk, judge_ek
@@ -125,6 +126,11 @@ def verify(evidence: Evidence, expected: Expected) -> Verified:
         claims["tpm"] = tpm_claims(quote)
     if statement is not None:
         claims["machine"], claims["payload"] = dict(statement.machine), dict(statement.payload)
+        if statement.installed:
+            claims["installed"] = dict(statement.installed)
+        if failed := statement.installed.get("failed"):
+            why = printable(f"{failed}: {statement.installed.get('reason', '')}")
+            report.note("update.failed", f"the machine says that it gave an update up: {why}")
     # Of a quote that this TPM did not sign for this nonce the counters are anybody's.
     genuine = counters if signed.verdict.accepted else None
     return Verified(report.verdict, claims, statement, genuine, ek)

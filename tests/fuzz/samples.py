@@ -326,7 +326,8 @@ def signature_lists() -> list[bytes]:
 
 
 def statements() -> list[bytes]:
-    return [_machine().evidence(NONCE).statement]
+    plain, said = _machine().statement(NONCE), {"slot": "a", "failed": "2", "reason": "it hangs"}
+    return [plain.encode(), replace(plain, installed=said).encode()]
 
 
 def tftp_conversations() -> list[bytes]:

@@ -123,6 +123,7 @@ class Machine:
         self.safe, self.firmware_version = True, 0x20191023_00163636
         self.ephemeral = ec.generate_private_key(ec.SECP256R1())
         self.tries = False
+        self.installed: Mapping[str, str] = {}
         self._start()
 
     def _start(self) -> None:
@@ -207,6 +208,7 @@ class Machine:
             self.facts if machine is None else machine,
             PAYLOAD if payload is None else payload,
             self.tries,
+            self.installed,
         )
 
     def attest(self, statement: bytes, bank: str, pcrs: tuple[int, ...]) -> Attest:

@@ -36,6 +36,9 @@ def test_every_message_comes_back_as_it_was() -> None:
     assert decode.parse_attest_request(full.encode()) == full
     assert b"event_log_full" not in ATTEST.encode() and full.digest != ATTEST.digest
     assert decode.parse_statement(STATEMENT.encode()) == STATEMENT
+    installed = replace(STATEMENT, installed={"slot": "a", "failed": "2", "reason": "it hangs"})
+    assert decode.parse_statement(installed.encode()) == installed
+    assert b"installed" not in STATEMENT.encode()
     assert decode.parse_release(protocol.encode_release((SECRET,))) == (SECRET,)
     for reply in (protocol.AttestReply(REFUSED), protocol.AttestReply(Verdict(), "a.b.c.d.e")):
         assert decode.parse_attest_reply(reply.encode()) == reply

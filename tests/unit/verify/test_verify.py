@@ -71,6 +71,17 @@ def test_an_explanation_has_the_findings_and_stays_on_its_lines() -> None:
     assert explain(verify(Machine().evidence(), EXPECTED)).startswith("accepted\nEK: ")
 
 
+def test_an_update_that_was_given_up_is_told_and_refuses_nothing() -> None:
+    machine = Machine()
+    assert "installed" not in claims_of(machine.evidence())
+    machine.installed = {"slot": "a", "failed": "pykexec 2\x1b", "reason": "it hangs"}
+    verified = verify(machine.evidence(), EXPECTED)
+    assert verified.claims["installed"] == machine.installed
+    assert verified.verdict.accepted
+    (text,) = [each.text for each in verified.verdict.findings if each.code == "update.failed"]
+    assert text == "the machine says that it gave an update up: pykexec 2?: it hangs"
+
+
 def test_a_release_shows() -> None:
     machine = Machine()
     machine.release()
