@@ -33,6 +33,7 @@ VERBS = (
     "leave",
     "verify-firmware",
     "build",
+    "install",
     "certify",
     "inspect",
     "policy",

@@ -190,13 +190,8 @@ def _mailbox(path: str) -> Mailbox:
 
 
 def _boot_next(args: argparse.Namespace) -> int:
-    import os
-    import shutil
-
-    from pykexec._native import lib
     from pykexec.errors import UsageError
-    from pykexec.kexec.boot_next import boot_next
-    from pykexec.run import run
+    from pykexec.kexec.boot_next import boot_next, reboot
 
     if args.wim:
         raise UsageError("--wim: --via boot-next starts files of the ESP, and none in memory")
@@ -205,9 +200,5 @@ def _boot_next(args: argparse.Namespace) -> int:
     number = boot_next(args.path, args.options)
     print(f"{args.path}: Boot{number:04X} starts it at the next boot", flush=True)
     if not args.load_only:
-        if shutil.which("reboot"):
-            run(["reboot"])
-        else:  # An initramfs has no services to stop.
-            os.sync()
-            lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)
+        reboot()
     return 0

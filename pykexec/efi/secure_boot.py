@@ -56,7 +56,7 @@ def read_trust(by_shim: bool, root: StrPath = EFIVARFS) -> Trust | None:
         return None
     level = read_raw(VariableName("SbatLevelRT", SHIM_LOCK), root) or b""
     owned, unowned = (_read_list(name, root) for name in ("MokListRT", "MokListXRT"))
-    return Trust(db, dbx, True, owned, unowned, _generations(level))
+    return Trust(db, dbx, True, owned, unowned, generations(level))
 
 
 def read_database(name: str, root: StrPath = EFIVARFS) -> tuple[SignatureList, ...] | None:
@@ -97,6 +97,13 @@ def _refusals(data: bytes, source: str, trust: Trust) -> Iterator[str]:
         yield from _strict(data, image, trust)
 
 
+def generations(table: bytes) -> tuple[tuple[str, int], ...]:
+    """Components and generations: the first two columns of SBAT's lines (SBAT.md, rhboot/shim)."""
+    lines = table.split(b"\0")[0].decode("ascii", "replace").splitlines()
+    matches = [re.match(r"([^,]+),(\d{1,9})(?:,|$)", line) for line in lines]
+    return tuple((match[1], int(match[2])) for match in matches if match)
+
+
 def _describe(found: authenticode.Certificate | str) -> str:
     return f"its {found}" if isinstance(found, str) else str(found)
 
@@ -111,18 +118,11 @@ def _strict(data: bytes, image: pe.Image, trust: Trust) -> Iterator[str]:
         if min(section.file_offset, section.address) < image.size_of_headers:
             yield f"section {section} lies within the headers, and shim takes no such file"
     sbat = image.section(".sbat")
-    said = dict(_generations(pe.section_data(data, sbat))) if sbat else {}
+    said = dict(generations(pe.section_data(data, sbat))) if sbat else {}
     for component, least in trust.levels:
         if said.get(component, least) < least:
             has = f"{component} of generation {said[component]}"
             yield f"{has}: shim's revocations ask for {least} (SBAT)"
-
-
-def _generations(table: bytes) -> tuple[tuple[str, int], ...]:
-    """Components and generations, the first two columns of SBAT's lines (SBAT.md)."""
-    lines = table.split(b"\0")[0].decode("ascii", "replace").splitlines()
-    matches = [re.match(r"([^,]+),(\d{1,9})(?:,|$)", line) for line in lines]
-    return tuple((match[1], int(match[2])) for match in matches if match)
 
 
 def _read_list(name: str, root: StrPath) -> tuple[SignatureList, ...]:

@@ -54,6 +54,8 @@ def run(spent_s: float) -> None:
         attempt("pykexec: certify", partial(_certify, mailbox, info), None)
         leave_for(mailbox, "firmware")
         return
+    if mailbox and info:
+        attempt("pykexec: own image", partial(begin_trial, mailbox, info), None)
     config = load_config(mailbox, info)
     attempt("pykexec: native", partial(native.allow, config.native), None)
     if config.attest and not attempt("pykexec: attestation", _remember, False):
@@ -84,6 +86,13 @@ def tell_last_end(info: FirmwareInfo | None) -> None:
 
     if last := read_last_end():
         print(f"last end: {last}")
+
+
+def begin_trial(mailbox: Mailbox, info: FirmwareInfo) -> None:
+    """If this is the first boot of an update: that its agent is up; else how that one ended."""
+    from pykexec.guest.own_image import begin
+
+    begin(mailbox, info)
 
 
 def _certify(mailbox: Mailbox, info: FirmwareInfo) -> None:

@@ -146,6 +146,7 @@ class Attestation:
     def _release(self, request: ExecRequest) -> None:
         from pykexec.attest.client import Facts
         from pykexec.attest.machine import machine_identity, payload_facts
+        from pykexec.guest import own_image
 
         mailbox, payload = self._mailbox, request.payload
         facts = Facts(
@@ -153,6 +154,7 @@ class Attestation:
             payload=payload_facts(payload.source, os.pread(payload.fd, payload.size, 0)),
             event_log=lambda: _event_log(mailbox),
             tries=True,
+            installed=attempt("own image", lambda: own_image.facts(mailbox), {}),
         )
         with _tpm(mailbox, self._config) as tpm:
             if self._no_server is None:
@@ -181,6 +183,10 @@ class Attestation:
         )
         asked = time.monotonic()
         with attest(server, tpm, facts, lambda stage: print_marker("attest", stage)) as answer:
+            if "failed" in facts.installed:
+                from pykexec.guest import own_image
+
+                attempt("own image", own_image.told, None)
             self._wait(server, answer, facts.machine)
             answer.check()
             print_marker("attest", "accepted")

@@ -11,6 +11,7 @@ from pykexec.config.agent import AgentConfig, PayloadConfig
 from pykexec.firmware.last_end import forget_last_end
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.guest.ends import leave_for, note
+from pykexec.guest.own_image import succeed
 from pykexec.steps import attempt, on_stderr, words
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
                 sha256=payload.sha256,
                 network=config.network,
                 failure_action=Action(enum_member(Action, config.failure_action)),
-                before=partial(_before, attestation, windows),
+                before=partial(_before, mailbox, attestation, windows),
                 report=_report,
             )
     except Exception as error:  # Whatever it is, what is configured for a failure comes next.
@@ -92,13 +93,19 @@ def _place(
 
 
 def _before(
-    attestation: Attestation | None, windows: WindowsCheck | None, request: ExecRequest
+    mailbox: Mailbox,
+    attestation: Attestation | None,
+    windows: WindowsCheck | None,
+    request: ExecRequest,
 ) -> None:
-    """What has to be right before anything is changed; PykexecError where it is not."""
+    """What has to be right before anything is changed; PykexecError where it is not. An image that
+    has come so far has proven itself.
+    """
     if attestation:
         attestation.release(request)
     if windows:
         windows.decide()
+    attempt("own image", partial(succeed, mailbox), None)
     attempt("last end", forget_last_end, None)
 
 

@@ -10,7 +10,7 @@ from pykexec.abi import Limit
 from pykexec.disk import reader
 from pykexec.disk.gpt import Partition, read_gpt
 from pykexec.efi.device_path import DevicePath
-from pykexec.efi.device_path_node import file_node, hard_drive_node
+from pykexec.efi.device_path_node import Node, file_node, hard_drive_node
 from pykexec.efi.efivarfs import EFIVARFS, StrPath
 from pykexec.efi.ucs2 import encode_ucs2
 from pykexec.efi.variables import LOAD_OPTION_ACTIVE, LoadOption, set_boot_next
@@ -19,7 +19,8 @@ from pykexec.kexec.mounts import Mount, find_mount, read_mounts
 from pykexec.kexec.request import linux_chunks
 
 DESCRIPTION = "pykexec payload"
-_FIRMWARE_FILE_SYSTEMS = ("vfat", "msdos")
+FIRMWARE_FILE_SYSTEMS = ("vfat", "msdos")
+"""What Linux calls the file system that firmware reads (UEFI 2.10, 13.3)."""
 
 
 def boot_next(path: str, options: str = "", root: StrPath = EFIVARFS) -> int:
@@ -36,13 +37,10 @@ def _load_option(path: str, options: str) -> LoadOption:
     real = os.path.realpath(path)
     check_application(b"".join(linux_chunks(path, Limit.PAYLOAD_MAX)), path)
     mount = find_mount(real, read_mounts())
-    if mount.fstype not in _FIRMWARE_FILE_SYSTEMS:
+    if mount.fstype not in FIRMWARE_FILE_SYSTEMS:
         raise UsageError(f"{path}: lies on {mount.fstype}; the firmware reads FAT (the ESP) only")
-    partition = _partition(path, Path("/sys/dev/block") / mount.device)
+    drive = drive_node(partition_of(path, mount))
     file = efi_path(real, mount)
-    drive = hard_drive_node(
-        partition.number, partition.first_lba, partition.nr_blocks, partition.guid
-    )
     return LoadOption(
         LOAD_OPTION_ACTIVE,
         DESCRIPTION,
@@ -57,7 +55,30 @@ def efi_path(path: str, mount: Mount) -> str:
     return "\\" + inner.strip("/").replace("/", "\\")
 
 
-def _partition(path: str, device: Path) -> Partition:
+def reboot() -> None:
+    """Into what BootNext names; where services run they are stopped before."""
+    import shutil
+
+    from pykexec._native import lib
+    from pykexec.run import run
+
+    if shutil.which("reboot"):
+        run(["reboot"])
+    else:  # An initramfs has no services to stop.
+        os.sync()
+        lib.pk_reboot(lib.LINUX_REBOOT_CMD_RESTART)
+
+
+def drive_node(partition: Partition) -> Node:
+    """A GPT partition as boot options name it."""
+    return hard_drive_node(
+        partition.number, partition.first_lba, partition.nr_blocks, partition.guid
+    )
+
+
+def partition_of(path: str, mount: Mount) -> Partition:
+    """Where path lies; UsageError, which names it, if that is no partition."""
+    device = Path("/sys/dev/block") / mount.device
     try:
         number = int((device / "partition").read_text())
         disk = (device / "..").resolve()

@@ -15,13 +15,15 @@ from pykexec import abi
 from pykexec._native import ffi, lib
 from pykexec.abi import Op, StateFlag
 from pykexec.efi.device_path import DevicePath
-from pykexec.efi.guid import named_guids
+from pykexec.efi.guid import Guid, named_guids
 from pykexec.efi.variables import boot_options, global_name, read_variable
 from pykexec.errors import FirmwareError, FormatError
 from pykexec.firmware import acpi, console, devices, handles, info, pci, ram, snapshot
 from pykexec.firmware.handoff import read_handoff
 from pykexec.firmware.mailbox import Mailbox, Request, decode_answer, encode_message
 from pykexec.firmware.self_test import self_test
+from pykexec.install.nvram import Nvram, boot_next, boot_order
+from pykexec.install.slots import ARMED, InSlot, Slots
 from pykexec.kexec import ramdisk
 from pykexec.kexec.boot_next import gpt_partition
 from pykexec.net import pxe, summary
@@ -185,11 +187,14 @@ def _directory() -> tuple[tempfile.TemporaryDirectory[str], Path]:
 
 
 def variable(data: bytes) -> None:
-    """A variable as efivarfs has it, and as one of the boot options."""
+    """A variable as efivarfs has it, and as one of those of the boot manager."""
     name, (_, root) = global_name("Boot0001"), _directory()
-    (root / str(name)).write_bytes(data)
+    for each in (name, global_name("BootOrder"), global_name("BootNext")):
+        (root / str(each)).write_bytes(data)
     with suppress(FormatError):
         read_variable(name, root)
+        order, once = boot_order(Nvram(root)), boot_next(Nvram(root))
+        assert (once is None) == (not order) and once in (*order[:1], None)
     assert set(boot_options(root)) <= {1}
 
 
@@ -204,6 +209,14 @@ def last_ends() -> list[bytes]:
     head: dict[str, object] = {"version": abi.LastEndConstant.LAST_END_VERSION}
     said = _struct("pk_last_end", reason=b"no disk \x1b[2J", action=abi.Action.RESET, **head)
     return [said, _struct("pk_last_end", stage=abi.Stage.LINUX, status=1 << 63 | 9, **head)]
+
+
+def slots() -> list[bytes]:
+    """What `pykexec install` keeps, little and all of it."""
+    partition = Guid.parse("eeeeeeee-0000-4000-8000-eeeeeeeeeeee")
+    image = InSlot("a", "0" * 64, "pykexec 1 (Linux 6.12)")
+    full = Slots(partition, image, image, image, ARMED, image, "it hangs", has_fallback=True)
+    return [bytes(Slots(partition)), bytes(full)]
 
 
 def partition(data: bytes) -> None:

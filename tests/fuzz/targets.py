@@ -27,6 +27,8 @@ from pykexec.errors import (
 from pykexec.firmware.last_end import decode_last_end
 from pykexec.image import bzimage
 from pykexec.image.inspection import inspect
+from pykexec.install.image import identify
+from pykexec.install.slots import parse_slots
 from pykexec.policy.offline import parse_reference
 from pykexec.policy.parse import parse_policy
 from pykexec.server.people.id_token import LoginRefused
@@ -45,6 +47,7 @@ from tests.fuzz import (
     server_side,
     windows_side,
 )
+from tests.support.own_images import own_images
 
 # Inputs that broke something once, by target; see its README.
 FOUND = Path(__file__).resolve().parent.parent / "data/fuzz"
@@ -108,6 +111,7 @@ TARGETS: dict[str, Target] = {
     "http": Target(exercises.http_answer, samples.http_answers, (NetworkError,), samples.problems),
     "id-token": Target(server_side.id_token, server_side.id_tokens, (FormatError, LoginRefused)),
     "image": Target(lambda data: inspect(data, "x"), samples.images),
+    "install-image": Target(lambda data: identify(data, "x"), own_images),
     "jwe": Target(exercises.jwe, samples.tokens),
     "jwe-to-key": Target(exercises.jwe_to_key, samples.tokens_to_key),
     "kernel": Target(exercises.kernel, samples.kernels),
@@ -133,6 +137,7 @@ TARGETS: dict[str, Target] = {
     "server-request": Target(server_side.request, server_side.requests, ()),
     "signatures": Target(exercises.signature_lists, samples.signature_lists),
     "statement": Target(decode.parse_statement, samples.statements),
+    "slots": Target(parse_slots, firmware_side.slots),
     "tftp": Target(exercises.tftp_packets, samples.tftp_conversations, (NetworkError,)),
     "tpm-public": Target(public.parse_public, samples.publics, (TpmError,)),
     "tpm-response": Target(exercises.tpm_response, samples.tpm_responses, (TpmError,)),

@@ -68,6 +68,7 @@ STEPS = {
     "Mailbox": "payload",
     "read_info": "payload",
     "show": "payload",
+    "begin_trial": "payload",
     "native.allow": "payload",
     "load_drivers": "payload",
     "start_bridges": "payload",
