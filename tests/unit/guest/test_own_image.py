@@ -23,6 +23,7 @@ from pykexec.install import change
 from pykexec.install.nvram import read_slots
 from pykexec.install.slots import Slots
 from tests.support.boot_manager import DRIVE, NEW, OLD, World, identity
+from tests.support.faults import FAULTS, inject
 
 OTHER_DRIVE = hard_drive_node(1, 2048, 8192, Guid.parse("11111111-0000-4000-8000-eeeeeeeeeeee"))
 VOLUMES = [
@@ -141,3 +142,14 @@ def test_where_nothing_is_installed_nothing_is_done(
     own_image.told()
     assert own_image.facts(MAILBOX) == {}
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_promotion_that_fails_keeps_no_payload_from_starting(
+    fault: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request: Any = None
+    injected = inject(monkeypatch, payload, "succeed", fault)
+    payload._before(MAILBOX, None, None, request)
+    assert injected.left == 0
+    assert capfd.readouterr().err.startswith("own image: ")
