@@ -14,7 +14,17 @@ from pykexec.config.agent import parse_config
 from pykexec.efi import pe
 from pykexec.errors import ConfigError, FormatError, UsageError
 from pykexec.firmware import description
-from pykexec.image import assemble, bzimage, files, initrd, kernel_config, measure, modules, sign
+from pykexec.image import (
+    assemble,
+    bzimage,
+    files,
+    initrd,
+    kernel_config,
+    measure,
+    modules,
+    sbat,
+    sign,
+)
 from pykexec.image.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -77,8 +87,9 @@ def build(recipe: Recipe) -> Built:
         ".linux": kernel_data,
     }
     stub = files.read(recipe.stub)
-    sections = described(stub, str(recipe.stub), sections)
-    data = assemble.append_sections(stub, str(recipe.stub), sections)
+    front = sbat.with_kernel(stub, str(recipe.stub), kernel_data, str(recipe.kernel))
+    sections = described(front, str(recipe.stub), sections)
+    data = assemble.append_sections(front, str(recipe.stub), sections)
     if recipe.signing:
         data = sign.sign(data, recipe.signing)
     image = pe.parse(data, "image")

@@ -41,9 +41,8 @@ def own_image(
 
 def kernel_of(version: str, sbat: bytes = b"") -> bytes:
     """A kernel, with .sbat of its own if so wished."""
-    if not sbat:
-        return inputs.kernel_bytes(f"{version} (me) #1")
-    return pe_bytes((TEXT, SectionInput(".sbat", 0x2000, sbat)))
+    more = [SectionInput(".sbat", 0x2000, sbat)] if sbat else []
+    return inputs.kernel_bytes(f"{version} (me) #1", more=more)
 
 
 def own_images() -> list[bytes]:

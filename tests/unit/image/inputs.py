@@ -69,9 +69,13 @@ def kernel_bytes(
     init_size: int = 1 << 20,
     magic: bytes = b"HdrS",
     stub_version: int = 3,
+    more: Sequence[SectionInput] = (),
 ) -> bytes:
-    """A kernel with EFI stub as far as its headers go (boot.rst, "Details of Header Fields")."""
-    data = bytearray(pe_bytes((TEXT,), headers_size=2048, image_size=0x2000))
+    """A kernel with EFI stub as far as its headers go (boot.rst, "Details of Header Fields"), and
+    more sections.
+    """
+    size = 0x2000 + 0x1000 * len(more)
+    data = bytearray(pe_bytes((TEXT, *more), headers_size=2048, image_size=size))
     struct.pack_into("<H", data, PE_OFFSET + 24 + 44, stub_version)
     text = version.encode("latin-1")
     data[0x300 : 0x300 + len(text)] = text
