@@ -15,7 +15,8 @@ def reference(_words: str) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"\n## `[{section.name}]`\n" if section.name else "\n## Above all tables\n"
+    name = f"[[{section.name}]]" if section.repeated else f"[{section.name}]"
+    yield f"\n## `{name}`\n" if section.name else "\n## Above all tables\n"
     yield f"{section.what}\n"
     yield "| key | value | without it | what |"
     yield "|---|---|---|---|"

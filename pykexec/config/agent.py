@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pykexec.config import keys
 from pykexec.config.attest import AttestConfig, parse_attest
+from pykexec.config.payload import PayloadConfig, check_url, parse_payload
 from pykexec.config.table import Key, Table
-from pykexec.config.wim import WimConfig, parse_wim, take_sha256
-from pykexec.errors import ConfigError, FormatError, UsageError
+from pykexec.config.wim import WimConfig, parse_wim
+from pykexec.errors import ConfigError, FormatError
+
+if TYPE_CHECKING:
+    from pykexec.config.menu import MenuConfig
 
 EMBEDDED_PATH = "/etc/pykexec/agent.toml"
 CERTIFY_PATH = "/etc/pykexec/certify.json"  # only in an image that is to certify
@@ -17,21 +22,6 @@ MODULES_PATH = "/etc/pykexec/modules"  # see pykexec/linux/modules.py
 OVERRIDE_PATH = "\\EFI\\pykexec\\agent.toml"
 OVERRIDE_MAX = 65536
 NETWORK_NAME = "agent.toml"  # beside the image, on the server that it came from
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadConfig:
-    """[payload]: a file on a volume, None being the one that the image came from, or on a server.
-
-    path is such a file's path, or the address; a relative address is relative to that of the image.
-    sha256 is what the file must have, in hex; "" is any.
-    """
-
-    path: str
-    volume: str | None = None
-    options: str = ""
-    is_remote: bool = False
-    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +65,17 @@ class AgentConfig:
     native: bool = keys.NATIVE.default  # False: leave what the kernel itself can do unused
     wim: WimConfig | None = None  # None: the payload is started as it is
     drivers: tuple[str, ...] = keys.DRIVERS.default  # paths on the image's volume, addresses
+    menu: MenuConfig | None = None  # None: nothing but the payload is offered
 
 
-def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
+def parse_config(
+    data: bytes, source: str, trusted: bool = True, has_menu: bool = False
+) -> AgentConfig:
     """Read agent.toml; ConfigError names source, key and fault. One that is not trusted says
-    nobody whom to trust, has no file read, and adds nothing to the firmware.
+    nobody whom to trust, has no file read, and adds nothing to the firmware; what entries need is
+    then checked with what they are added to. has_menu: there is one that it comes to.
 
-    An unattended machine must stay bootable: with a payload the failure action
+    An unattended machine must stay bootable: with a payload or a menu the failure action
     defaults to boot-next and the shell to off.
     """
     from pykexec.config.toml import parse_toml
@@ -91,14 +85,16 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
     except FormatError as error:
         raise ConfigError(f"{source}: {error}") from None
     root = Table(source, "", document)
-    unattended, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
+    has_payload, attested = root.has(keys.PAYLOAD), root.has(keys.ATTEST)
+    menu = _menu(root)
+    unattended = has_payload or has_menu or menu is not None
     payload, failure = root.table(keys.PAYLOAD), root.table(keys.FAILURE)
     agent, network = root.table(keys.AGENT), root.table(keys.NETWORK)
     firmware = root.table(keys.FIRMWARE)
     is_windows, has_wim = root.has(keys.WINDOWS), root.has(keys.WIM_SECTION)
     wim = root.table(keys.WIM_SECTION)
     attest, windows = root.table(keys.ATTEST), root.table(keys.WINDOWS)
-    started = _payload(payload) if unattended else None
+    started = parse_payload(payload) if has_payload else None
     found_wim = parse_wim(wim, not started or started.is_remote) if has_wim else None
     config = AgentConfig(
         locked=root.take(keys.LOCKED),
@@ -114,28 +110,38 @@ def parse_config(data: bytes, source: str, trusted: bool = True) -> AgentConfig:
         windows=WindowsConfig(windows.take(keys.ON_MISMATCH)) if is_windows else None,
         native=agent.take(keys.NATIVE),
         drivers=_drivers(firmware, trusted),
+        menu=menu,
     )
     for table in (root, payload, wim, failure, agent, firmware, network, attest, windows):
         table.refuse_rest()
     if found_wim and not started:
         raise wim.fault(keys.WIM.name, "there is no payload, the boot manager, to start with it")
+    if trusted:
+        _check(config, source)
     return config
 
 
-def _payload(table: Table) -> PayloadConfig:
-    path, url = table.take(keys.PATH), table.take(keys.URL)
-    if path and url:
-        raise table.fault(keys.URL.name, "path and url exclude each other")
-    options, sha256 = table.take(keys.OPTIONS), take_sha256(table, keys.SHA256)
-    if url:
-        _check_url(table, keys.URL, url)
-        return PayloadConfig(url, None, options, True, sha256)
-    if not path:
-        raise table.fault(keys.PATH.name, "missing")
-    if not path.startswith("\\") or "\0" in path:
-        fault = f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
-        raise table.fault(keys.PATH.name, fault)
-    return PayloadConfig(path, table.take(keys.VOLUME) or None, options, False, sha256)
+def _menu(root: Table) -> MenuConfig | None:
+    if not root.has(keys.MENU) and not root.has(keys.ENTRY):
+        return None
+    from pykexec.config.menu import parse_menu
+
+    menu = root.table(keys.MENU)
+    found = parse_menu(menu, root.tables(keys.ENTRY))
+    menu.refuse_rest()
+    return found
+
+
+def _check(config: AgentConfig, source: str) -> None:
+    """What no table says of itself alone."""
+    if config.menu is None:
+        return
+    from pykexec.config.menu import check_menu
+
+    if config.payload:
+        fault = "there is a menu: an entry, and menu.default, say what is started"
+        raise ConfigError(f"{source}: {keys.PAYLOAD.name}: {fault}")
+    check_menu(config.menu, config.shell, config.attest, source)
 
 
 def _drivers(table: Table, trusted: bool) -> tuple[str, ...]:
@@ -144,19 +150,10 @@ def _drivers(table: Table, trusted: bool) -> tuple[str, ...]:
         raise table.fault(name, "only the embedded configuration has any")
     for driver in drivers:
         if not driver.startswith("\\"):
-            _check_url(table, keys.DRIVERS, driver)
+            check_url(table, keys.DRIVERS, driver)
         elif "\0" in driver:
             raise table.fault(name, f"{driver!r} is no path on a volume")
     return drivers
-
-
-def _check_url(table: Table, key: Key[object], url: str) -> None:
-    from pykexec.config.url import parse_url
-
-    try:
-        parse_url("http://server/").join(url)
-    except UsageError as error:
-        raise table.fault(key.name, str(error)) from None
 
 
 def _network(table: Table, trusted: bool) -> NetworkConfig:
@@ -236,8 +233,9 @@ def resolve_config(
     config = parse_config(embedded, EMBEDDED_PATH) if embedded is not None else AgentConfig()
     if override is None or config.locked:
         return config
-    found = parse_config(override, override_source, trusted=False)
-    return _trusting(config, found, override_source)
+    found = _added_to(config, override, override_source)
+    _check(found, override_source)
+    return found
 
 
 def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) -> AgentConfig:
@@ -246,16 +244,26 @@ def resolve_network_config(embedded: AgentConfig, override: bytes, source: str) 
     Anybody on the wire may have written it, so it opens no shell where the embedded one has none.
     ConfigError if it tries, or says whom to trust.
     """
-    found = _trusting(embedded, parse_config(override, source, trusted=False), source)
+    found = _added_to(embedded, override, source)
     if not embedded.shell and found.failure_action == "shell":
         raise ConfigError(f"{source}: failure.action: the embedded configuration allows no shell")
-    return replace(found, shell=found.shell and embedded.shell)
+    found = replace(found, shell=found.shell and embedded.shell)
+    _check(found, source)
+    return found
 
 
-def _trusting(embedded: AgentConfig, found: AgentConfig, source: str) -> AgentConfig:
-    """found, whose trust, drivers and attestation are those of the embedded configuration."""
+def _added_to(embedded: AgentConfig, override: bytes, source: str) -> AgentConfig:
+    """An override with the embedded configuration's trust, drivers and attestation, its entries
+    behind those that are embedded.
+    """
+    found = parse_config(override, source, trusted=False, has_menu=embedded.menu is not None)
     if embedded.attest and found.attest:
         raise ConfigError(f"{source}: attest: the embedded configuration has its own")
     trusted = replace(found.network, authorities=embedded.network.authorities)
     attest = embedded.attest or found.attest
-    return replace(found, network=trusted, attest=attest, drivers=embedded.drivers)
+    menu = found.menu
+    if embedded.menu:
+        from pykexec.config.menu import merge_menus
+
+        menu = merge_menus(embedded.menu, found.menu, source)
+    return replace(found, network=trusted, attest=attest, drivers=embedded.drivers, menu=menu)

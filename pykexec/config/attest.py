@@ -22,7 +22,8 @@ class AttestConfig:
     approval_s for persons to approve. bank "" leaves the choice to the server. persist: released
     secrets outlive boot services, so that the payload's operating system finds them (NFIT); it has
     to wipe them itself. key_disks says which disks BitLocker's startup keys are put on. break_glass
-    is where phones reach the server when this machine does not, "" nowhere.
+    is where phones reach the server when this machine does not, "" nowhere. approval: an entry of
+    the menu demands that persons have approved, whatever the server's policy does.
     """
 
     server: str
@@ -34,6 +35,7 @@ class AttestConfig:
     key_disks: str = keys.KEY_DISKS.default
     approval_s: int = keys.APPROVAL_S.default
     break_glass: str = keys.BREAK_GLASS.default
+    approval: bool = False
 
 
 def parse_attest(table: Table) -> AttestConfig:

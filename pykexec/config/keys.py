@@ -39,6 +39,61 @@ PAYLOAD = Section(
     (PATH, URL, VOLUME, OPTIONS, SHA256),
 )
 
+MENU_DEFAULT = Key(
+    "default",
+    TEXT,
+    "",
+    "the entry that is started when `agent.timeout_s` has passed and nobody has pressed a key; "
+    "with 0 seconds at once, without a menu",
+    unset="somebody has to choose",
+)
+OFFER = Key(
+    "offer",
+    TEXTS,
+    (),
+    "what is shown behind the entries: `firmware`, its boot options (`Boot####`); `disks`, boot "
+    "loader specification entries and unified kernel images on ESPs and XBOOTLDR partitions. With "
+    "`[attest]` these spend the boot as a shell does, and need `agent.shell`",
+    unset="nothing",
+    choices=("firmware", "disks"),
+)
+MENU = Section(
+    "menu",
+    "With this table or an entry the agent has a menu, and no `[payload]`. The boot is unattended "
+    "as with a payload: the failure action is `boot-next`, and there is no shell unless "
+    "`agent.shell` allows one.",
+    (MENU_DEFAULT, OFFER),
+)
+
+NAME = Key("name", TEXT, "", "what the menu shows; no two entries have the same")
+KIND = Key(
+    "kind",
+    TEXT,
+    "efi",
+    "`efi`: an EFI application is started. `windows`: the same, and it is Windows' boot manager, "
+    "for which the disks are looked at as with `[windows]`. `shell`: the rescue shell. `firmware`, "
+    "`boot-next`, `reset`: as in `failure.action`",
+    choices=("efi", "windows", "shell", "firmware", "boot-next", "reset"),
+)
+NEEDS_CHOICES = ("attest", "approval", "shell")
+"""What may be demanded of an entry."""
+NEEDS = Key(
+    "needs",
+    TEXTS,
+    (),
+    "what is demanded before it is started: `attest`, an accepted attestation, whatever "
+    "`attest.required` is; `approval`, one that persons have approved; `shell`, that a shell is "
+    "allowed, for it gives what is as good as one: the boot is spent first and not attested",
+    unset="nothing more",
+    choices=NEEDS_CHOICES,
+)
+ENTRY = Section(
+    "entry",
+    "One that can be chosen; at most 1,000.",
+    (NAME, KIND, PATH, URL, VOLUME, OPTIONS, SHA256, NEEDS),
+    repeated=True,
+)
+
 ACTION = Key(
     "action",
     TEXT,
@@ -60,7 +115,8 @@ MENU_TIMEOUT_S = Key(
     "timeout_s",
     SECONDS,
     0,
-    "seconds before the payload is started; so long a key opens the menu, if a shell is allowed",
+    "seconds before the payload, or the menu's default, is started; so long a key opens the menu, "
+    "with a payload if a shell is allowed",
 )
 SHELL = Key(
     "shell",
@@ -224,5 +280,7 @@ WIM_SECTION = Section(
     tuple(key for pair in WIM_FILES for key in pair),
 )
 
-SECTIONS = (ROOT, PAYLOAD, WIM_SECTION, FAILURE, AGENT, FIRMWARE, NETWORK, ATTEST, WINDOWS)
+SECTIONS = (
+    *(ROOT, PAYLOAD, MENU, ENTRY, WIM_SECTION, FAILURE, AGENT, FIRMWARE, NETWORK, ATTEST, WINDOWS),
+)
 """All of the file."""

@@ -68,11 +68,14 @@ class Key(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table: its name ("" is the document itself), what it is for, its keys."""
+    """A table: its name ("" is the document itself), what it is for, its keys; repeated: there may
+    be any number of it, `[[name]]`.
+    """
 
     name: str
     what: str
     keys: tuple[Key[object], ...]
+    repeated: bool = False
 
 
 class Table:
@@ -98,6 +101,14 @@ class Table:
         if not isinstance(value, dict):
             raise self.fault(section.name, "must be a table")
         return Table(self.source, f"{self.prefix}{section.name}.", value)
+
+    def tables(self, section: Section) -> list[Table]:
+        """The tables of a repeated one, numbered from 1 in faults."""
+        values = self.values.pop(section.name, [])
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise self.fault(section.name, f"must be tables, [[{section.name}]]")
+        prefix = f"{self.prefix}{section.name}"
+        return [Table(self.source, f"{prefix} {i}: ", value) for i, value in enumerate(values, 1)]
 
     def take(self, key: Key[T], unset: T | None = None) -> T:
         """The key's value; where it is missing, or an empty string, unset or else its default."""

@@ -20,7 +20,7 @@ BOOT_ATTRIBUTES = (
     | VariableAttribute.RUNTIME_ACCESS
 )
 
-LOAD_OPTION_ACTIVE = 1
+LOAD_OPTION_ACTIVE, LOAD_OPTION_HIDDEN, LOAD_OPTION_CATEGORY = 1, 8, 0x1F00
 _LOAD_OPTION = "<IH"
 _GUID_TEXT_SIZE = 36
 
@@ -150,6 +150,29 @@ def boot_options(root: StrPath = EFIVARFS) -> dict[int, LoadOption]:
     return options
 
 
+def boot_order(root: StrPath = EFIVARFS) -> list[int]:
+    """Numbers of options, as the boot manager tries them; none where there is no such variable."""
+    return _numbers("BootOrder", root)
+
+
+def boot_current(root: StrPath = EFIVARFS) -> int | None:
+    """The option that this boot came by, None where the firmware does not say."""
+    return next(iter(_numbers("BootCurrent", root)), None)
+
+
+def _numbers(name: str, root: StrPath) -> list[int]:
+    try:
+        data = read_variable(global_name(name), root).data
+    except (FormatError, OSError):
+        return []
+    return parse_numbers(data)
+
+
+def parse_numbers(data: bytes) -> list[int]:
+    """Numbers of boot options, UINT16 each (UEFI 2.10, 3.1.1); an odd last byte is ignored."""
+    return [number for (number,) in struct.iter_unpack("<H", data[: len(data) & ~1])]
+
+
 def _boot_number(name: str) -> int | None:
     digits = name.removeprefix("Boot")
     if len(name) != 8 or len(digits) != 4 or digits.upper() != digits:
@@ -171,6 +194,11 @@ def set_boot_next(option: LoadOption, root: StrPath = EFIVARFS) -> int:
     free = (number for number in range(0x10000) if f"Boot{number:04X}" not in used)
     number = same[0] if same else next(free)
     write_variable(global_name(f"Boot{number:04X}"), Variable(BOOT_ATTRIBUTES, bytes(option)), root)
+    name_boot_next(number, root)
+    return number
+
+
+def name_boot_next(number: int, root: StrPath = EFIVARFS) -> None:
+    """Have the next start, and that alone, begin with an option that there is."""
     boot_next = Variable(BOOT_ATTRIBUTES, struct.pack("<H", number))
     write_variable(global_name("BootNext"), boot_next, root)
-    return number

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pykexec.config.agent import AgentConfig, PayloadConfig
+from pykexec.config.agent import AgentConfig
+from pykexec.config.payload import PayloadConfig
 from pykexec.firmware.last_end import forget_last_end
 from pykexec.firmware.mailbox import Mailbox
 from pykexec.guest.ends import leave_for, note

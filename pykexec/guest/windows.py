@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 from pykexec.attest.deliver import startup_key_file
 from pykexec.attest.opened import OpenedSecret
-from pykexec.config.agent import PayloadConfig, WindowsConfig
+from pykexec.config.agent import WindowsConfig
+from pykexec.config.payload import PayloadConfig
 from pykexec.efi.guid import Guid
 from pykexec.errors import FirmwareError, MismatchError
 from pykexec.firmware.mailbox import Mailbox

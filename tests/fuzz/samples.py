@@ -95,7 +95,8 @@ def _machine() -> Machine:
 
 
 def agent_tomls() -> list[bytes]:
-    return [b"", _AGENT, b"[payload]\npath = '\\EFI\\debian\\grubx64.efi'\n"]
+    menu = b"[menu]\ndefault = 'a'\n[[entry]]\nname = 'a'\nkind = 'reset'\nneeds = []\n"
+    return [b"", _AGENT, b"[payload]\npath = '\\EFI\\debian\\grubx64.efi'\n", menu]
 
 
 def attestations() -> list[bytes]:

@@ -10,11 +10,11 @@ import pytest
 from pykexec.config.agent import (
     AgentConfig,
     NetworkConfig,
-    PayloadConfig,
     parse_config,
     resolve_config,
     resolve_network_config,
 )
+from pykexec.config.payload import PayloadConfig
 from pykexec.errors import ConfigError
 
 FULL = rb"""
