@@ -25,7 +25,7 @@ from pykexec.errors import NotResidentError
 from pykexec.firmware import native
 from pykexec.firmware.info import FirmwareInfo, read_info
 from pykexec.firmware.mailbox import Mailbox
-from pykexec.guest.ends import final_action, leave_for, note, without_shell
+from pykexec.guest.ends import final_action, leave_for, may_enter, note, without_shell
 from pykexec.log import marker
 from pykexec.steps import attempt, on_stderr, words
 
@@ -38,6 +38,7 @@ _PAUSES_S = (0.1, 0.5, 1.0)
 # What the agent does next.
 SHELL = "shell"
 PAYLOAD = "payload"
+MENU = "menu"
 FAIL = "fail"
 
 
@@ -70,6 +71,8 @@ def run(spent_s: float) -> None:
     attempt("pykexec: last end", partial(tell_last_end, info), None)
     if step == PAYLOAD and mailbox:
         start_unattended(mailbox, config)
+    elif step == MENU and mailbox and info:
+        offer_menu(mailbox, config, again=bool(info.outcome.nr_runs))
     elif step == FAIL:
         fail(mailbox, config)
     else:
@@ -123,13 +126,15 @@ def start_bridges(config: AgentConfig) -> None:
 
 
 def decide(config: AgentConfig, info: FirmwareInfo | None) -> str:
-    """Payload, shell, or the failure action.
+    """Payload, menu, shell, or the failure action.
 
     A Linux that was started again after a payload must not start it once more:
     that would go on for ever.
     """
     if info and info.shell:
         return SHELL
+    if info and config.menu:
+        return MENU
     if info and config.payload and not info.outcome.nr_runs:
         return PAYLOAD
     return SHELL if config.shell else FAIL
@@ -253,6 +258,19 @@ def start_unattended(mailbox: Mailbox, config: AgentConfig) -> None:
         fail(mailbox, config)
 
 
+def offer_menu(mailbox: Mailbox, config: AgentConfig, again: bool) -> None:
+    """The menu, until the machine is somebody else's; again: nothing is started by itself."""
+    from pykexec.guest.boot_menu import run_menu
+
+    run = partial(run_menu, mailbox, config, again)
+    if attempt("pykexec: menu", run, False):
+        leave_for(mailbox, final_action(config), "nobody can choose: there is no console")
+    elif config.failure_action == "agent" and not again:
+        offer_menu(mailbox, config, again=True)
+    else:
+        fail(mailbox, config)
+
+
 def countdown(mailbox: Mailbox, seconds: int) -> bool:
     """Has somebody pressed a key, here or on a keyboard of the firmware's? There we are then."""
     from pykexec.guest.console import move_to_firmware, wait_for_key
@@ -305,7 +323,12 @@ def _sit(mailbox: Mailbox | None, config: AgentConfig, menu_first: bool) -> None
     if not menu_first:
         attempt("pykexec: shell", shell, None)
     while os.isatty(0):
-        attempt("pykexec: menu", partial(menu, mailbox, config), None)
+        if mailbox and config.menu:
+            from pykexec.guest.boot_menu import run_menu
+
+            attempt("pykexec: menu", partial(run_menu, mailbox, config, True), None)
+        else:
+            attempt("pykexec: menu", partial(menu, mailbox, config), None)
 
 
 def _offer(mailbox: Mailbox, config: AgentConfig) -> None:
@@ -316,13 +339,6 @@ def _offer(mailbox: Mailbox, config: AgentConfig) -> None:
     if has_second_seat(mailbox):
         mirror("press a key on this machine's keyboard for a shell here\n")
         offer_second_seat(partial(_sit, config=config, menu_first=False))
-
-
-def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
-    """Has this boot nothing to lose to a person at the console?"""
-    from pykexec.guest.attest import is_remembered, spend_for_a_person
-
-    return not (config.attest or is_remembered()) or spend_for_a_person(mailbox)
 
 
 def rescue() -> None:

@@ -187,8 +187,11 @@ class Attestation:
                 from pykexec.guest import own_image
 
                 attempt("own image", own_image.told, None)
+            waited = answer.reply.pending is not None
             self._wait(server, answer, facts.machine)
             answer.check()
+            if self._attest.approval and not waited:
+                raise DeniedError(f"{server.address}: accepts, but no person has approved")
             print_marker("attest", "accepted")
             self._print(answer, tpm)
             opens = answer.reply.release is not None

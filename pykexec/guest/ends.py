@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the agent ends where no payload takes over: which action is left, and taking it."""
+"""How the agent ends where no payload takes over: who may come in, which action is left, and
+taking it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,18 @@ def final_action(config: AgentConfig) -> str:
 def without_shell(config: AgentConfig) -> str:
     """The failure action when nobody is to be let in."""
     return "boot-next" if config.failure_action == "shell" else final_action(config)
+
+
+def may_enter(mailbox: Mailbox | None, config: AgentConfig) -> bool:
+    """Has this boot nothing to lose to a person at the console? It is spent where it had."""
+    from pykexec.guest.attest import is_remembered, spend_for_a_person
+
+    return not (config.attest or is_remembered()) or spend_for_a_person(mailbox)
+
+
+def noted() -> str:
+    """What was noted last."""
+    return _noted
 
 
 def note(reason: str) -> None:

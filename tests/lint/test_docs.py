@@ -148,6 +148,13 @@ def test_an_example_of_agent_toml_is_one(text: str) -> None:
     assert parse_config(text.encode(), "page").payload
 
 
+def test_the_example_of_a_menu_is_one() -> None:
+    """Its list of authorities is in the initramfs of who has one."""
+    (text,) = examples("menu.md")
+    menu = parse_config(text.replace("/etc/pykexec/ca.pem", "").encode(), "page").menu
+    assert menu and len(menu.entries) == 5
+
+
 @pytest.mark.parametrize("text", examples("policies.md"))
 def test_an_example_of_a_policy_is_one(text: str) -> None:
     from pykexec.policy import parse_policy

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from pykexec.abi import pack
-from pykexec.config.agent import AgentConfig, PayloadConfig
+from pykexec.config.agent import AgentConfig
+from pykexec.config.menu import MenuConfig
+from pykexec.config.payload import PayloadConfig
 from pykexec.errors import FirmwareError, FormatError, KexecError
 from pykexec.firmware.info import FirmwareInfo, decode_info
-from pykexec.guest.agent import decide, may_enter
+from pykexec.guest.agent import decide
 from pykexec.guest.attest import is_remembered, remember, spend_for_a_person
-from pykexec.guest.ends import final_action, without_shell
+from pykexec.guest.ends import final_action, may_enter, without_shell
 from pykexec.linux.modules import load, load_at_boot
 from pykexec.log import describe, marker
 
 PAYLOAD = PayloadConfig("\\EFI\\a.efi")
+OFFERING = AgentConfig(menu=MenuConfig(), shell=False)
 UNATTENDED = AgentConfig(payload=PAYLOAD, failure_action="boot-next", shell=False)
 ATTENDED = AgentConfig(payload=PAYLOAD, shell=True)
 
@@ -42,6 +45,10 @@ def info(nr_runs: int = 0, flags: int = 0) -> FirmwareInfo:
         (AgentConfig(shell=False), info(), "fail"),
         (ATTENDED, None, "shell"),
         (UNATTENDED, None, "fail"),
+        (OFFERING, info(), "menu"),
+        (OFFERING, info(nr_runs=1), "menu"),
+        (OFFERING, info(flags=8), "shell"),
+        (OFFERING, None, "fail"),
     ],
 )
 def test_the_agent_decides(config: AgentConfig, firmware: FirmwareInfo | None, step: str) -> None:
