@@ -55,15 +55,16 @@ def run_menu(mailbox: Mailbox, config: AgentConfig, again: bool) -> bool:
     while os.isatty(0):
         menu = begin(rows(entries, config), index, config.timeout_s, message)
         found = attempt("pykexec: menu", partial(_ask, mailbox, config, entries, menu), None)
-        if found is None or found.chosen is None:
-            if index is None:
-                time.sleep(1)  # Do not spin.
-                continue
-            found = replace(menu, left_s=0, chosen=Chosen(index))
-        entry = entries[found.chosen.row]
+        chosen, by_time = (found.chosen, found.left_s == 0) if found else (None, False)
+        if chosen is None and index is not None:
+            chosen, by_time = Chosen(index), True  # Nobody could be asked.
+        if chosen is None:
+            time.sleep(1)  # Do not spin.
+            continue
+        entry = entries[chosen.row]
         print(f"chosen: {printable(entry.name)}", flush=True)
-        message = session.carry_out(entry, found.chosen.options)
-        if found.left_s == 0:
+        message = session.carry_out(entry, chosen.options)
+        if by_time:
             return False
         index = None
     return True
