@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -311,6 +313,21 @@ def test_a_default_without_a_time_is_started_at_once_and_no_menu_is_made(course:
     at_once = config(CONFIG.replace("timeout_s = 2", "timeout_s = 0"))
     assert not run_menu(MAILBOX, at_once, again=False)
     assert course.done == ["sleep 0", "start \\debian.efi"]
+
+
+def test_an_agent_without_a_menu_has_none_of_it() -> None:
+    code = """
+import sys
+from pykexec.config.agent import resolve_config
+import pykexec.guest.agent, pykexec.guest.payload
+resolve_config(b"[payload]\\npath = '\\\\\\\\a.efi'", b"[agent]\\ntimeout_s = 1")
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    modules = done.stdout.split()
+    assert "pykexec.guest.payload" in modules
+    assert [name for name in modules if "menu" in name or name in ("json", "termios")] == []
 
 
 def test_without_a_terminal_the_default_is_started_when_its_time_has_come(course: Course) -> None:
