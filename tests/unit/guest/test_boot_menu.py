@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from pykexec.config.agent import AgentConfig, WindowsConfig, parse_config
 from pykexec.config.attest import AttestConfig
 from pykexec.config.menu import Entry, MenuConfig
 from pykexec.config.payload import PayloadConfig
-from pykexec.errors import ConfigError, DeniedError
+from pykexec.errors import ConfigError
 from pykexec.guest import agent, attest, boot_menu, menu, payload, seat
 from pykexec.guest.boot_menu import Session, offered, rows, run_menu, started
 from pykexec.menu.state import Menu, press, tick
@@ -182,6 +180,17 @@ def test_a_boot_is_spent_once(course: Course) -> None:
     assert course.done.count("spend") == 1
 
 
+def test_a_next_start_that_cannot_be_named_resets_nothing(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(number: int) -> None:
+        raise FAULTS["ENOSPC"]()
+
+    monkeypatch.setattr("pykexec.efi.variables.name_boot_next", full)
+    why = Session(MAILBOX, config()).carry_out(OPTION)
+    assert (why, course.done) == ("BootNext: No space left on device", ["spend"])
+
+
 def test_options_are_not_changed_where_no_shell_is_allowed(course: Course) -> None:
     session = Session(MAILBOX, AgentConfig(shell=False))
     assert session.carry_out(entry("Debian"), "init=/bin/sh").startswith("options cannot be")
@@ -209,44 +218,6 @@ def test_what_an_entry_needs_is_demanded_whatever_is_configured() -> None:
 def test_what_cannot_be_demanded_is_not_started() -> None:
     with pytest.raises(ConfigError, match="entry 'Attested': there is no"):
         started(AgentConfig(), entry("Attested"))
-
-
-@pytest.mark.parametrize(("pending", "opened"), [(None, False), (object(), True)])
-def test_an_approval_that_no_person_has_given_opens_nothing(
-    pending: object, opened: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-
-    class Accepts:
-        server = "s"
-        reply = SimpleNamespace(pending=pending, release=None, verdict=SimpleNamespace(findings=()))
-
-        def check(self) -> None:
-            """Accepted."""
-
-        @contextmanager
-        def open_release(self, spend: object) -> Iterator[SimpleNamespace]:
-            done.append("opened")
-            yield SimpleNamespace(opened=(), secrets=())
-
-    @contextmanager
-    def asked(*_: object) -> Iterator[Accepts]:
-        yield Accepts()
-
-    monkeypatch.setattr("pykexec.attest.client.attest", asked)
-    monkeypatch.setattr("pykexec.attest.deliver.deliver", lambda *_, **words: [])
-    monkeypatch.setattr(attest.Attestation, "_wait", lambda *_: None)
-    tpm: Any = SimpleNamespace(usage=SimpleNamespace(seconds=0, commands=0))
-    facts: Any = SimpleNamespace(machine={})
-    demand = started(config(), entry("Approved")).attest
-    assert demand
-    attestation = attest.Attestation(MAILBOX, config(), demand)
-    if opened:
-        attestation._ask_server(tpm, facts)
-    else:
-        with pytest.raises(DeniedError, match="no person has approved"):
-            attestation._ask_server(tpm, facts)
-    assert done == (["opened"] if opened else [])
 
 
 def test_what_is_found_is_offered_behind_the_entries_with_names_of_its_own(
