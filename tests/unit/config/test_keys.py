@@ -10,18 +10,22 @@ from pykexec.config.agent import parse_config
 from pykexec.config.table import FLAG, Key, Section
 from pykexec.errors import ConfigError
 
-NEEDED = {"payload": "path = '\\a'", "attest": "server = 'https://s'"}
+NEEDED = {
+    "payload": ("path = '\\a'",),
+    "attest": ("server = 'https://s'",),
+    "entry": ("name = 'a'", "path = '\\a'"),
+}
 EVERY = [(section, key) for section in keys.SECTIONS for key in section.keys]
 NAMES = [f"{section.name}.{key.name}" for section, key in EVERY]
 
 
 def document(section: Section, key: Key[object], value: str) -> bytes:
     """A file in which the key has the value, and what else its table needs."""
-    needed = NEEDED.get(section.name, "")
-    if needed.startswith(f"{key.name} ") or key is keys.URL:
-        needed = ""
-    head = f"[{section.name}]\n" if section.name else ""
-    return f"{head}{needed}\n{key.name} = {value}\n".encode()
+    others = (f"{key.name} =", "path =" if key is keys.URL else f"{key.name} =")
+    needed = [line for line in NEEDED.get(section.name, ()) if not line.startswith(others)]
+    head = [f"[[{section.name}]]" if section.repeated else f"[{section.name}]"]
+    lines = [*(head if section.name else []), *needed, f"{key.name} = {value}", ""]
+    return "\n".join(lines).encode()
 
 
 @pytest.mark.parametrize(("section", "key"), EVERY, ids=NAMES)
@@ -29,7 +33,8 @@ def test_a_key_is_read_and_its_kind_is_checked(section: Section, key: Key[object
     wrong = "7" if key.kind is FLAG else "true"
     with pytest.raises(ConfigError) as caught:
         parse_config(document(section, key, wrong), "a.toml")
-    prefix = f"{section.name}." if section.name else ""
+    prefix = f"{section.name} 1: " if section.repeated else f"{section.name}."
+    prefix = prefix if section.name else ""
     assert str(caught.value) == f"a.toml: {prefix}{key.name}: must be {key.kind.name}"
 
 
