@@ -37,6 +37,7 @@ pykexec exec '\EFI\debian\grubx64.efi'
 pykexec exec --volume ESP '\EFI\Linux\rescue.efi' --options "quiet"
 pykexec exec https://boot.example/os.efi --ca /tmp/ca.pem
 pykexec exec https://boot.example/winpe/bootmgfw.efi --wim boot.wim --stl boot.stl
+pykexec exec '\EFI\pykexec\xen.efi' --launch
 pykexec exec /boot/efi/EFI/BOOT/BOOTX64.EFI --via boot-next  # on a machine booted normally
 """
 _WIM_FILES = {
@@ -56,6 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--volume", metavar="NAME", help="GPT partition GUID, label or device path of PATH's volume"
     )
     parser.add_argument("--sha256", default="", metavar="HEX", help="what the file must have")
+    parser.add_argument(
+        "--launch",
+        action="store_true",
+        help="PATH is a verified launch: refuse anything but a unified xen.efi without options",
+    )
     for name, words in _WIM_FILES.items():
         parser.add_argument(f"--{name}", default="", metavar="FILE", help=words)
         parser.add_argument(
@@ -98,6 +104,10 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.kexec.execute import exec_payload
 
     wim = _wim(args)
+    if wim and args.launch:
+        from pykexec.errors import UsageError
+
+        raise UsageError("--launch: a launch is no boot manager of Windows', as --wim wants")
     with _mailbox(args.path) as mailbox, _place(mailbox, args, wim) as (path, volume):
         exec_payload(
             mailbox,
@@ -110,6 +120,7 @@ def main(args: argparse.Namespace) -> int:
             load_only=args.load_only,
             sha256=args.sha256,
             network=_network(args.ca) if "://" in path else None,
+            is_launch=args.launch,
             report=_report,
         )
     print(f"{args.path}: loaded; `kexec -e` or a reboot with kexec starts it")
@@ -193,6 +204,8 @@ def _boot_next(args: argparse.Namespace) -> int:
     from pykexec.errors import UsageError
     from pykexec.kexec.boot_next import boot_next, reboot
 
+    if args.launch:
+        raise UsageError("--launch: --via boot-next is the firmware's start, without our image")
     if args.wim:
         raise UsageError("--wim: --via boot-next starts files of the ESP, and none in memory")
     if args.volume or args.device_path:

@@ -94,7 +94,7 @@ def parse_config(
     is_windows, has_wim = root.has(keys.WINDOWS), root.has(keys.WIM_SECTION)
     wim = root.table(keys.WIM_SECTION)
     attest, windows = root.table(keys.ATTEST), root.table(keys.WINDOWS)
-    started = parse_payload(payload) if has_payload else None
+    started = _payload(payload) if has_payload else None
     found_wim = parse_wim(wim, not started or started.is_remote) if has_wim else None
     config = AgentConfig(
         locked=root.take(keys.LOCKED),
@@ -116,9 +116,15 @@ def parse_config(
         table.refuse_rest()
     if found_wim and not started:
         raise wim.fault(keys.WIM.name, "there is no payload, the boot manager, to start with it")
+    if started and started.is_launch and (found_wim or is_windows):
+        raise payload.fault(keys.PAYLOAD_KIND.name, "a launch is no boot manager of Windows'")
     if trusted:
         _check(config, source)
     return config
+
+
+def _payload(table: Table) -> PayloadConfig:
+    return parse_payload(table, table.take(keys.PAYLOAD_KIND) == keys.LAUNCH)
 
 
 def _menu(root: Table) -> MenuConfig | None:

@@ -32,11 +32,20 @@ VOLUME = Key(
 )
 OPTIONS = Key("options", TEXT, "", "load options: a kernel's command line, say")
 SHA256 = Key("sha256", TEXT, "", "what the file must have, in hexadecimal digits", unset="any")
+LAUNCH = "launch"
+PAYLOAD_KIND = Key(
+    "kind",
+    TEXT,
+    "efi",
+    "`launch`: the whole of a [verified launch](launch.md), a unified xen.efi without options; "
+    "anything else is refused",
+    choices=("efi", LAUNCH),
+)
 PAYLOAD = Section(
     "payload",
     "What is started. With a payload the boot is unattended: nobody is asked, the failure action "
     "is `boot-next`, and there is no shell unless `agent.shell` allows one.",
-    (PATH, URL, VOLUME, OPTIONS, SHA256),
+    (PATH, URL, VOLUME, OPTIONS, SHA256, PAYLOAD_KIND),
 )
 
 MENU_DEFAULT = Key(
@@ -71,9 +80,9 @@ KIND = Key(
     TEXT,
     "efi",
     "`efi`: an EFI application is started. `windows`: the same, and it is Windows' boot manager, "
-    "for which the disks are looked at as with `[windows]`. `shell`: the rescue shell. `firmware`, "
-    "`boot-next`, `reset`: as in `failure.action`",
-    choices=("efi", "windows", "shell", "firmware", "boot-next", "reset"),
+    "for which the disks are looked at as with `[windows]`. `launch`: as in `payload.kind`. `shell`: "
+    "the rescue shell. `firmware`, `boot-next`, `reset`: as in `failure.action`",
+    choices=("efi", "windows", LAUNCH, "shell", "firmware", "boot-next", "reset"),
 )
 NEEDS_CHOICES = ("attest", "approval", "shell")
 """What may be demanded of an entry."""

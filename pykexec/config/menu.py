@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ENTRIES_MAX = 1000
 NAME_MAX = 100
-STARTED = ("efi", "windows")
+STARTED = ("efi", "windows", keys.LAUNCH)
 """Kinds of entries that start a payload."""
 ATTEST, APPROVAL, SHELL = keys.NEEDS_CHOICES
 
@@ -89,7 +89,7 @@ def _entry(table: Table) -> Entry:
     if len(name) > NAME_MAX:
         raise table.fault(keys.NAME.name, f"more than {NAME_MAX} characters")
     if kind in STARTED:
-        payload: PayloadConfig | None = parse_payload(table)
+        payload: PayloadConfig | None = parse_payload(table, kind == keys.LAUNCH)
     else:
         payload = None
         for key in (keys.PATH, keys.URL, keys.VOLUME, keys.OPTIONS, keys.SHA256):

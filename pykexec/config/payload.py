@@ -16,7 +16,7 @@ class PayloadConfig:
     """[payload]: a file on a volume, None being the one that the image came from, or on a server.
 
     path is such a file's path, or the address; a relative address is relative to that of the image.
-    sha256 is what the file must have, in hex; "" is any.
+    sha256 is what the file must have, in hex; "" is any. is_launch: it is a verified launch.
     """
 
     path: str
@@ -24,23 +24,27 @@ class PayloadConfig:
     options: str = ""
     is_remote: bool = False
     sha256: str = ""
+    is_launch: bool = False
 
 
-def parse_payload(table: Table) -> PayloadConfig:
+def parse_payload(table: Table, is_launch: bool) -> PayloadConfig:
     """Take the keys of a payload; ConfigError names what is wrong."""
     path, url = table.take(keys.PATH), table.take(keys.URL)
     if path and url:
         raise table.fault(keys.URL.name, "path and url exclude each other")
     options, sha256 = table.take(keys.OPTIONS), take_sha256(table, keys.SHA256)
+    if is_launch and options:
+        raise table.fault(keys.OPTIONS.name, "a launch has none: nobody measures them")
     if url:
         check_url(table, keys.URL, url)
-        return PayloadConfig(url, None, options, True, sha256)
+        return PayloadConfig(url, None, options, True, sha256, is_launch)
     if not path:
         raise table.fault(keys.PATH.name, "missing")
     if not path.startswith("\\") or "\0" in path:
         fault = f"{path!r} is no path on a volume, such as '\\EFI\\BOOT\\BOOTX64.EFI'"
         raise table.fault(keys.PATH.name, fault)
-    return PayloadConfig(path, table.take(keys.VOLUME) or None, options, False, sha256)
+    volume = table.take(keys.VOLUME) or None
+    return PayloadConfig(path, volume, options, False, sha256, is_launch)
 
 
 def check_url(table: Table, key: Key[object], url: str) -> None:

@@ -122,10 +122,16 @@ def rows(entries: Sequence[Entry], config: AgentConfig) -> tuple[Row, ...]:
         Row(
             entry.name,
             _note(entry, config),
-            entry.payload.options if entry.payload and config.shell else None,
+            _options(entry) if config.shell else None,
         )
         for entry in entries
     )
+
+
+def _options(entry: Entry) -> str | None:
+    """Those that may be changed: a launch has none."""
+    payload = entry.payload
+    return payload.options if payload and not payload.is_launch else None
 
 
 def _note(entry: Entry, config: AgentConfig) -> str:

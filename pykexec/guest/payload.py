@@ -57,6 +57,7 @@ def start_payload(mailbox: Mailbox, config: AgentConfig) -> bool:
                 options=payload.options,
                 sha256=payload.sha256,
                 network=config.network,
+                is_launch=payload.is_launch,
                 failure_action=Action(enum_member(Action, config.failure_action)),
                 before=partial(_before, mailbox, attestation, windows),
                 report=_report,

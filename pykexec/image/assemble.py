@@ -15,13 +15,15 @@ _READABLE = 0x40000000
 _LIMIT = 1 << 32
 
 
-def append_sections(stub: bytes, source: str, sections: Mapping[str, bytes]) -> bytes:
+def append_sections(
+    stub: bytes, source: str, sections: Mapping[str, bytes], *, lowest: int = 0
+) -> bytes:
     """The stub (an EFI application; source names it in errors) with sections appended in their
     order.
 
-    Each section is mapped behind all others, its VirtualSize is exactly what was given. The
-    headers' sizes and checksum are brought up to date. FormatError if the stub has a section of
-    that name, is signed, or has no room for the section headers.
+    Each section is mapped behind all others, the first at lowest or higher; its VirtualSize is
+    exactly what was given. The headers' sizes and checksum are brought up to date. FormatError if
+    the stub has a section of that name, is signed, or has no room for the section headers.
     """
     image = pe.check_application(stub, source)
     if image.certificates_size:
@@ -29,7 +31,7 @@ def append_sections(stub: bytes, source: str, sections: Mapping[str, bytes]) -> 
     headers_size = _headers_size(stub, image, source, len(sections))
     end = max(section.file_end for section in image.sections)
     out = bytearray(stub[:end])
-    address = max(section.end for section in image.sections)
+    address = max(lowest, *(section.end for section in image.sections))
     table = image.section_table_end
     for name, content in sections.items():
         _check_new(image, source, name, content)

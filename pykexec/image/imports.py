@@ -21,6 +21,7 @@ ROOTS = ("pykexec.guest.init", "pykexec.cli", "pykexec.__main__", "pykexec.bridg
 """What is run in the initramfs; to these come the verbs that need nothing of HOST_ONLY."""
 HOST_ONLY = (
     "pykexec.image",
+    "pykexec.launch",
     "pykexec.netboot",
     "pykexec.vm",
     "pykexec.demo",
@@ -29,6 +30,8 @@ HOST_ONLY = (
     "pykexec.server",
 )
 """Packages that stay on the build host; an import of one is not followed."""
+_DOM0 = "pykexec.launch.dom0"
+"""What of them runs in an initramfs all the same: dom0's."""
 _EXTENSION_NEEDS = {"_cffi_backend"}
 
 
@@ -42,17 +45,18 @@ class Closure:
     standard: frozenset[str]
 
 
-def closure(package: Path) -> Closure:
-    """Follow the imports of ROOTS and of the verbs in the package's directory.
+def closure(package: Path, program: str = "") -> Closure:
+    """Follow the imports of ROOTS and of the verbs in the package's directory, or of one program.
 
     FormatError if a root is missing, or if something is imported that is not shipped.
     """
     own: dict[str, Path] = {}
     standard: set[str] = set()
-    todo = [name for name in ROOTS if find(package, name)]
-    if missing := [name for name in ROOTS[:2] if name not in todo]:
+    roots = (program,) if program else ROOTS
+    todo = [name for name in roots if find(package, name)]
+    if missing := [name for name in roots[:2] if name not in todo]:
         raise FormatError(f"{package}: no module {missing[0]}")
-    todo += _verbs(package)
+    todo += [] if program else _verbs(package)
     while todo:
         name = todo.pop()
         if name in own or is_host_only(name):
@@ -94,6 +98,8 @@ def imports(source: bytes, module: str, is_package: bool) -> Iterator[str]:
 
 def is_host_only(name: str) -> bool:
     """Whether a module belongs to what stays on the build host."""
+    if f"{_DOM0}.".startswith(f"{name}.") or name.startswith(f"{_DOM0}."):
+        return False
     return any(name == host or name.startswith(host + ".") for host in HOST_ONLY)
 
 

@@ -37,6 +37,7 @@ def exec_payload(
     load_only: bool = False,
     sha256: str = "",
     network: NetworkConfig | None = None,
+    is_launch: bool = False,
     before: Callable[[ExecRequest], None] | None = None,
     report: Callable[[str], None] = log.warning,
 ) -> None:
@@ -59,6 +60,7 @@ def exec_payload(
         failure_action=failure_action,
         sha256=sha256,
         network=network,
+        is_launch=is_launch,
     )
     for line in attempt("Secure Boot", lambda: _foresee(mailbox, request), [], report):
         report(line)

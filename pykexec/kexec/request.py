@@ -68,14 +68,22 @@ def prepare(
     sha256: str = "",
     network: NetworkConfig | None = None,
     check: Callable[[bytes, str], object] | None = None,
+    is_launch: bool = False,
 ) -> ExecRequest:
     """Read and check what `exec` is to start, as an EFI application unless check says otherwise.
 
     A path with a leading backslash is a file on volume, or on the image's own one; one with a
     scheme is the address of a file on a server, fetched as network says; any other is a file of
-    Linux. sha256, in hex, is what the file must have. FormatError, UsageError, FirmwareError or
-    NetworkError name it.
+    Linux. sha256, in hex, is what the file must have. is_launch: it must be a unified xen.efi, and
+    gets no options. FormatError, UsageError, FirmwareError or NetworkError name it.
     """
+    if is_launch:
+        from pykexec.efi.unified_xen import check_unified
+
+        check = check_unified
+        if options:
+            # Xen appends them to its command line, and no register tells of them.
+            raise UsageError(f"{path}: a launch is started without options, not {options!r}")
     given = _given_path(device_path)
     _check_sizes(options, given)
     limit = payload_limit(mailbox)

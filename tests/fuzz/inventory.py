@@ -59,7 +59,6 @@ OURS = {
     "guest.doors.is_secure_boot_off": _LOCAL,
     "guest.watch.nr_received": _LOCAL,
     "image._compile.prepared": "what our own parent has written",
-    "image.assemble._update_headers": "our own stub",
     "image.interpreter._compiled": "what our own child has compiled",
     "image.sbom._serialize": _RECORD,
     "kexec.images.start": "a struct of the stub of fixed size, taken apart by firmware.wire",

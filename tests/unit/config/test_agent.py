@@ -90,6 +90,19 @@ def test_with_a_payload_the_machine_stays_bootable_and_unattended() -> None:
         ("[payload]\npath = '\\a'\nvolume = false", "payload.volume: must be a string"),
         ("[payload]\npath = '\\a'\noptions = []", "payload.options: must be a string"),
         ("[payload]\npath = '\\a'\nsize = 1", "payload.size: unknown key"),
+        ("[payload]\npath = '\\a'\nkind = 'xen'", "payload.kind: 'xen' is not one of efi, launch"),
+        (
+            "[payload]\nurl = 'xen.efi'\nkind = 'launch'\noptions = '-- loglvl=all'",
+            "payload.options: a launch has none",
+        ),
+        (
+            "[payload]\npath = '\\a'\nkind = 'launch'\n[windows]",
+            "payload.kind: a launch is no boot manager of Windows'",
+        ),
+        (
+            "[payload]\nurl = 'a.efi'\nkind = 'launch'\n[wim]\nwim = 'boot.wim'",
+            "payload.kind: a launch is no boot manager of Windows'",
+        ),
         (
             "[failure]\naction = 'explode'",
             "failure.action: 'explode' is not one of agent, firmware",
