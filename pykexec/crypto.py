@@ -27,6 +27,8 @@ GCM_TAG_SIZE = lib.PK_GCM_TAG_SIZE
 GCM_SHORT_TAG_SIZE = lib.PK_GCM_SHORT_TAG_SIZE
 CCM_IV_SIZE = lib.PK_CCM_IV_SIZE
 CCM_TAG_SIZE = lib.PK_CCM_TAG_SIZE
+ED25519_KEY_SIZE = lib.PK_ED25519_KEY_SIZE
+ED25519_SIGNATURE_SIZE = lib.PK_ED25519_SIGNATURE_SIZE
 
 
 class EcdhKey:
@@ -132,6 +134,18 @@ def aes_ccm_open(key: Buffer, iv: Buffer, ciphertext: Buffer, tag: Buffer, out: 
         _writable(out),
     )
     _check(code, f"AES-CCM: key of {len(key)}, text of {len(ciphertext)} bytes")
+
+
+def ed25519_verify(key: Buffer, message: Buffer, signature: Buffer) -> None:
+    """FormatError unless signature is that of message (RFC 8032, 5.1.7) by key, a public one."""
+    _check_size(key, ED25519_KEY_SIZE, "public key")
+    _check_size(signature, ED25519_SIGNATURE_SIZE, "signature")
+    code = lib.pk_ed25519_verify(
+        _readable(key), _readable(message), len(message), _readable(signature)
+    )
+    if code == -errno.EBADMSG:
+        raise FormatError("signature: not that of this key")
+    _check(code, "public key: not one of Ed25519")
 
 
 def concat_kdf(shared: Buffer, info: Buffer) -> Secret:

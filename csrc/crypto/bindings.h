@@ -9,6 +9,7 @@
 #include <crypto/authenticode.h>
 #include <crypto/chain.h>
 #include <crypto/ecdh.h>
+#include <crypto/ed25519.h>
 #include <crypto/kdf.h>
 #include <crypto/luks.h>
 #include <crypto/rsa.h>

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference of agent.toml, from the tables that its parser reads by."""
+"""The reference of agent.toml and of a launch's manifest, from the tables that their parsers read
+by.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Iterator
 
 from pykexec.config import keys
 from pykexec.config.table import Key, Section
+from pykexec.launch import manifest
 
 
 def reference(_words: str) -> str:
@@ -14,9 +17,14 @@ def reference(_words: str) -> str:
     return "\n".join(line for section in keys.SECTIONS for line in _section(section))
 
 
-def _section(section: Section) -> Iterator[str]:
+def launch_reference(_words: str) -> str:
+    """The same of a manifest."""
+    return "\n".join(line for section in manifest.SECTIONS for line in _section(section, "###"))
+
+
+def _section(section: Section, level: str = "##") -> Iterator[str]:
     name = f"[[{section.name}]]" if section.repeated else f"[{section.name}]"
-    yield f"\n## `{name}`\n" if section.name else "\n## Above all tables\n"
+    yield f"\n{level} `{name}`\n" if section.name else f"\n{level} Above all tables\n"
     yield f"{section.what}\n"
     yield "| key | value | without it | what |"
     yield "|---|---|---|---|"

@@ -16,6 +16,7 @@ PARTS: Mapping[str, Callable[[str], str]] = {
     "commands": commands.commands,
     "exit_codes": commands.exit_codes,
     "diagram": parts.diagram,
+    "launch_toml": agent_toml.launch_reference,
     "metrics": parts.figures,
     "room": api.room,
     "rooms": parts.rooms,

@@ -34,6 +34,7 @@ VERBS = (
     "verify-firmware",
     "build",
     "install",
+    "launch",
     "certify",
     "inspect",
     "policy",

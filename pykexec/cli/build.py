@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
+    from pykexec.image import SigningKey
     from pykexec.image.builder import Built
-    from pykexec.image.pkcs11 import TokenKey
 
 HELP = "make a bootable image: stub, stock kernel and agent in one EFI application"
 EXAMPLES = """\
@@ -86,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Build, write, print what was built."""
-    from pykexec.image import Recipe, SigningKey, build
+    from pykexec.image import Recipe, build
     from pykexec.image.files import check_writable, write_atomically
     from pykexec.image.recipe import (
         BRIDGE_MODULES,
@@ -98,8 +98,7 @@ def main(args: argparse.Namespace) -> int:
     )
     from pykexec.image.reference import encode_reference, reference_values
 
-    if (args.sign_key is None) != (args.sign_cert is None):
-        raise UsageError("--sign-key and --sign-cert go together")
+    signing = signing_key(args)
     if args.no_modules and (args.modules or args.module):
         raise UsageError("--no-modules excludes --modules and --module")
     recipe = Recipe(
@@ -110,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
         arena_mib=DEFAULT_ARENA_MIB if args.arena is None else args.arena,
         window_mib=DEFAULT_WINDOW_MIB if args.window is None else args.window,
         initrd_add=tuple(args.initrd_add),
-        signing=SigningKey(_key(args.sign_key), args.sign_cert) if args.sign_key else None,
+        signing=signing,
         kernel_modules=() if args.no_modules else KERNEL_MODULES,
         optional_modules=() if args.no_modules else BRIDGE_MODULES + NATIVE_MODULES,
         more_modules=tuple(args.module),
@@ -133,10 +132,17 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _key(text: str) -> Path | TokenKey:
+def signing_key(args: argparse.Namespace) -> SigningKey | None:
+    """What --sign-key and --sign-cert name; UsageError for one without the other."""
+    from pykexec.image import SigningKey
     from pykexec.image.pkcs11 import SCHEME, parse_key
 
-    return parse_key(text) if text.startswith(SCHEME) else Path(text)
+    if (args.sign_key is None) != (args.sign_cert is None):
+        raise UsageError("--sign-key and --sign-cert go together")
+    if (text := args.sign_key) is None:
+        return None
+    key = parse_key(text) if text.startswith(SCHEME) else Path(text)
+    return SigningKey(key, args.sign_cert)
 
 
 def _print(output: Path, built: Built) -> None:

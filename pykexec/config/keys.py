@@ -80,8 +80,8 @@ KIND = Key(
     TEXT,
     "efi",
     "`efi`: an EFI application is started. `windows`: the same, and it is Windows' boot manager, "
-    "for which the disks are looked at as with `[windows]`. `launch`: as in `payload.kind`. `shell`: "
-    "the rescue shell. `firmware`, `boot-next`, `reset`: as in `failure.action`",
+    "for which the disks are looked at as with `[windows]`. `launch`: as in `payload.kind`. "
+    "`shell`: the rescue shell. `firmware`, `boot-next`, `reset`: as in `failure.action`",
     choices=("efi", "windows", LAUNCH, "shell", "firmware", "boot-next", "reset"),
 )
 NEEDS_CHOICES = ("attest", "approval", "shell")

@@ -81,15 +81,24 @@ class Section:
 class Table:
     """A TOML table whose keys are taken one by one; what is left over is unknown."""
 
-    def __init__(self, source: str, prefix: str, values: dict[str, object]) -> None:
+    def __init__(
+        self,
+        source: str,
+        prefix: str,
+        values: dict[str, object],
+        place: Callable[[str], str] = lambda name: "",
+    ) -> None:
         self.source = source
         self.prefix = prefix
         self.values = dict(values)
+        self.place = place
+        """What stands in errors before a key's full name: the line where it is, say."""
 
     def fault(self, key: str, fault: str) -> ConfigError:
         """The error for a key, which somebody else may have written."""
         shown = key if key.isprintable() else repr(key)
-        return ConfigError(f"{self.source}: {self.prefix}{shown}: {fault}")
+        place = self.place(f"{self.prefix}{key}")
+        return ConfigError(f"{self.source}: {place}{self.prefix}{shown}: {fault}")
 
     def has(self, section: Section) -> bool:
         """Is there such a table, though it may be empty?"""
@@ -100,15 +109,17 @@ class Table:
         value = self.values.pop(section.name, {})
         if not isinstance(value, dict):
             raise self.fault(section.name, "must be a table")
-        return Table(self.source, f"{self.prefix}{section.name}.", value)
+        return Table(self.source, f"{self.prefix}{section.name}.", value, self.place)
 
     def tables(self, section: Section) -> list[Table]:
-        """The tables of a repeated one, numbered from 1 in faults."""
+        """The tables of a repeated one, numbered from 0 in faults; none where there is none."""
         values = self.values.pop(section.name, [])
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
             raise self.fault(section.name, f"must be tables, [[{section.name}]]")
-        prefix = f"{self.prefix}{section.name}"
-        return [Table(self.source, f"{prefix} {i}: ", value) for i, value in enumerate(values, 1)]
+        return [
+            Table(self.source, f"{self.prefix}{section.name}[{number}].", each, self.place)
+            for number, each in enumerate(values)
+        ]
 
     def take(self, key: Key[T], unset: T | None = None) -> T:
         """The key's value; where it is missing, or an empty string, unset or else its default."""

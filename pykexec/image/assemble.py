@@ -36,8 +36,8 @@ def append_sections(
     for name, content in sections.items():
         _check_new(image, source, name, content)
         out += bytes(-len(out) % image.file_alignment)
-        address = _align(address, max(image.section_alignment, Limit.PAGE_SIZE))
-        file_size = _align(len(content), image.file_alignment)
+        address = align(address, max(image.section_alignment, Limit.PAGE_SIZE))
+        file_size = align(len(content), image.file_alignment)
         if max(address + len(content), len(out) + file_size) >= _LIMIT:
             raise FormatError(f"{source}: no image can hold 4 GiB (section {name})")
         struct.pack_into(
@@ -91,7 +91,7 @@ def _headers_size(stub: bytes, image: pe.Image, source: str, nr_new: int) -> int
         raise FormatError(f"{source}: room for {free} more section headers, {nr_new} are needed")
     if any(stub[image.section_table_end : end]):
         raise FormatError(f"{source}: the space behind the section table is in use")
-    return max(image.size_of_headers, min(_align(end, image.file_alignment), room))
+    return max(image.size_of_headers, min(align(end, image.file_alignment), room))
 
 
 def _check_new(image: pe.Image, source: str, name: str, content: bytes) -> None:
@@ -116,10 +116,11 @@ def _update_headers(
         (characteristics,) = struct.unpack_from("<I", out, header + 36)
         initialized += file_size if characteristics & _INITIALIZED_DATA else 0
     struct.pack_into("<I", out, image.optional_offset + 8, initialized)
-    struct.pack_into("<I", out, image.optional_offset + 56, _align(end, image.section_alignment))
+    struct.pack_into("<I", out, image.optional_offset + 56, align(end, image.section_alignment))
     struct.pack_into("<I", out, image.optional_offset + 60, headers_size)
     struct.pack_into("<I", out, image.checksum_offset, checksum(bytes(out), image.checksum_offset))
 
 
-def _align(value: int, alignment: int) -> int:
+def align(value: int, alignment: int) -> int:
+    """value, or the next multiple of alignment."""
     return -(-value // alignment) * alignment

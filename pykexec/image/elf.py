@@ -64,14 +64,20 @@ def _strings(section: DynamicSection, tag: str) -> tuple[str, ...]:
     return tuple(str(getattr(entry, attribute)) for entry in section.iter_tags(tag))
 
 
-def closure(roots: Iterable[Object], late: Iterable[str] = ()) -> dict[str, Path]:
+def closure(
+    roots: Iterable[Object], late: Iterable[str] = (), more: Iterable[Path] = ()
+) -> dict[str, Path]:
     """Everything that roots need to be loaded, themselves included: path in the initramfs to
-    source. late names libraries that no file asks for, but the program once it runs (dlopen).
+    source. late names libraries that no file asks for, but the program once it runs (dlopen). more
+    are directories of libraries that this machine does not have.
 
     A library that is found relative to the file that needs it stays there; all others come to lie
     beside the C library, a directory that the loader searches without configuration.
     """
     cache = _loader_cache()
+    for directory in more:
+        for path in sorted(directory.glob("*.so.*")):
+            cache.setdefault(path.name, str(path))
     default = posixpath.dirname(os.path.realpath(cache.get("libc.so.6", "/lib/libc.so.6")))
     found: dict[str, Path] = {}
     todo = [*roots, *(Object(_cached(name, cache), posixpath.join(default, name)) for name in late)]

@@ -93,7 +93,7 @@ def compose(
     }
     entries = (
         *_base(config, resume, ramdisk, busybox),
-        *_modules(by_path, modules, at_boot),
+        *module_entries(by_path, modules, at_boot),
         *interpreter.entries(),
     )
     archive = cpio.archive(entries)
@@ -140,17 +140,17 @@ def _base(config: bytes, resume: bytes, ramdisk: bytes, busybox: Path) -> Iterat
     yield cpio.file(interpreter.library_path("pykexec/data/resume.bin"), resume)
     yield cpio.file(interpreter.library_path("pykexec/data/ramdisk.efi"), ramdisk)
     yield cpio.file(interpreter.library_path(f"pykexec/{VERSION_FILE}"), f"{version()}\n".encode())
-    yield cpio.file("init", _script("pykexec.guest.init"), 0o755)
-    yield cpio.file("usr/bin/pykexec", _script("pykexec.cli"), 0o755)
+    yield cpio.file("init", script("pykexec.guest.init"), 0o755)
+    yield cpio.file("usr/bin/pykexec", script("pykexec.cli"), 0o755)
 
 
-def _script(module: str) -> bytes:
+def script(module: str) -> bytes:
     """A program that runs a module's main()."""
     first_line = f"#!{interpreter.executable()} {interpreter.FLAGS}\n"
     return f"{first_line}from {module} import main; raise SystemExit(main())\n".encode()
 
 
-def _modules(
+def module_entries(
     by_path: Mapping[str, Module],
     modules: Mapping[str, Sequence[Module]],
     at_boot: Collection[str],

@@ -58,11 +58,13 @@ the interpreter ends; without it the whole program aborts.
 """
 
 
-def entries() -> Iterator[cpio.Entry]:
-    """The files of a Python that can run pykexec.guest.init and the verbs for the initramfs."""
+def entries(program: str = "") -> Iterator[cpio.Entry]:
+    """The files of a Python that can run pykexec.guest.init and the verbs for the initramfs, or a
+    program, a module of ours, alone.
+    """
     package = Path(str(sys.modules["pykexec"].__file__)).resolve().parent
     library = posixpath.realpath(sysconfig.get_path("stdlib"))
-    ours = imports.closure(package)
+    ours = imports.closure(package, program)
     sources: dict[str, Path] = {}
     objects = [elf.Object(Path(executable()), executable())]
     for name, path in _traced(ours.standard):

@@ -9,6 +9,7 @@ import struct
 
 from pykexec.efi import pe
 from pykexec.errors import FormatError
+from pykexec.image.assemble import align
 
 _DISCARDABLE = 0x02000000
 _DIRECTORY_DEBUG = 6
@@ -42,7 +43,7 @@ def make_room(data: bytes, source: str, nr_new: int) -> bytes:
     if any(data[image.section_table_end : image.size_of_headers]):
         raise FormatError(f"{source}: the space behind the section table is in use")
     headers_end = image.section_table + pe.SECTION_HEADER_SIZE * (len(kept) + nr_new)
-    headers_size = _align(headers_end, image.file_alignment)
+    headers_size = align(headers_end, image.file_alignment)
     if headers_size > min(section.address for section, _ in kept):
         raise FormatError(f"{source}: no room for {nr_new} more section headers")
     out = bytearray(data[: image.section_table].ljust(headers_size, b"\0"))
@@ -67,7 +68,7 @@ def _update_headers(
     end = max(section.end for section, _ in moved)
     struct.pack_into("<H", out, image.pe_offset + 6, len(moved))
     struct.pack_into("<II", out, image.pe_offset + 12, 0, 0)  # No symbols.
-    struct.pack_into("<II", out, image.optional_offset + 56, _align(end, image.section_alignment),
+    struct.pack_into("<II", out, image.optional_offset + 56, align(end, image.section_alignment),
                      headers_size)  # fmt: skip
     struct.pack_into("<I", out, image.checksum_offset, 0)
     if image.nr_directories <= _DIRECTORY_DEBUG:
@@ -99,7 +100,3 @@ def _long_name(data: bytes, image: pe.Image, name: str) -> str:
     start = symbols + _SYMBOL_SIZE * count + int(name[1:])
     end = data.find(b"\0", start, start + 256)
     return data[start:end].decode("ascii", "replace") if symbols and end > start else name
-
-
-def _align(value: int, alignment: int) -> int:
-    return -(-value // alignment) * alignment

@@ -9,8 +9,15 @@ import re
 from dataclasses import dataclass
 
 from pykexec.efi import pe
-from pykexec.efi.unified_xen import CONFIG, KERNEL, RAMDISK, UCODE, XSM, check_unified
-from pykexec.efi.unified_xen import encode_config as encode_config
+from pykexec.efi.unified_xen import (
+    CONFIG,
+    KERNEL,
+    RAMDISK,
+    UCODE,
+    XSM,
+    check_unified,
+    encode_config,
+)
 from pykexec.errors import FormatError
 from pykexec.image.assemble import append_sections
 from pykexec.image.resection import make_room

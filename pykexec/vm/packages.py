@@ -114,6 +114,11 @@ QEMUS = {
     "10": Package(TRIXIE, "qemu-system-x86", whole=True),
     "sid": Package(SID, "qemu-system-x86", whole=True),
 }
+XENS = {name: PAYLOADS[f"xen-{name}"] for name in ("4.17", "4.20")}
+# dom0's programs; those of a release go with its hypervisor.
+XEN_UTILS = {
+    "4.17": Package(BOOKWORM, "xen-utils-4.17", whole=True),
+}
 # Volumes as Windows made them, with their startup keys.
 BITLOCKER_IMAGES = SourceArchive(
     BOOKWORM,
@@ -123,7 +128,13 @@ BITLOCKER_IMAGES = SourceArchive(
 )
 # promtool, which knows what an alert rule is.
 PROMETHEUS = Package(BOOKWORM, "prometheus")
-_FOR_TESTS = (*KERNELS.values(), *FIRMWARES.values(), *PAYLOADS.values(), *GRUB_TOOLS.values())
+_FOR_TESTS = (
+    *XEN_UTILS.values(),
+    *KERNELS.values(),
+    *FIRMWARES.values(),
+    *PAYLOADS.values(),
+    *GRUB_TOOLS.values(),
+)
 _FOR_MATRIX = (*_FOR_TESTS, *QEMUS.values(), U_BOOT)
 
 
@@ -197,7 +208,7 @@ def _unpack_archive(archive: SourceArchive, path: Path, into: Path) -> None:
 
 def fetch_for_units() -> None:
     """Download what tests without a machine need."""
-    fetch(PROMETHEUS)
+    fetch_all([PROMETHEUS, *XENS.values(), *XEN_UTILS.values()])
     fetch_archive(BITLOCKER_IMAGES)
 
 

@@ -62,6 +62,7 @@ OURS = {
     "image.interpreter._compiled": "what our own child has compiled",
     "image.sbom._serialize": _RECORD,
     "kexec.images.start": "a struct of the stub of fixed size, taken apart by firmware.wire",
+    "launch.bundle.read_key": "the operator's key",
     "linux.interface.Interface.mac": _HEX,
     "net.configure._candidates": _HEX,
     "net.configure._configure": _HEX,

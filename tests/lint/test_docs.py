@@ -155,6 +155,14 @@ def test_the_example_of_a_menu_is_one() -> None:
     assert menu and len(menu.entries) == 5
 
 
+def test_the_example_of_a_manifest_is_one() -> None:
+    from pykexec.launch.manifest import parse_manifest
+
+    (text,) = [text for text in examples("launch.md") if "[xen]" in text]
+    names = [domain.name for domain in parse_manifest(text.encode(), "page").domains]
+    assert names == ["filter", "pc"]
+
+
 @pytest.mark.parametrize("text", examples("policies.md"))
 def test_an_example_of_a_policy_is_one(text: str) -> None:
     from pykexec.policy import parse_policy

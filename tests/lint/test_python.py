@@ -20,6 +20,7 @@ HOST_VERBS = (
     "pykexec.cli.build",
     "pykexec.cli.demo",
     "pykexec.cli.inspect",
+    "pykexec.cli.launch",
     "pykexec.cli.netboot",
     "pykexec.cli.policy",
     "pykexec.cli.policy_recovery",

@@ -19,6 +19,7 @@ from pykexec.crypto import (
     aes_cfb_into,
     aes_gcm_open,
     ecdh_generate,
+    ed25519_verify,
     rsa_oaep_encrypt,
 )
 from pykexec.errors import FormatError
@@ -270,3 +271,34 @@ def test_a_failure_leaves_nothing_for_pythons_tls() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
     assert done.stdout == b"clean\n"
+
+
+# RFC 8032, 7.1, tests 1 and 2: public key, message, signature.
+ED25519_VECTORS = [
+    (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
+        "d25bf5f0595bbe24655141438e7a100b",
+    ),
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c"
+        "387b2eaeb4302aeeb00d291612bb0c00",
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "message", "signature"), ED25519_VECTORS)
+def test_ed25519_takes_the_vectors_and_nothing_else(key: str, message: str, signature: str) -> None:
+    parts = [bytes.fromhex(each) for each in (key, message, signature)]
+    ed25519_verify(*parts)
+    with pytest.raises(FormatError, match="signature: not that of this key"):
+        ed25519_verify(parts[0], parts[1] + b"x", parts[2])
+    with pytest.raises(FormatError, match="signature: not that of this key"):
+        ed25519_verify(parts[0], parts[1], parts[2][:-1] + b"\x7f")
+    with pytest.raises(FormatError, match="public key: 31 bytes, not 32"):
+        ed25519_verify(parts[0][1:], parts[1], parts[2])
+    with pytest.raises(FormatError, match="signature: 63 bytes, not 64"):
+        ed25519_verify(parts[0], parts[1], parts[2][1:])

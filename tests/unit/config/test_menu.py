@@ -81,7 +81,7 @@ def test_a_thousand_entries_are_read() -> None:
     text = "".join(entry(str(number)) for number in range(1000))
     menu = parse_config(text.encode(), "a.toml").menu
     assert menu and len(menu.entries) == 1000
-    with pytest.raises(ConfigError, match=r"^a.toml: entry 1001: name: more than 1000 entries"):
+    with pytest.raises(ConfigError, match=r"^a.toml: entry\[1000\].name: more than 1000 entries"):
         parse_config((text + entry("x")).encode(), "a.toml")
 
 
@@ -89,37 +89,37 @@ SHELL = "[agent]\nshell = true\n"
 FAULTS = {
     "no array": ("[entry]\nname = 'a'", "entry: must be tables, [[entry]]"),
     "no tables": ("entry = [1]", "entry: must be tables"),
-    "no name": ("[[entry]]\npath = '\\a'", "entry 1: name: missing"),
-    "no path": ("[[entry]]\nname = 'a'", "entry 1: path: missing"),
-    "one name for two": (entry() + entry("b") + entry(), "entry 3: name: there is another 'a'"),
+    "no name": ("[[entry]]\npath = '\\a'", "entry[0].name: missing"),
+    "no path": ("[[entry]]\nname = 'a'", "entry[0].path: missing"),
+    "one name for two": (entry() + entry("b") + entry(), "entry[2].name: there is another 'a'"),
     "escape in a name": (
         '[[entry]]\nname = "a\\u001b[2J"\npath = "\\\\a"',
-        "entry 1: name: 'a\\x1b[2J' has control characters",
+        "entry[0].name: 'a\\x1b[2J' has control characters",
     ),
     "two lines": (
         '[[entry]]\nname = "a\\nb"\npath = "\\\\a"',
-        "entry 1: name: 'a\\nb' has control",
+        "entry[0].name: 'a\\nb' has control",
     ),
-    "direction": ('[[entry]]\nname = "\\u202ea"\npath = "\\\\a"', "entry 1: name: '\\u202ea' has"),
-    "blanks around": (entry(" a"), "entry 1: name: ' a' has control characters, or blanks"),
-    "a long name": (entry("a" * 101), "entry 1: name: more than 100 characters"),
-    "kind": (entry("a", "kind = 'iso'"), "entry 1: kind: 'iso' is not one of efi, windows"),
-    "needs": (entry("a", "needs = ['luck']"), "entry 1: needs: 'luck' is not one of attest"),
-    "unknown": (entry("a", "colour = 1"), "entry 1: colour: unknown key"),
+    "direction": ('[[entry]]\nname = "\\u202ea"\npath = "\\\\a"', "entry[0].name: '\\u202ea' has"),
+    "blanks around": (entry(" a"), "entry[0].name: ' a' has control characters, or blanks"),
+    "a long name": (entry("a" * 101), "entry[0].name: more than 100 characters"),
+    "kind": (entry("a", "kind = 'iso'"), "entry[0].kind: 'iso' is not one of efi, windows"),
+    "needs": (entry("a", "needs = ['luck']"), "entry[0].needs: 'luck' is not one of attest"),
+    "unknown": (entry("a", "colour = 1"), "entry[0].colour: unknown key"),
     "unknown of menu": ("[menu]\ncolour = 1", "menu.colour: unknown key"),
-    "digest": (entry("a", "sha256 = 'ab'"), "entry 1: sha256: must be 64 hexadecimal digits"),
-    "address": (entry("a", "url = 'ftp://h/a'"), "entry 1: url: path and url exclude"),
+    "digest": (entry("a", "sha256 = 'ab'"), "entry[0].sha256: must be 64 hexadecimal digits"),
+    "address": (entry("a", "url = 'ftp://h/a'"), "entry[0].url: path and url exclude"),
     "a shell of a file": (
         SHELL + entry("a", "kind = 'shell'"),
-        "entry 1: path: an entry of the kind shell has none",
+        "entry[0].path: an entry of the kind shell has none",
     ),
     "attested reset": (
         "[[entry]]\nname = 'r'\nkind = 'reset'\nneeds = ['attest']",
-        "entry 1: needs: the kind reset starts nothing to attest",
+        "entry[0].needs: the kind reset starts nothing to attest",
     ),
     "shell and attest": (
         ATTEST + SHELL + entry("a", "needs = ['shell', 'attest']"),
-        "entry 1: needs: a boot that is spent for a shell is not attested",
+        "entry[0].needs: a boot that is spent for a shell is not attested",
     ),
     "payload too": (entry() + "[payload]\npath = '\\a'", "payload: there is a menu: an entry"),
     "wim too": (entry() + "[wim]\nwim = 'a'", "wim.wim: there is no payload"),

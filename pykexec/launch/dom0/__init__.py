@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs in dom0: verifies, measures and starts the domains of a bundle."""
