@@ -30,7 +30,11 @@ MANIFEST_MAX = 1 << 20
 DOM0_CMDLINE = "console=hvc0 quiet"
 
 VERSION = Key(
-    "version", number(1, VERSION_MAX), 0, "counts up: an older bundle is not started any more"
+    "version",
+    number(1, VERSION_MAX),
+    0,
+    "counts up: an older bundle is not started any more",
+    unset="refused",
 )
 ROOT = Section("", "", (Key("name", TEXT, "", "what this launch is called"), VERSION))
 
@@ -48,6 +52,7 @@ ROOTS = Key(
     "roots", TEXTS, ("/",),
     "directories in which Debian's xen-utils, busybox and swtpm are installed or unpacked; the "
     "first that has a program counts",
+    unset="`/`",
 )  # fmt: skip
 DOM0 = Section(
     "dom0",
@@ -56,7 +61,12 @@ DOM0 = Section(
 )
 
 PARTITION = Key("partition", TEXT, "", "its GPT partition GUID; no domain gets these blocks")
-ROLL_BACK = Key("roll_back", FLAG, False, "an older bundle than the newest seen may be started")
+ROLL_BACK = Key(
+    "roll_back",
+    FLAG,
+    False,
+    "a bundle may be older than the one that it replaces, and than the xen.efi",
+)
 HIDDEN = Section("hidden", "The partition of the hypervisor's own.", (PARTITION, ROLL_BACK))
 
 OUT = Key(

@@ -43,7 +43,7 @@ TYPE = Key("type", TEXT, "pvh", "how Xen virtualises it", choices=TYPES)
 KERNEL = Key("kernel", TEXT, "", "its kernel, or what takes the place of one: OVMF for Xen, GRUB")
 RAMDISK = Key("ramdisk", TEXT, "", "its initramfs", unset="none")
 CMDLINE = Key("cmdline", TEXT, "", "its kernel's command line", unset="empty")
-MEMORY = Key("memory_mib", number(32, 1 << 20), 0, "its memory in MiB")
+MEMORY = Key("memory_mib", number(32, 1 << 20), 0, "its memory in MiB", unset="refused")
 VCPUS = Key("vcpus", number(1, 128), 1, "its processors")
 DEVICES = Key(
     "devices", TEXTS, (), 'PCI functions that it owns: `"0000:00:1f.6"`; not with `pvh`',
