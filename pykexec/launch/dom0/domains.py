@@ -58,6 +58,7 @@ DOMAIN = Section(
     "domain",
     "A domain. They are started in this order, those of the service first.",
     (NAME, ROLE, TYPE, KERNEL, RAMDISK, CMDLINE, MEMORY, VCPUS, DEVICES, DISK, NETWORK, MAC),
+    repeated=True,
 )  # fmt: skip
 
 
