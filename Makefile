@@ -15,6 +15,7 @@ NET ?=
 LOCAL ?=
 WINDOWS ?=
 FUZZ_SECONDS ?= 600
+LOCK_ARGS ?=
 HOSTS ?= bookworm trixie
 HOST_TARGETS ?= demo
 WHEEL_HOSTS ?= sid
@@ -34,6 +35,8 @@ KERNEL_APT_PACKAGES := bc bison codespell flex libelf-dev perl sparse
 BROWSER_APT_PACKAGES := chromium
 # What other Debian releases are made with, to run ours in.
 HOSTS_APT_PACKAGES := debootstrap
+# What the server's packages are made and looked through with.
+PACKAGES_APT_PACKAGES := $(HOSTS_APT_PACKAGES) debhelper dpkg-dev lintian skopeo
 
 # Debian keeps disk tools where only root looks.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -46,10 +49,13 @@ EXTRAS := test,build,server,docs
 NATIVE_SOURCES := $(shell find csrc -type f) $(wildcard pykexec/_*.py)
 FETCH = $(PY) -m tests.fetch $(1)
 SERIES_TESTS := tests/kernel/test_series.py tests/kernel/test_build.py
+# For every Python that we take, and every index: none is named.
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-header --no-emit-index-url --python $(PY) $(LOCK_ARGS)
 PYTEST = $(PY) -m pytest --junitxml=build/junit/$@.xml $(PYTEST_ARGS)
 
 .PHONY: help demo test test-all clocks lint unit golden fuzz-short vm matrix fuzz bench image control
-.PHONY: payloads test-hosts docs clean apt apt-browser apt-hosts
+.PHONY: payloads test-hosts test-packages deb oci locks docs clean apt apt-browser apt-hosts apt-packages
 .PHONY: kernel test-kernel test-series test-series-short bench-kernel apt-kernel
 .NOTPARALLEL:
 
@@ -61,7 +67,7 @@ demo: $(INSTALLED) ## show the whole chain; LOCAL=1 a disk, NET=1 network boot, 
 
 test: lint unit golden fuzz-short vm ## run every test that one change has to pass
 
-test-all: test matrix clocks test-hosts ## every case there is; the docs get its table
+test-all: test matrix clocks test-hosts test-packages ## every case there is; the docs get its table
 	$(PY) -m tests.matrix_table build/junit/matrix.xml docs/test-matrix.md
 
 # HOST_TARGETS on HOSTS and the unit tests with the wheel, which the first of them makes: oldest first.
@@ -74,6 +80,10 @@ test-hosts: $(INSTALLED) apt-hosts ## `make demo` on fresh HOSTS="bookworm trixi
 	for suite in $(WHEEL_HOSTS); do \
 		$(SUDO) tests/hosts/run $$suite $$archive tests/hosts/wheel || exit; \
 	done
+
+# As root: the package is installed into Debians of its own.
+test-packages: oci ## the server's package: what is in it; installed, upgraded, purged
+	$(SUDO) $(PYTEST) -n $(JOBS) --dist loadfile tests/packages
 
 ##@ Parts of the tests (PYTEST_ARGS=..., JOBS=2, UNIT_JOBS=4, VM_JOBS=3)
 
@@ -125,6 +135,23 @@ image: $(INSTALLED) ## build build/pykexec.efi of a packaged kernel, KERNEL=6.1-
 	mkdir -p build
 	$(PY) -m pykexec build --output build/pykexec.efi $$($(PY) -c 'from pykexec.vm.kernels \
 	import kernel; k = kernel("$(KERNEL)"); print("--kernel", k.image, "--modules", k.modules)')
+
+deb: $(INSTALLED) apt-packages ## build the server's Debian package for this release, build/deb/*.deb
+	packaging/build-deb $(PY) build/deb
+
+oci: deb ## build its container image of that, build/oci, an OCI image layout
+	rm -rf build/oci build/pykexec-server.oci.tar
+	$(PY) -m tools.oci build/deb/*.deb build/oci
+	tar --create --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --directory=build/oci \
+		--file=build/pykexec-server.oci.tar blobs index.json oci-layout
+
+# uv has the index of its own settings, and takes pip's where it is told: UV_DEFAULT_INDEX.
+locks: $(INSTALLED) ## lock what the server is packaged with; LOCK_ARGS=--upgrade takes what is newest
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),lock]'
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], \
+	sep="\n")' | $(LOCK) --output-file packaging/locks/build.txt -
+	$(LOCK) --extra server --output-file packaging/locks/server.txt pyproject.toml
+	sed --in-place '1i # SPDX-License-Identifier: Apache-2.0' packaging/locks/*.txt
 
 docs: $(INSTALLED) ## build the documentation, build/docs/index.html; no network is needed
 	$(PY) -m sphinx --quiet --fresh-env --fail-on-warning -d build/doctrees docs build/docs
@@ -191,6 +218,9 @@ apt-browser: apt ## and those that matrix needs
 
 apt-hosts: apt ## and those that test-hosts needs
 	$(call APT_INSTALL,$(HOSTS_APT_PACKAGES))
+
+apt-packages: apt ## and those that deb and test-packages need
+	$(call APT_INSTALL,$(PACKAGES_APT_PACKAGES))
 
 clean: ## remove what was built; .cache and .venv stay
 	rm -rf build dist pykexec/data pykexec/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache

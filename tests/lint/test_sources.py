@@ -14,7 +14,7 @@ from tests.lint.tree import C_SUFFIXES, ROOT, relative, tracked
 LICENCE = "SPDX-License-Identifier: "
 # Text whose licence stands elsewhere: the licence itself, data, what a format leaves no room in.
 WITHOUT_LICENCE_LINE = re.compile(
-    r"(^|/)(LICENSE|COPYING|\.gitignore|py\.typed|series)$|^tests/golden/|^tests/data/fuzz/.*/|\.(json|patch|png|svg)$"
+    r"(^|/)(LICENSE|COPYING|\.gitignore|py\.typed|series|source/format)$|^tests/golden/|^tests/data/fuzz/.*/|\.(json|patch|png|svg)$"
 )
 GPL_DIRECTORY = "kernel-patches/"
 

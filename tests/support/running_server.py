@@ -71,9 +71,9 @@ class Running:
                 return 0
 
 
-def wait(condition: Callable[[], bool], what: str = "") -> None:
-    """Until it is so."""
-    deadline = time.monotonic() + START_S
+def wait(condition: Callable[[], bool], what: str = "", within: float = START_S) -> None:
+    """Until it is so, for so many seconds at most."""
+    deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
