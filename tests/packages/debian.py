@@ -52,6 +52,7 @@ def bootstrap(into: Path, names: list[str]) -> None:
         timeout_s=_TIMEOUT_S,
     )  # fmt: skip
     into.chmod(0o755)
+    (into / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
 @dataclass(frozen=True, slots=True)
