@@ -33,9 +33,9 @@ export HOME=/nonexistent LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive USER=root
 """
 _MOUNTS = """
 set -e
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-mount --rbind /dev "$2/root/dev"
-mount -t proc proc "$2/root/proc"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/merged"
+mount --rbind /dev "$2/merged/dev"
+mount -t proc proc "$2/merged/proc"
 echo ready
 exec sleep infinity
 """
@@ -57,23 +57,18 @@ def bootstrap(into: Path, names: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Debian:
-    """One that is there; root is where its files are, as they are from outside of its mounts.
+    """One that is there; pid is a process in its namespaces, home has its files and changes.
 
-    pid is a process in its namespaces. It shares the network.
+    It shares the network.
     """
 
     home: Path
     pid: int
 
-    @property
-    def changed(self) -> Path:
-        """What is not as it was at first."""
-        return self.home / "upper"
-
     def command(self, script: str) -> list[str]:
         """What runs a script of bash's there, as root, in /srv, where any file may be put."""
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid"]
-        chroot = ["chroot", str(self.home / "root"), "/bin/bash", "-c"]
+        chroot = ["chroot", str(self.home / "merged"), "/bin/bash", "-c"]
         return [*enter, *chroot, f"{_PRELUDE}\ncd /srv\n{script}"]
 
     def run(self, script: str, stdin: str = "") -> str:
@@ -99,7 +94,7 @@ class Debian:
 @contextmanager
 def started(lower: Path, home: Path) -> Iterator[Debian]:
     """One over lower, whose changes are in the new directory home; its processes end with it."""
-    for name in ("upper", "work", "root"):
+    for name in ("upper", "work", "merged"):
         (home / name).mkdir(parents=True)
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     process = subprocess.Popen(

@@ -47,7 +47,7 @@ def tree(root: Path, names: list[str]) -> Path:
 def built(place: Path, names: list[str]) -> Path:
     """The layout of such a tree."""
     into = place / "layout"
-    layers = [pack(tree(place / "root", names), layout.blobs(into), "by hand", EPOCH, OWNED)]
+    layers = [pack(tree(place / "files", names), layout.blobs(into), "by hand", EPOCH, OWNED)]
     layout.write(IMAGE, layers, into)
     return into
 
@@ -114,13 +114,13 @@ def test_nothing_in_an_image_runs_as_its_files_owner(tmp_path: Path) -> None:
 
 def layers(place: Path) -> list[Layer]:
     (place / "blobs").mkdir()
-    return [pack(tree(place / "root", ["one"]), place / "blobs", "by hand", EPOCH, OWNED)]
+    return [pack(tree(place / "files", ["one"]), place / "blobs", "by hand", EPOCH, OWNED)]
 
 
 def test_the_same_files_are_the_same_image(tmp_path: Path) -> None:
     first = built(tmp_path / "first", ["one", "two"])
     second = built(tmp_path / "second", ["two", "one"])
-    os.utime(tmp_path / "second/root/usr/bin/one", (1, 1))
+    os.utime(tmp_path / "second/files/usr/bin/one", (1, 1))
     assert (first / "index.json").read_bytes() == (second / "index.json").read_bytes()
     changed = built(tmp_path / "third", ["one", "three"])
     assert (first / "index.json").read_bytes() != (changed / "index.json").read_bytes()
