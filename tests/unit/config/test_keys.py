@@ -33,7 +33,7 @@ def test_a_key_is_read_and_its_kind_is_checked(section: Section, key: Key[object
     wrong = "7" if key.kind is FLAG else "true"
     with pytest.raises(ConfigError) as caught:
         parse_config(document(section, key, wrong), "a.toml")
-    prefix = f"{section.name} 1: " if section.repeated else f"{section.name}."
+    prefix = f"{section.name}[0]." if section.repeated else f"{section.name}."
     prefix = prefix if section.name else ""
     assert str(caught.value) == f"a.toml: {prefix}{key.name}: must be {key.kind.name}"
 
