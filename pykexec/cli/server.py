@@ -8,6 +8,7 @@ import argparse
 from pykexec.cli import (
     server_access,
     server_approval,
+    server_audit,
     server_backup,
     server_break_glass,
     server_bulk,
@@ -24,9 +25,10 @@ from pykexec.cli._server import add_connection, connect
 HELP = "set up and administer an attestation server"
 EPILOG = """\
 init, local-token, local-admin, migrate, rewrap, check-audit, backup and restore work on the
-database itself, check-certificate and approval verify on files alone; all others ask a running
-server, by --url and with the token in --token-file, or in $PYKEXEC_SERVER and $PYKEXEC_TOKEN_FILE
-or $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or its name.
+database itself, check-certificate, audit check and approval verify on files alone; all others ask
+a running server, by --url and with the token in --token-file, or in $PYKEXEC_SERVER and
+$PYKEXEC_TOKEN_FILE or $PYKEXEC_TOKEN. A MACHINE is named by its fingerprint, its first digits, or
+its name.
 """
 EXAMPLES = """\
 pykexec server init --database sqlite:///s.db --master-key file:master.key --token-file admin.token
@@ -34,7 +36,7 @@ pykexec server local-token ci --role admin --output t --database sqlite:///s.db 
 pykexec server local-admin root --database sqlite:///s.db --master-key file:master.key
 pykexec server migrate --database sqlite:///s.db --master-key file:master.key
 pykexec server rewrap --database sqlite:///s.db --master-key file:old.key --new-key file:new.key
-pykexec server check-audit --database sqlite:///s.db --master-key file:master.key
+pykexec server check-audit --database sqlite:///s.db --master-key file:k --anchor anchors.jsonl
 pykexec server backup-key --output backup.key
 pykexec server backup --database sqlite:///s.db --master-key file:k --recipient age1q --output s.bak
 pykexec server restore s.bak --identity i --database sqlite:///new.db --master-key file:k
@@ -112,6 +114,11 @@ pykexec server security-key reset person:anna
 pykexec server audit list --subject web-1
 pykexec server audit verify
 pykexec server audit export
+pykexec server audit anchor --append /mnt/elsewhere/anchors.jsonl
+pykexec server audit verify --anchor /mnt/elsewhere/anchors.jsonl
+pykexec server audit check trail.jsonl --anchor anchors.jsonl --key 1hsVvV4LrYbT0VTZ2KkM2vZ5m7l
+pykexec server audit follow --to tls://logs.example:6514 --to-ca ca.pem --cursor audit.cursor
+pykexec server audit follow --to file:audit.log --cursor audit.cursor --once
 pykexec server approval verify trail.jsonl --policy servers-3.toml --issuer https://login.example
 """
 
@@ -134,6 +141,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_break_glass.configure(actions)
     server_approval.configure(actions)
     server_settings.configure(actions)
+    server_audit.configure(actions)
     server_access.configure(actions)
 
 

@@ -61,6 +61,7 @@ def configure(actions: Actions) -> None:
     )
     check.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
     check.add_argument("--hash", metavar="HEX", help="and its hash then")
+    check.add_argument("--anchor", type=Path, metavar="FILE", help="of `audit anchor`")
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -160,8 +161,14 @@ def _rewrap(args: argparse.Namespace) -> int:
 
 
 def _check_audit(args: argparse.Namespace) -> int:
+    from pykexec.server.store import audit
+    from pykexec.server.trail.anchors import faults_in, read_anchors
+
     if (args.seq is None) != (args.hash is None):
         raise UsageError("--seq and --hash go together")
     with open_store(args) as store:
+        key = audit.HEADS.public_key(store.keys)
+        anchors = read_anchors(args.anchor.read_bytes(), key) if args.anchor else ()
         check = store.verify_audit((args.seq, args.hash) if args.hash else None)
-    return print_check(check.entries, check.hash, check.faults)
+        faults = (*check.faults, *faults_in(store, anchors))
+    return print_check(check.entries, check.hash, faults)

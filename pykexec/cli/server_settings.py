@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pykexec server` asks of a running server about policies, enrolment and audit."""
+"""What `pykexec server` asks of a running server about policies and enrolment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from pykexec.cli._server import (
     add_action,
     add_group,
     pairs_of,
-    print_check,
     print_rows,
     rows_of,
 )
 from pykexec.cli.output import print_json
-from pykexec.errors import UsageError
 
 if TYPE_CHECKING:
     from pykexec.server.adminclient import AdminClient
@@ -30,7 +28,6 @@ def configure(actions: Actions) -> None:
     _policies(actions)
     _enrolment(actions)
     _hashes_and_roots(actions)
-    _audit(actions)
 
 
 def _status(client: AdminClient, args: argparse.Namespace) -> int:
@@ -136,36 +133,3 @@ def _hashes_and_roots(actions: Actions) -> None:
     add_action(group, "remove", "trust one no more", remove_root).add_argument(
         "sha256", metavar="HASH"
     )
-
-
-def _audit(actions: Actions) -> None:
-    def listed(client: AdminClient, args: argparse.Namespace) -> int:
-        answer = client.get(
-            "audit", limit=args.limit, before=args.before, subject=args.subject,
-            action=args.what, actor=args.actor,
-        )  # fmt: skip
-        columns = ("seq", "time", "actor", "action", "subject", "detail")
-        return print_rows(args, rows_of(answer, "entries"), columns)
-
-    def verify(client: AdminClient, args: argparse.Namespace) -> int:
-        if (args.seq is None) != (args.hash is None):
-            raise UsageError("--seq and --hash go together")
-        check = client.get("audit", "verify", seq=args.seq, hash=args.hash)
-        return print_check(check["entries"], check["hash"], check["faults"])
-
-    def export(client: AdminClient, args: argparse.Namespace) -> int:
-        for line in client.lines("audit", "export"):
-            print(line)
-        return 0
-
-    group = add_group(actions, "audit", "the audit trail")
-    parser = add_action(group, "list", "newest first", listed)
-    parser.add_argument("--limit", type=int, default=50, metavar="N")
-    parser.add_argument("--before", type=int, metavar="SEQ")
-    for name in ("subject", "actor"):
-        parser.add_argument(f"--{name}", metavar="TEXT")
-    parser.add_argument("--action", dest="what", metavar="TEXT")
-    parser = add_action(group, "verify", "check every link of the chain", verify)
-    parser.add_argument("--seq", type=int, metavar="N", help="an entry noted earlier")
-    parser.add_argument("--hash", metavar="HEX", help="and its hash then")
-    add_action(group, "export", "print all of it, a line of JSON for each entry", export)

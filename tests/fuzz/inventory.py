@@ -82,6 +82,8 @@ OURS = {
     "server.store.column_types.Json.process_result_value": _DATABASE,
     "server.store.passwords.verify_password": _DATABASE,
     "server.store.rollout.bucket": "a digest",
+    "server.trail.follow.read_place": "where we have left it",
+    "server.trail.targets._unheard": _LOCAL,
     "server.web.admin.machines._evidence": _DATABASE,
     "server.web.limits.Limiter._find": "memory that the workers share",
     "server.web.limits.Limiter._hash": "a digest",

@@ -20,9 +20,11 @@ from pykexec.attest import protocol
 from pykexec.attest.fields import ProtocolError, parse_object
 from pykexec.server.adminclient import AdminClient
 from pykexec.server.canonical import canonical, to_ms
+from pykexec.server.keys.keys import Keys
 from pykexec.server.people.id_token import TOKEN_MAX, Wanted, check_claims
 from pykexec.server.store import audit
 from pykexec.server.store.audit_check import Walk
+from pykexec.server.trail.anchors import check_trail, read_anchors
 from pykexec.server.web.admin.operations import read_body, read_path, read_query
 from pykexec.server.web.admin.routes import OPERATIONS
 from pykexec.server.web.peer import parse_networks
@@ -40,6 +42,7 @@ _OPTIONS = WebOptions(
     proxies=parse_networks([_PROXY]),
 )
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
+_KEYS = Keys(bytearray(range(32)))
 
 
 _WANTED = Wanted("https://login.example", "pykexec", "nonce")
@@ -185,3 +188,30 @@ def audit_entries() -> list[bytes]:
         b"token:t\n\ntoken.create\n\n{}",
         b"token:t\n\ntoken.revoke\n\n{}",
     ]
+
+
+def anchors(data: bytes) -> None:
+    """Signed heads, from wherever they were kept."""
+    for anchor in read_anchors(data, audit.HEADS.public_key(_KEYS)):
+        assert anchor.seq >= 0
+
+
+def anchor_files() -> list[bytes]:
+    """Of one line and of two."""
+    said = {"version": 1, "seq": 7, "hash": "ab" * 32, "time_ms": to_ms(_TIME)}
+    line = canonical(audit.HEADS.sign(_KEYS, said)).encode() + b"\n"
+    return [line, line + line]
+
+
+def trail(data: bytes) -> None:
+    """An exported trail, from wherever it was kept."""
+    found = check_trail(data.splitlines(), ())
+    assert all(fault.isprintable() for fault in found.faults)
+
+
+def trails() -> list[bytes]:
+    """One entry that is good, and one that was changed."""
+    covered = (1, to_ms(_TIME), "a", "operator.login", "s", {"x": [1, None]}, audit.START)
+    names = ("seq", "time_ms", "actor", "action", "subject", "detail", "previous")
+    entry = dict(zip(names, covered, strict=True)) | {"hash": audit.hash_of(*covered)}
+    return [canonical(found).encode() for found in (entry, {**entry, "actor": "b"})]

@@ -144,6 +144,8 @@ TARGETS: dict[str, Target] = {
     "sealed": Target(seal.parse_sealed, samples.sealeds, (TpmError,)),
     "security-key": Target(people_side.registration, people_side.registrations, (KeyRefused,)),
     "security-key-use": Target(people_side.assertion, people_side.assertions, (KeyRefused,)),
+    "audit-anchor": Target(server_side.anchors, server_side.anchor_files),
+    "audit-trail": Target(server_side.trail, server_side.trails),
     "server-request": Target(server_side.request, server_side.requests, ()),
     "signatures": Target(exercises.signature_lists, samples.signature_lists),
     "statement": Target(decode.parse_statement, samples.statements),

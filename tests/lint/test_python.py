@@ -27,6 +27,7 @@ HOST_VERBS = (
     "pykexec.cli.serve",
     "pykexec.cli.server",
     "pykexec.cli.server_access",
+    "pykexec.cli.server_audit",
     "pykexec.cli.server_break_glass",
     "pykexec.cli.server_bulk",
     "pykexec.cli.server_keys",

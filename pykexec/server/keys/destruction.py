@@ -8,19 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from pykexec.attest.fields import base64url, from_base64url, parse_object
-from pykexec.errors import FormatError
 from pykexec.server.canonical import canonical, to_ms
 from pykexec.server.keys.keys import Keys
+from pykexec.server.keys.signing import SIZE_MAX as SIZE_MAX
+from pykexec.server.keys.signing import Signing
 
-SIZE_MAX = 16 << 10
-"""Bytes of a certificate."""
-_PREFIX = b"pykexec destruction 1\0"
-_PURPOSE = "destruction certificates"
+_SIGNING = Signing("destruction certificates", b"pykexec destruction 1\0", "certificate")
 
 
 def statement(
@@ -47,33 +40,14 @@ def statement(
 
 def public_key(keys: Keys) -> str:
     """The server's, in base64url; the same on every server of a store."""
-    public = _private(keys).public_key()
-    return base64url(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    return _SIGNING.public_key(keys)
 
 
 def certify(keys: Keys, said: Mapping[str, object]) -> str:
     """The certificate: JSON with statement, signature and key."""
-    text = canonical(said)
-    signature = _private(keys).sign(_PREFIX + text.encode())
-    return canonical(
-        {"statement": text, "signature": base64url(signature), "key": public_key(keys)}
-    )
+    return canonical(_SIGNING.sign(keys, said))
 
 
 def check(data: bytes, key: str) -> dict[str, object]:
     """What a certificate says; FormatError unless the holder of key, in base64url, has said it."""
-    fields = parse_object(data, "certificate", SIZE_MAX)
-    text, signature = fields.text("statement", SIZE_MAX), fields.data("signature", 64)
-    if fields.text("key", 64) != key:
-        raise FormatError("certificate: it is signed by another key than the one that was noted")
-    try:
-        public = Ed25519PublicKey.from_public_bytes(from_base64url(key, "key"))
-        public.verify(signature, _PREFIX + text.encode())
-    except (InvalidSignature, ValueError):
-        raise FormatError("certificate: its signature is wrong") from None
-    fields.end()
-    return parse_object(text.encode(), "statement", SIZE_MAX).rest()
-
-
-def _private(keys: Keys) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(keys.derive(_PURPOSE))
+    return _SIGNING.check(data, key).rest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,11 +21,14 @@ from pykexec.server import quotas
 from pykexec.server.canonical import canonical, from_ms, to_ms
 from pykexec.server.errors import Tampered
 from pykexec.server.keys.keys import Keys
+from pykexec.server.keys.signing import Signing
 from pykexec.server.store import tables
 from pykexec.server.store.records import AuditEntry
 from pykexec.server.store.view import View
 
 START = "0" * 64
+HEADS = Signing("audit heads", b"pykexec audit head 1\0", "anchor")
+"""Signs where the chain ends, to be kept elsewhere."""
 # Asked with every change: putting a statement together takes longer than carrying it out.
 _HEAD = select(tables.audit_head)
 _LOCK_HEAD = _HEAD.with_for_update()
@@ -116,32 +119,64 @@ def entries(
     return tuple(_entry(row) for row in view.connection.execute(query))
 
 
+def chosen(
+    view: View, after: int, until: int, actions: Collection[str], limit: int
+) -> tuple[AuditEntry, ...]:
+    """Oldest first: those of these actions behind one seq, up to another."""
+    column = tables.audit.c
+    query = select(tables.audit).where(
+        column.seq > after, column.seq <= until, column.action.in_(actions)
+    )
+    rows = view.connection.execute(query.order_by(column.seq).limit(limit))
+    return tuple(_entry(row) for row in rows)
+
+
+def following(view: View, after: int, limit: int = quotas.ROWS_AT_ONCE) -> tuple[AuditEntry, ...]:
+    """Oldest first: those behind a seq, not too many."""
+    return tuple(_entry(row) for row in rows_after(view.connection, after, limit))
+
+
 def export_page(view: View, after: int) -> tuple[int, list[str]]:
     """Lines of JSON, what the hash covers and the hash, of the entries after that seq; with the
     last one's seq, 0 where there is none. The chain never changes: pages are one whole.
     """
     found, last = [], 0
-    for row in rows_after(view.connection, after):
-        entry = _entry(row)
-        covered = _covered(
-            entry.seq,
-            to_ms(entry.time),
-            entry.actor,
-            entry.action,
-            entry.subject,
-            entry.detail,
-            entry.previous,
-        )
-        found.append(canonical({**covered, "hash": entry.hash}))
+    for entry in following(view, after):
+        found.append(canonical({**_covered(*_content(entry)), "hash": entry.hash}))
         last = entry.seq
     return last, found
 
 
-def rows_after(connection: Connection, seq: int) -> list[Row[Any]]:
+def is_whole(entry: AuditEntry) -> bool:
+    """Whether its hash is that of what it says, which others may have written."""
+    try:
+        return hash_of(*_content(entry)) == entry.hash
+    except (ValueError, RecursionError):
+        return False
+
+
+def _content(
+    entry: AuditEntry,
+) -> tuple[int, int, str, str, str, Mapping[str, object], str]:
+    time_ms = to_ms(entry.time)
+    return (
+        entry.seq,
+        time_ms,
+        entry.actor,
+        entry.action,
+        entry.subject,
+        entry.detail,
+        entry.previous,
+    )
+
+
+def rows_after(
+    connection: Connection, seq: int, limit: int = quotas.ROWS_AT_ONCE
+) -> list[Row[Any]]:
     """The next rows, not too many."""
     table = tables.audit
     query = select(table).where(table.c.seq > seq).order_by(table.c.seq)
-    return list(connection.execute(query.limit(quotas.ROWS_AT_ONCE)))
+    return list(connection.execute(query.limit(limit)))
 
 
 def last(connection: Connection, subject: str) -> int:
@@ -153,10 +188,22 @@ def last(connection: Connection, subject: str) -> int:
 
 def check_head(view: View) -> None:
     """Tampered unless the chain's head is ours."""
+    _our_head(view)
+
+
+def signed_head(view: View, time: datetime) -> dict[str, str]:
+    """The server's word that the chain ends so at that time; Tampered unless the head is ours."""
+    row = _our_head(view)
+    said = {"version": 1, "seq": row.seq, "hash": row.hash, "time_ms": to_ms(time)}
+    return HEADS.sign(view.keys, said)
+
+
+def _our_head(view: View) -> Row[Any]:
     row = view.connection.execute(_HEAD).one_or_none()
     if row is None:
         raise Tampered("the audit chain has no head")
     check_row(view.keys, row)
+    return row
 
 
 def check_row(keys: Keys, head: Row[Any]) -> None:

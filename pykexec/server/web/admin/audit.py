@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from pykexec.about import version
 from pykexec.errors import UsageError
+from pykexec.server import quotas
+from pykexec.server.canonical import now
 from pykexec.server.roles import Reach
+from pykexec.server.store import audit
 from pykexec.server.store.records import MACHINE_STATES
+from pykexec.server.store.view import Reading
 from pykexec.server.web.admin.operations import Call, Lines, Operation
 from pykexec.server.web.record_shapes import (
     AUDIT_CHECK,
@@ -50,6 +54,20 @@ def _export(call: Call) -> object:
     return Lines(call.web.store.export_audit())
 
 
+def _follow(call: Call) -> object:
+    store, after = call.web.store, call.get("after", int, 0)
+    limit = call.get("limit", int, quotas.ROWS_AT_ONCE)
+    entries = store.database.read(
+        lambda found: audit.following(Reading(found, store.keys), after, limit)
+    )
+    return {"entries": [audit_json(entry) for entry in entries]}
+
+
+def _head(call: Call) -> object:
+    store, time = call.web.store, now()
+    return store.database.read(lambda found: audit.signed_head(Reading(found, store.keys), time))
+
+
 def _status(call: Call) -> object:
     counts = call.web.store.machine_counts()
     health = call.web.store.health()
@@ -82,6 +100,17 @@ OPERATIONS = (
     Operation(
         "exportAudit", "GET", "/audit/export", "viewer",
         "The whole chain, oldest first, an entry a line.", _export, AUDIT_ENTRY, lines=True,
+    ),
+    Operation(
+        "followAudit", "GET", "/audit/follow", "viewer",
+        "The next entries behind a seq, oldest first; no entry is made of that.",
+        _follow, Record({"entries": ListOf(AUDIT_ENTRY, quotas.ROWS_AT_ONCE)}),
+        query={"after": Integer(0, 2**62), "limit": Integer(1, quotas.ROWS_AT_ONCE)},
+    ),
+    Operation(
+        "signAuditHead", "GET", "/audit/head", "viewer",
+        "Where the chain ends now, signed, to be kept elsewhere.", _head,
+        Record({"statement": Text(1024), "signature": Text(128), "key": Text(64)}),
     ),
     Operation(
         "showStatus", "GET", "/status", "viewer", "Version, health and how many machines.",
