@@ -22,6 +22,7 @@ pykexec serve --database sqlite:///s.db --master-key env:KEY --tls-cert c.pem --
 pykexec serve --database sqlite:///store.db --master-key file:master.key --people people.toml
 pykexec serve --database sqlite:///s.db --master-key file:k --watch-certificate ca.pem
 pykexec serve --database sqlite:///s.db --master-key file:k --people p.toml --operators o.toml
+pykexec serve --database sqlite:///s.db --master-key file:k --webhooks webhooks.toml
 """
 
 
@@ -85,6 +86,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--operators", type=Path, metavar="FILE",
         help="how operators log in, and what groups may do (TOML)",
     )  # fmt: skip
+    parser.add_argument(
+        "--webhooks", type=Path, metavar="FILE", help="whom webhooks may reach (TOML)"
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text",
+        help="of what is said on standard error (default: text)",
+    )  # fmt: skip
     parser.add_argument("--no-access-log", action="store_true", help="no line for each request")
 
 
@@ -101,6 +109,7 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.server.web.limits import Rate
     from pykexec.server.web.peer import parse_networks
     from pykexec.server.web.web import WebOptions
+    from pykexec.server.webhooks.settings import WebhookSettings, read_webhooks
 
     if args.workers < 1 or args.workers > 64:
         raise UsageError("--workers: from 1 to 64")
@@ -126,6 +135,7 @@ def main(args: argparse.Namespace) -> int:
             if path
         ),
         access_log=not args.no_access_log,
+        webhooks=read_webhooks(args.webhooks) if args.webhooks else WebhookSettings(),
     )
     return serve(
         ServeOptions(

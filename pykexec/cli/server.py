@@ -19,6 +19,7 @@ from pykexec.cli import (
     server_quarantine,
     server_rollout,
     server_settings,
+    server_webhooks,
 )
 from pykexec.cli._server import add_connection, connect
 
@@ -119,6 +120,11 @@ pykexec server audit verify --anchor /mnt/elsewhere/anchors.jsonl
 pykexec server audit check trail.jsonl --anchor anchors.jsonl --key 1hsVvV4LrYbT0VTZ2KkM2vZ5m7l
 pykexec server audit follow --to tls://logs.example:6514 --to-ca ca.pem --cursor audit.cursor
 pykexec server audit follow --to file:audit.log --cursor audit.cursor --once
+pykexec server webhook list
+pykexec server webhook add pager --event break-glass --address-file url --secret-file pager.secret
+pykexec server webhook test pager
+pykexec server webhook resume pager --skip
+pykexec server webhook remove pager
 pykexec server approval verify trail.jsonl --policy servers-3.toml --issuer https://login.example
 """
 
@@ -143,6 +149,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server_settings.configure(actions)
     server_audit.configure(actions)
     server_access.configure(actions)
+    server_webhooks.configure(actions)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -14,16 +14,23 @@ from pykexec.errors import FormatError
 from pykexec.policy import PolicyError
 from pykexec.policy.outdated import CODE, ends
 from pykexec.server.release import parsed
-from pykexec.server.store import tables
+from pykexec.server.store import audit, tables
 from pykexec.server.store.memo import Memo
 from pykexec.server.store.rollouts import Rollouts
 from pykexec.server.store.store import Store
+from pykexec.server.store.view import Reading, View
 from pykexec.verify.certificates import load, parse_bundle
 
 KINDS = ("certificate", "ek-root", "ek-certificate", "token", "policy")
 """Of what: a file's certificate, an authority of EKs, a machine's EK certificate, an API token,
 what a policy allows although it is outdated."""
+ANNOUNCED_DAYS = (30, 7, 1, 0)
+"""Before something ends; 0: it has ended."""
+ACTION = "expiry.soon"
 _REMEMBERED_S = 300.0
+_REMEMBERED = 64
+_AT_ONCE = 50
+_News = tuple[str, dict[str, object]]
 _MACHINE = tables.machines.c
 
 
@@ -119,6 +126,47 @@ class Expiry:
                     if (end := ends(entry)) is not None:
                         text = f"{entry.name} is refused; {count} machines have what is outdated"
                         yield Ending("policy", f"{name} version {version}", end, text)
+
+
+def announce(store: Store, expiry: Expiry, now: datetime) -> int:
+    """Put into the audit trail what ends within some days, once for each of ANNOUNCED_DAYS; how
+    many entries that made. The trail itself knows what was said, by whichever server.
+    """
+    news = [entry for one in expiry.endings(now) if (entry := _news(one, now)) is not None]
+    count = 0
+    for start in range(0, len(news), _AT_ONCE):
+        count += _say(store, news[start : start + _AT_ONCE])
+    return count
+
+
+def _say(store: Store, news: list[_News]) -> int:
+    fresh = store.database.read(lambda found: _unsaid(Reading(found, store.keys), news))
+    if not fresh:
+        return 0
+    with store.database.writing(store.keys) as tx:
+        # Another server may have said it meanwhile.
+        fresh = _unsaid(tx, fresh)
+        for subject, detail in fresh:
+            tx.chain.append(tx.now, "server", ACTION, subject, detail)
+    return len(fresh)
+
+
+def _news(one: Ending, now: datetime) -> _News | None:
+    days = [each for each in ANNOUNCED_DAYS if one.days(now) < each]
+    if not days:
+        return None
+    # To the day: a file that cannot be read has ended now, whenever that is.
+    detail = {"ends": f"{one.ends:%Y-%m-%d}", "days": min(days), "text": one.text}
+    return f"{one.kind}:{one.name}", detail
+
+
+def _unsaid(view: View, news: Iterable[_News]) -> list[_News]:
+    found = []
+    for subject, detail in news:
+        said = audit.entries(view, None, _REMEMBERED, None, ACTION, subject)
+        if all(entry.detail != detail for entry in said):
+            found.append((subject, detail))
+    return found
 
 
 def now() -> datetime:

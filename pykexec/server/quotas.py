@@ -86,3 +86,25 @@ PROVIDER_WAITERS = 16
 """Of a worker, who wait for the login service at once."""
 LOGIN_S = 900
 """From the first page to the login's end."""
+
+# Webhooks.
+WEBHOOKS_MAX = 32
+"""Of a store."""
+WEBHOOK_THREADS = 4
+"""Of a worker: so many receivers are told at a time."""
+WEBHOOK_WINDOW = 500
+"""Entries of the audit trail that are looked through at once."""
+WEBHOOK_BATCH = 50
+"""Messages that a receiver is sent before others have their turn."""
+WEBHOOK_CONNECT_S = 5.0
+"""For each of a receiver's addresses to be connected to, and for each word of its answer."""
+WEBHOOK_S = 10.0
+"""For TLS, and for all of an answer's head."""
+WEBHOOK_ANSWER_MAX = 64 << 10
+"""Bytes of an answer, which is not looked at."""
+WEBHOOK_LEASE_S = 120
+"""Whose server has gone is told by another one after that."""
+WEBHOOK_PAUSES_S = (5, 30, 120, 600, 1800, *(hours * 3600 for hours in (1, 2, 4, 8, *[12] * 4)))
+"""After each attempt that fails; then it is stopped."""
+WEBHOOK_REFUSALS = 4
+"""Attempts with a message that its receiver does not understand."""

@@ -37,6 +37,7 @@ HOST_VERBS = (
     "pykexec.cli.server_quarantine",
     "pykexec.cli.server_rollout",
     "pykexec.cli.server_settings",
+    "pykexec.cli.server_webhooks",
     "pykexec.cli._server",
 )
 # Where a person is talked to.

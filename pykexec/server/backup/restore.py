@@ -59,6 +59,7 @@ AFTER_RESTORE = {
     "settings": KEPT,
     "store_key": KEPT,
     "tokens": KEPT,
+    "webhooks": KEPT,
 }
 """Every table that there is: what it held is there again, or has come to its end meanwhile and must
 not come back: who was logged in may have been thrown out, a boot or a new mainboard that waited may

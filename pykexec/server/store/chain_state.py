@@ -17,8 +17,9 @@ from pykexec.server.store.account_tables import security_keys
 from pykexec.server.store.quarantine_tables import quarantine
 from pykexec.server.store.rollout_tables import rollouts
 from pykexec.server.store.view import View
+from pykexec.server.store.webhook_tables import webhooks
 
-_MACHINE, _POLICY, _TOKEN = "machine:", "policy:", "token:"
+_MACHINE, _POLICY, _TOKEN, _WEBHOOK = "machine:", "policy:", "token:", "webhook:"
 _GONE = "gone"
 _BOOT = ("attestation.released", "attestation.accepted")
 
@@ -46,6 +47,7 @@ class ChainState:
         self._machines: dict[str, _Machine] = {}
         self._policies: dict[str, tuple[int, str]] = {}
         self._tokens: set[str] = set()
+        self._webhooks: set[str] = set()
         self._quarantine: set[str] = set()
         self._rollouts: dict[str, object] = {}
         self._keys: set[tuple[str, str]] = set()
@@ -69,6 +71,10 @@ class ChainState:
             self._tokens.add(subject.removeprefix(_TOKEN))
         elif action == "token.revoke":
             self._tokens.discard(subject.removeprefix(_TOKEN))
+        elif action == "webhook.add":
+            self._webhooks.add(subject.removeprefix(_WEBHOOK))
+        elif action == "webhook.remove":
+            self._webhooks.discard(subject.removeprefix(_WEBHOOK))
         elif action == "operator.key-add":
             self._keys.add((subject, str(detail["key"])))
         elif action == "operator.key-remove":
@@ -101,6 +107,10 @@ class ChainState:
         for target in sorted(kept ^ self._quarantine):
             was = "was lifted or never made" if target in kept else "was not lifted"
             yield f"the quarantine of {target} {was}"
+        kept = set(view.connection.execute(select(webhooks.c.name)).scalars())
+        for name in sorted(kept ^ self._webhooks):
+            was = "was removed or never made" if name in kept else "is missing"
+            yield f"webhook {name!r} {was}"
         keys = security_keys.c
         kept = {(a, k) for a, k in view.connection.execute(select(keys.actor, keys.reference))}
         for actor, key in sorted(self._keys ^ kept):

@@ -18,6 +18,7 @@ from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 from pykexec.server.errors import StoreError
+from pykexec.server.expiry import Expiry, announce
 from pykexec.server.roles import Reach
 from pykexec.server.web import agents, escrow, public
 from pykexec.server.web.admin import routes as admin
@@ -29,11 +30,13 @@ from pykexec.server.web.peer import peer_of
 from pykexec.server.web.problems import Problem
 from pykexec.server.web.reach import declare_all, declared
 from pykexec.server.web.web import Web
+from pykexec.server.webhooks.messenger import Messenger
 
 access = logging.getLogger("pykexec.access")
 log = logging.getLogger(__name__)
 
 _PURGE_S = 300.0
+_ANNOUNCE_S = 3600.0
 _PUBLISH_S = 1.0
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -63,6 +66,7 @@ class Application:
             ]
         )
         self._router = Router(self.routes, redirect_slashes=False, lifespan=self._lifespan)
+        self._expiry = Expiry(web.store, web.options.certificates)
         self._headers = (*HEADERS, _HSTS) if web.options.tls else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,15 +139,20 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._purge())]
+        web = self.web
+        messenger = Messenger(web.store, web.options.webhooks, web.count_webhook)
+        messenger.start()
+        works = (self._publish(), self._purge(), self._announce())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self.web.metrics.publish()
-            await asyncio.to_thread(self.web.close)
+            await asyncio.to_thread(messenger.stop)
+            web.metrics.publish()
+            await asyncio.to_thread(web.close)
 
     async def _publish(self) -> None:
         while True:
@@ -157,6 +166,16 @@ class Application:
                 now = datetime.now(UTC)
                 await self.web.run(self.web.store.purge, now)
                 await self.web.run(self.web.logins.purge, now)
+            except Exception as error:
+                _log_fault(None, error)
+
+    async def _announce(self) -> None:
+        wait_s = _PURGE_S
+        while True:
+            await asyncio.sleep(wait_s * (0.5 + secrets.randbelow(1000) / 1000))
+            wait_s = _ANNOUNCE_S
+            try:
+                await self.web.run(announce, self.web.store, self._expiry, datetime.now(UTC))
             except Exception as error:
                 _log_fault(None, error)
 

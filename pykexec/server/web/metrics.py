@@ -25,6 +25,7 @@ COUNTERS = {
     "pykexec_break_glass_total": "Machines without a network that were helped or not, by result.",
     "pykexec_limited_total": "Requests refused for their rate, by limit.",
     "pykexec_logins_total": "Logins to the operator page, by result.",
+    "pykexec_webhook_messages_total": "Attempts to tell a webhook, by result.",
     "pykexec_failures_total": "Requests that ended in a fault of the server.",
 }
 HISTOGRAMS = {"pykexec_request_seconds": "Time from a request's head to its answer, by route."}
@@ -32,6 +33,7 @@ GAUGES = {
     "pykexec_machines": "Machines, by state.",
     "pykexec_expiry_timestamp_seconds": "When the first one of a kind ends (Unix time), by kind.",
     "pykexec_outdated_machines": "Enrolled machines that a policy's [[outdated]] names.",
+    "pykexec_webhooks": "Webhooks, by state: ok, failing, stopped.",
     "pykexec_ready": "Whether the server can attest (1) or not (0).",
 }
 

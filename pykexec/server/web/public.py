@@ -13,6 +13,7 @@ from pykexec.server import quotas
 from pykexec.server.expiry import Expiry, now
 from pykexec.server.roles import Reach
 from pykexec.server.store.records import MACHINE_STATES, Health
+from pykexec.server.store.webhooks import STATES, Webhooks
 from pykexec.server.web import metrics
 from pykexec.server.web.admin.auth import authenticate
 from pykexec.server.web.openapi import document
@@ -84,4 +85,6 @@ def _render(web: Web, expiry: Expiry) -> str:
         for state in MACHINE_STATES
     ]
     gauges.append(("pykexec_ready", {}, float(web.store.health().ok)))
+    hooks = Webhooks(web.store.database, web.store.keys).states()
+    gauges += [("pykexec_webhooks", {"state": state}, float(hooks[state])) for state in STATES]
     return web.metrics.render([*gauges, *expiry.gauges(now())])

@@ -18,6 +18,7 @@ from pykexec.server.web.limits import Limiter, Rate, peer_key
 from pykexec.server.web.metrics import Metrics
 from pykexec.server.web.peer import Network
 from pykexec.server.web.problems import Problem, too_many
+from pykexec.server.webhooks.settings import WebhookSettings
 
 if TYPE_CHECKING:
     from pykexec.server.people.provider import Provider
@@ -31,6 +32,7 @@ _PERSONS = 4
 _AGENTS, _API = Rate(10, 60), Rate(20, 100)
 _FAILURES = _ACCOUNT = Rate(0.1, 10)
 _MACHINE = Rate(0.2, 60)
+_WEBHOOKS = WebhookSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class WebOptions:
     tls: bool = True
     certificates: tuple[Path, ...] = ()
     access_log: bool = True
+    webhooks: WebhookSettings = _WEBHOOKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,10 @@ class Web:
     def hold_guesses(self, peer: str) -> None:
         """The same for a peer that has, or may have, guessed."""
         self.hold_to("failures", peer_key(peer), self.options.failures)
+
+    def count_webhook(self, result: str) -> None:
+        """One more attempt to tell somebody."""
+        self.metrics.count("pykexec_webhook_messages_total", result=result)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread: it computes, or waits for the store."""

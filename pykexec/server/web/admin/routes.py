@@ -27,6 +27,7 @@ from pykexec.server.web.admin import (
     rebinding,
     rollouts,
     settings,
+    webhooks,
 )
 from pykexec.server.web.admin.auth import authenticate, forbidden
 from pykexec.server.web.admin.operations import (
@@ -54,6 +55,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *access.OPERATIONS,
     *audit.OPERATIONS,
     *bulk.OPERATIONS,
+    *webhooks.OPERATIONS,
 )
 
 

@@ -24,6 +24,7 @@ from pykexec.server.store import (
     quarantine_tables,
     rollout_tables,
     tables,
+    webhook_tables,
 )
 from pykexec.server.store.database import Database
 from pykexec.server.store.store import Store
@@ -37,6 +38,7 @@ assert break_glass_tables.last_accepted.metadata is tables.metadata
 assert key_tables.generations.metadata is tables.metadata
 assert quarantine_tables.quarantine.metadata is tables.metadata
 assert rollout_tables.rollouts.metadata is tables.metadata
+assert webhook_tables.webhooks.metadata is tables.metadata
 KEY = LocalMasterKey(MASTER)
 
 
