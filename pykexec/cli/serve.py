@@ -23,6 +23,7 @@ pykexec serve --database sqlite:///store.db --master-key file:master.key --peopl
 pykexec serve --database sqlite:///s.db --master-key file:k --watch-certificate ca.pem
 pykexec serve --database sqlite:///s.db --master-key file:k --people p.toml --operators o.toml
 pykexec serve --database sqlite:///s.db --master-key file:k --webhooks webhooks.toml
+pykexec serve --database sqlite:///s.db --master-key file:k --log-format json
 """
 
 
@@ -106,6 +107,7 @@ def main(args: argparse.Namespace) -> int:
     from pykexec.server.people.settings import read_people
     from pykexec.server.process.serve import ServeOptions, serve
     from pykexec.server.service import ServiceSettings
+    from pykexec.server.web.json_log import log_as_json
     from pykexec.server.web.limits import Rate
     from pykexec.server.web.peer import parse_networks
     from pykexec.server.web.web import WebOptions
@@ -119,7 +121,10 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--challenge-timeout: from 1 to 3600 s")
     people = read_people(args.people) if args.people else None
     operators = read_operators(args.operators, people) if args.operators else None
-    log_to_stderr("%(asctime)s %(name)s: %(message)s", logging.INFO)
+    if args.log_format == "json":
+        log_as_json(logging.INFO)
+    else:
+        log_to_stderr("%(asctime)s %(name)s: %(message)s", logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for chatty in ("alembic", "asyncio", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

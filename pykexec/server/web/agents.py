@@ -25,6 +25,7 @@ from pykexec.server.steps import Steps, advance
 from pykexec.server.store.records import AttestationRecord
 from pykexec.server.web import escrow
 from pykexec.server.web.bodies import Look
+from pykexec.server.web.json_log import note_machine
 from pykexec.server.web.problems import Problem, too_many
 from pykexec.server.web.web import Web
 
@@ -106,6 +107,7 @@ async def _post(
 async def _challenge(web: Web, body: bytes, peer: str) -> bytes:
     """Done here: it waits for nothing, and takes little longer than giving it to a thread."""
     request = parse_challenge_request(body)
+    note_machine(request.identity.fingerprint)
     return web.service.challenge(request, peer, datetime.now(UTC)).encode()
 
 
@@ -121,6 +123,7 @@ async def _decide(web: Web, begin: _Begin, body: bytes, peer: str) -> bytes:
     """No thread waits for the disk: so the more ask, the more are written at a time."""
     steps, outcome = await web.run_for_agent(begin, web, body, peer)
     while isinstance(outcome, AttestationRecord):
+        note_machine(outcome.fingerprint)
         try:
             await asyncio.wrap_future(web.store.submit_attestation(outcome))
         except StoreError as error:

@@ -23,6 +23,7 @@ from pykexec.server.roles import Reach
 from pykexec.server.web import agents, escrow, public
 from pykexec.server.web.admin import routes as admin
 from pykexec.server.web.headers import HEADERS
+from pykexec.server.web.json_log import begin_request, note_machine
 from pykexec.server.web.limits import peer_key
 from pykexec.server.web.page import approve, break_glass
 from pykexec.server.web.page import routes as pages
@@ -80,6 +81,7 @@ class Application:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
+        scope["pykexec.note"] = begin_request(secrets.token_hex(8))
         scope["app"] = self  # Starlette then raises its 404 and 405 instead of answering.
         scope["pykexec.route"] = "other"
         scope["pykexec.peer"] = peer_of(scope, self.web.options.proxies)
@@ -135,7 +137,18 @@ class Application:
         if self.web.options.access_log and access.isEnabledFor(logging.INFO):
             path = ascii(scope["path"][:256])[1:-1]
             peer, method = scope["pykexec.peer"], ascii(scope["method"][:16])[1:-1]
-            access.info("%s %s %s %d %.1f ms", peer, method, path, status, seconds * 1000)
+            ms = round(seconds * 1000, 1)
+            note_machine(scope.get("path_params", {}).get("machine", ""))
+            fields = {
+                "peer": peer,
+                "method": method,
+                "path": path,
+                "route": route,
+                "status": status,
+                "ms": ms,
+            }
+            line = (peer, method, path, status, ms)
+            access.info("%s %s %s %d %.1f ms", *line, extra={"fields": fields})
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
@@ -182,7 +195,7 @@ class Application:
 
 def _log_fault(scope: Scope | None, error: Exception) -> str:
     """Where it happened, without the exception's text: that may hold what a request held."""
-    number = secrets.token_hex(8)
+    number = scope["pykexec.note"].number if scope else secrets.token_hex(8)
     what = f"{scope['method']} {scope['pykexec.route']}" if scope else "upkeep"
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s: request %s: %s\n%s", what, number, type(error).__qualname__, frames)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -110,13 +111,11 @@ class Web:
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread: it computes, or waits for the store."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._operators, function, *arguments)
+        return await _run(self._operators, function, *arguments)
 
     async def run_for_agent(self, function: Callable[..., T], *arguments: object) -> T:
         """The same in threads that no operator keeps busy, and few: they compute all the time."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._agents, function, *arguments)
+        return await _run(self._agents, function, *arguments)
 
     async def run_for_person(self, function: Callable[..., T], *arguments: object) -> T:
         """The same for what waits for the login service, however long that takes: in threads that
@@ -125,8 +124,7 @@ class Web:
         if self._waiting.locked():
             raise Problem(503, "too many wait for the login service; again in a moment")
         async with self._waiting:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._persons, function, *arguments)
+            return await _run(self._persons, function, *arguments)
 
     def close(self) -> None:
         """Wait for the threads and close the store."""
@@ -134,3 +132,9 @@ class Web:
         self._operators.shutdown()
         self._persons.shutdown()
         self.store.close()
+
+
+async def _run(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: object) -> T:
+    """In the context of who asks: what is logged there is of the same request."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(pool, copy_context().run, function, *arguments)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -112,7 +113,7 @@ def served_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]
     command = [
         sys.executable, "-m", "pykexec", "serve", *store, "--listen", f"127.0.0.1:{port}",
         "--tls-cert", str(tls.certificate), "--tls-key", str(tls.key), "--ek-roots", str(roots),
-        "--workers", "2",
+        "--workers", "2", "--log-format", "json",
     ]  # fmt: skip
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -259,6 +260,8 @@ def test_neither_log_nor_arguments_hold_a_secret(served: Served) -> None:
     assert b"POST /v1/challenges 200" in text
     for secret in (KEY, KEY.hex().encode(), token.encode(), key.encode(), PASSWORD.encode()):
         assert secret not in text + arguments
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"pykexec.server.process.serve", "pykexec.access"} <= {line["logger"] for line in lines}
 
 
 @pytest.mark.parametrize(
