@@ -142,9 +142,14 @@ def export_page(view: View, after: int) -> tuple[int, list[str]]:
     """
     found, last = [], 0
     for entry in following(view, after):
-        found.append(canonical({**_covered(*_content(entry)), "hash": entry.hash}))
+        found.append(canonical(as_exported(entry)))
         last = entry.seq
     return last, found
+
+
+def as_exported(entry: AuditEntry) -> dict[str, object]:
+    """What its hash covers, and the hash."""
+    return {**_covered(*_content(entry)), "hash": entry.hash}
 
 
 def is_whole(entry: AuditEntry) -> bool:

@@ -12,7 +12,7 @@ import socket
 from datetime import UTC, datetime
 
 from pykexec.log import printable
-from pykexec.server.canonical import to_ms
+from pykexec.server.store import audit
 from pykexec.server.store.records import AuditEntry
 
 ENTERPRISE = 32473
@@ -45,19 +45,9 @@ def entry_line(entry: AuditEntry, enterprise: int = ENTERPRISE, host: str = "") 
         "previous": entry.previous,
         "hash": entry.hash,
     }
-    whole = {
-        "seq": entry.seq,
-        "time_ms": to_ms(entry.time),
-        "actor": entry.actor,
-        "action": entry.action,
-        "subject": entry.subject,
-        "detail": dict(entry.detail),
-        "previous": entry.previous,
-        "hash": entry.hash,
-    }
     severity = _SEVERITIES.get(entry.action, _NOTICE)
     data = _element("audit", enterprise, values)
-    return _line(severity, entry.time, host, entry.action, data, _json(whole))
+    return _line(severity, entry.time, host, entry.action, data, _json(audit.as_exported(entry)))
 
 
 def head_line(

@@ -194,7 +194,7 @@ def frames(data: bytes) -> list[bytes]:
 def test_a_collector_is_sent_frames(tmp_path: Path, secured: bool) -> None:
     tls = certified(tmp_path / "tls") if secured else None
     with collector(tls) as (address, found, _ends):
-        target = open_target(address, Tls(tls and tls.authority))
+        target = open_target(address, Tls(tls.authority if tls else None))
         target.send([b"one", b"two"])
         target.send([b"three"])
         target.close()

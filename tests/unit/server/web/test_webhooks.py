@@ -41,15 +41,15 @@ def body(receiver: Receiver, **more: object) -> dict[str, object]:
 
 def test_the_secret_is_told_once_and_the_address_never(server: World, receiver: Receiver) -> None:
     token = server.tokens["admin"]
-    made = server.client.send_json("POST", V1, body(receiver, events=["refusal"]), token)
-    assert made.status == 201
-    secret = made.json.pop("secret")
+    answer = server.client.send_json("POST", V1, body(receiver, events=["refusal"]), token)
+    assert answer.status == 201
+    made = answer.json
+    secret = made.pop("secret")
     assert re.fullmatch("whsec_[A-Za-z0-9+/]{43}=", str(secret))
-    assert (made.json["origin"], made.json["events"]) == (receiver.address, ["refusal"])
+    assert (made["origin"], made["events"]) == (receiver.address, ["refusal"])
     listed = server.client.request("GET", V1, token=server.tokens["viewer"])
-    (row,) = listed.json["webhooks"]  # type: ignore[misc]
-    assert row["state"] == "ok"
-    assert "sesame" not in made.text + listed.text and str(secret) not in listed.text
+    assert listed.json == {"webhooks": [made]} and made["state"] == "ok"
+    assert "sesame" not in answer.text + listed.text and str(secret) not in listed.text
     assert server.client.send_json("POST", V1, body(receiver), token).status == 409
     entry = server.store.audit_entries(action="webhook.add")[0]
     assert entry.detail == {"events": ["refusal"]}
