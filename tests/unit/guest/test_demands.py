@@ -42,7 +42,7 @@ def test_an_approval_that_no_person_has_given_opens_nothing(
     monkeypatch.setattr("pykexec.attest.deliver.deliver", lambda *_, **words: [])
     monkeypatch.setattr(attest.Attestation, "_wait", lambda *_: None)
     tpm: Any = SimpleNamespace(usage=SimpleNamespace(seconds=0, commands=0))
-    facts: Any = SimpleNamespace(machine={})
+    facts: Any = SimpleNamespace(machine={}, installed={})
     demand = AttestConfig("https://s", approval=True)
     mailbox: Any = object()
     attestation = attest.Attestation(mailbox, AgentConfig(attest=demand), demand)

@@ -202,7 +202,7 @@ def keys() -> Iterator[tuple[bytes, str]]:
     yield b"nonsense", "no private key in PEM"
 
 
-@pytest.mark.parametrize(("data", "fault"), keys())
+@pytest.mark.parametrize(("data", "fault"), list(keys()))
 def test_a_key_of_another_kind_is_named(data: bytes, fault: str, tmp_path: Path) -> None:
     (tmp_path / "a.pem").write_bytes(pem(KEY))
     assert public_bytes(read_key(tmp_path / "a.pem")) == PUBLIC

@@ -238,7 +238,7 @@ def test_ones_own_machine_is_worked_with(tenants: Tenants) -> None:
     server, path = tenants.server, f"/admin/v1/machines/{tenants.north.fingerprint}"
     send = server.client.send_json
     assert send("PUT", f"{path}/name", {"name": "north-2"}, tenants.token).status == 200
-    body = {"kind": "luks-key", "value": "AAAA", "parameters": {"file": "k"}}
+    body = {"kind": "luks-key", "value": "AAAA", "parameters": {"file": "more"}}
     assert send("PUT", f"{path}/secrets/more", body, tenants.token).status == 200
     server.client.cookies = {SESSION: tenants.session}
     page = server.client.get(f"/machines/{tenants.north.fingerprint}")

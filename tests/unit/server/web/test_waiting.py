@@ -17,7 +17,7 @@ from tests.support.approvals import person
 from tests.support.attest_machine import Machine
 from tests.support.break_glass import TABLE
 from tests.support.offers import offer, real_ak
-from tests.support.server_world import ACTOR, ANY_IMAGE, World, world
+from tests.support.server_world import ACTOR, ANY_IMAGE, KEY, World, world
 
 HOSTILE = "<script>alert(1)</script>"
 PEOPLE = PeopleSettings("https://keys.example", "https://login.example", "pykexec")
@@ -81,6 +81,7 @@ def test_a_machine_without_a_network_is_marked(server: World) -> None:
     machine = real_ak(Machine())
     server.store.put_policy("any", ANY_IMAGE + TABLE, ACTOR)
     server.attest(machine)
+    server.store.put_secret(server.known(machine).id, "root", "luks-key", {}, KEY, ACTOR)
     machine.reboot()
     glass = Glass(server.store, server.web.service.desk)
     glass.take(offer(machine), "192.0.2.9", now())
