@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from functools import cache
 from pykexec.errors import FormatError
 
 GUID_SIZE = 16
-_TEXT_GROUPS = (8, 4, 4, 4, 12)
+_TEXT = re.compile("-".join(f"[0-9A-Fa-f]{{{size}}}" for size in (8, 4, 4, 4, 12)))
 _NATIVE_PREFIX = "efi_guid_"
 
 
@@ -27,13 +28,9 @@ class Guid:
     @classmethod
     def parse(cls, text: str) -> Guid:
         """Read the registry form, 8-4-4-4-12 hexadecimal digits in either case."""
-        groups = text.split("-")
-        if tuple(map(len, groups)) != _TEXT_GROUPS:
+        if not _TEXT.fullmatch(text):
             raise FormatError(f"{text!r} is not a GUID")
-        try:
-            raw = bytes.fromhex("".join(groups))
-        except ValueError:
-            raise FormatError(f"{text!r} is not a GUID") from None
+        raw = bytes.fromhex(text.replace("-", ""))
         return cls(struct.pack("<IHH8s", *struct.unpack(">IHH8s", raw)))
 
     def __str__(self) -> str:

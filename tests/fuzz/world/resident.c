@@ -28,6 +28,7 @@
 #include <stub/services/ramdisk.h>
 #include <stub/services/services.h>
 #include <stub/services/window_memory.h>
+#include <stub/start/command_line.h>
 #include <stub/start/acpi.h>
 #include <stub/start/memory.h>
 #include <stub/start/sections.h>
@@ -154,6 +155,11 @@ void *pk_acpi_rsdp(void)
 void pk_arena_hook(struct efi_boot_services *services)
 {
 	(void)services;
+}
+
+efi_status_t pk_command_line_finish(void)
+{
+	return EFI_SUCCESS;
 }
 
 u64 pk_arena_map_key(void)

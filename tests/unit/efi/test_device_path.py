@@ -180,7 +180,8 @@ def test_a_guid_is_its_registry_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", PARTITION[:-1], PARTITION.replace("-", ""), "z" + PARTITION[1:]]
+    "text",
+    ["", PARTITION[:-1], PARTITION.replace("-", ""), "z" + PARTITION[1:], "  " + PARTITION[2:]],
 )
 def test_a_guid_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(FormatError, match="is not a GUID"):
