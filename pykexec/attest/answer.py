@@ -61,9 +61,9 @@ def encode_plain(kind: str, parameters: Mapping[str, str], value: memoryview) ->
         value = value[whole.key_offset : whole.key_offset + bek.KEY_SIZE]
     names = SECRET_KINDS[kind]
     flags = sum(1 << index for index, name in enumerate(names) if name in found) << _KIND_BITS
-    guids = names if kind in _GUIDS else ()
     if kind not in _GUIDS and _is_guid(found.get("volume", "")):
-        flags, guids = flags | _VOLUME_IS_GUID, ("volume",)
+        flags |= _VOLUME_IS_GUID
+    guids = _guids(kind, flags)
     head = bytes([_KINDS.index(kind) | flags])
     head += b"".join(_encode_parameter(found[n], n in guids) for n in names if n in found)
     short = bek.recovery_key(value, "secret") if kind == _PASSWORD else None
@@ -145,6 +145,13 @@ class Typed:
         return ""
 
 
+def _guids(kind: str, head: int) -> tuple[str, ...]:
+    """The parameters that are GUIDs, by what the first byte says."""
+    if kind in _GUIDS:
+        return SECRET_KINDS[kind]
+    return ("volume",) if head & _VOLUME_IS_GUID else ()
+
+
 def _is_guid(text: str) -> bool:
     """As it comes back: in small letters."""
     try:
@@ -164,17 +171,15 @@ def _decode_plain(plain: memoryview) -> OpenedSecret:
     try:
         kind = _KINDS[plain[0] & (1 << _KIND_BITS) - 1]
         flags, offset = (plain[0] & ~_VOLUME_IS_GUID) >> _KIND_BITS, 1
-        guids = SECRET_KINDS[kind] if kind in _GUIDS else ()
-        if plain[0] & _VOLUME_IS_GUID:
-            if guids or not flags & 1 << SECRET_KINDS[kind].index("volume"):
-                raise _unknown()
-            guids = ("volume",)
+        guids = _guids(kind, plain[0])
         parameters = {}
         for index, name in enumerate(SECRET_KINDS[kind]):
             if flags >> index & 1:
                 parameters[name], offset = _decode_parameter(plain, offset, name in guids)
-    except (IndexError, ValueError, FormatError):
+    except (IndexError, UnicodeDecodeError, FormatError):
         raise _unknown() from None
+    if plain[0] & _VOLUME_IS_GUID and (kind in _GUIDS or "volume" not in parameters):
+        raise _unknown()
     if flags >> len(SECRET_KINDS[kind]) or offset >= len(plain):
         raise _unknown()
     body = plain[offset:]

@@ -23,6 +23,7 @@ from pykexec.efi.variables import (
     delete_variable,
     global_name,
     list_variables,
+    parse_numbers,
     read_variable,
     write_variable,
 )
@@ -83,9 +84,8 @@ def write_slots(nvram: Nvram, slots: Slots) -> None:
 
 
 def boot_order(nvram: Nvram) -> tuple[int, ...]:
-    """BootOrder; half a number at its end is none."""
-    data = nvram.read(global_name(_ORDER)) or b""
-    return struct.unpack(f"<{len(data) // 2}H", data[: len(data) & ~1])
+    """BootOrder. OSError where it cannot be read: it is not to be written over then."""
+    return tuple(parse_numbers(nvram.read(global_name(_ORDER)) or b""))
 
 
 def set_boot_order(nvram: Nvram, order: Sequence[int]) -> None:
@@ -96,8 +96,7 @@ def set_boot_order(nvram: Nvram, order: Sequence[int]) -> None:
 
 def boot_next(nvram: Nvram) -> int | None:
     """What is tried once at the next start."""
-    data = nvram.read(global_name(_NEXT)) or b""
-    return int.from_bytes(data[:2], "little") if len(data) >= 2 else None
+    return next(iter(parse_numbers(nvram.read(global_name(_NEXT)) or b"")), None)
 
 
 def set_boot_next(nvram: Nvram, number: int) -> None:

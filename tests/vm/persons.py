@@ -23,19 +23,18 @@ from pykexec.demo.attest_keys import Tls
 from pykexec.server.people.settings import PeopleSettings
 from pykexec.vm.vm import Vm
 from tests.support import oidc_provider
+from tests.vm.screen import PIXEL, read_picture
 
 _STEPS_MAX = 8
-_PIXEL = 3
 
 
 def scan(vm: Vm) -> str:
     """What the one QR code on the machine's screen says."""
     file = vm.directory / "code.ppm"
     vm.qmp("screendump", filename=str(file.absolute()))
-    _, size, _, pixels = file.read_bytes().split(b"\n", 3)
-    width, height = map(int, size.split())
+    width, height, pixels = read_picture(file.read_bytes())
     # One colour is enough of what is black and white.
-    picture = memoryview(pixels[::_PIXEL]).cast("B", (height, width))
+    picture = memoryview(pixels[::PIXEL]).cast("B", (height, width))
     (found,) = zxingcpp.read_barcodes(picture)
     return str(found.text)
 

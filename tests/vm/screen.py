@@ -25,7 +25,7 @@ _ENTRY = 2 + 1 + _HEIGHT
 # EFI_NARROW_GLYPH of a blank, and the next one (UEFI 2.10, 33.3.1.1.2).
 _FIRST = b"\x20\0\0" + bytes(_HEIGHT) + b"\x21\0\0"
 _MODES = ((80, 25), (80, 50), (100, 31))
-_PIXEL = 3
+PIXEL = 3
 _LOOK_AGAIN_S = 0.5
 _KEY_S = 0.2
 
@@ -62,10 +62,16 @@ def _entries(data: bytes, at: int) -> Iterator[tuple[bytes, str]]:
         at += _ENTRY
 
 
-def read_text(picture: bytes, font: dict[bytes, str]) -> list[str]:
-    """The lines on a screen, a PPM; of the places where text may begin, that where most is read."""
+def read_picture(picture: bytes) -> tuple[int, int, bytes]:
+    """Width, height and pixels, PIXEL bytes each, of a PPM."""
     _, size, _, pixels = picture.split(b"\n", 3)
     width, height = map(int, size.split())
+    return width, height, pixels
+
+
+def read_text(picture: bytes, font: dict[bytes, str]) -> list[str]:
+    """The lines on a screen, a PPM; of the places where text may begin, that where most is read."""
+    width, height, pixels = read_picture(picture)
     modes = (*_MODES, (width // _WIDTH, height // _HEIGHT))
     readings = [_read(pixels, width, height, columns, rows, font) for columns, rows in modes]
     return max(readings, key=lambda lines: sum(len(re.sub(r"\W", "", line)) for line in lines))
@@ -79,10 +85,10 @@ def _read(
         return []
     lines = []
     for row in range(rows):
-        starts = [((top + row * _HEIGHT + y) * width + left) * _PIXEL for y in range(_HEIGHT)]
+        starts = [((top + row * _HEIGHT + y) * width + left) * PIXEL for y in range(_HEIGHT)]
         cells = (
-            bytes(_bits(pixels[start + at : start + at + _WIDTH * _PIXEL]) for start in starts)
-            for at in range(0, columns * _WIDTH * _PIXEL, _WIDTH * _PIXEL)
+            bytes(_bits(pixels[start + at : start + at + _WIDTH * PIXEL]) for start in starts)
+            for at in range(0, columns * _WIDTH * PIXEL, _WIDTH * PIXEL)
         )
         lines.append("".join(font.get(cell, "?") for cell in cells).rstrip())
     return lines
@@ -91,7 +97,7 @@ def _read(
 @cache
 def _bits(row: bytes) -> int:
     """A row of a glyph: what is not black is set."""
-    dots = (any(row[at : at + _PIXEL]) for at in range(0, len(row), _PIXEL))
+    dots = (any(row[at : at + PIXEL]) for at in range(0, len(row), PIXEL))
     return int("".join("1" if dot else "0" for dot in dots), 2)
 
 

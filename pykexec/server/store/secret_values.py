@@ -109,10 +109,12 @@ def put(
 
 def _check_file(view: View, machine_id: int, name: str, file: str) -> None:
     """Conflict where two would be one file, for which the agent refuses both."""
+    if not file:
+        return
     others = (_TABLE.c.machine_id == machine_id, _TABLE.c.name != name, _CURRENT, _IN_USE)
     for row in view.connection.execute(select(_TABLE).where(*others)):
         # FAT knows no difference.
-        if file and file_name(row.kind, row.parameters).lower() == file.lower():
+        if file_name(row.kind, row.parameters).lower() == file.lower():
             raise Conflict(f"the machine has the file {file} already, of its secret {row.name}")
 
 
